@@ -1,0 +1,43 @@
+# `make demo` and `make test` do everything on a machine that has Python 3.11 or newer and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export JAX_PLATFORMS ?= cpu
+
+.PHONY: demo test test-slow lint types bench clean help
+
+help:
+	@echo "make demo       install into $(VENV), then transfer colours between two photographs"
+	@echo "make test       install, then linter, type checker and tests"
+	@echo "make test-slow  the long accuracy runs"
+	@echo "make bench      the accuracy tables of benchmarks/README.md (half an hour)"
+
+$(STAMP): pyproject.toml requirements/pinned.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/pinned.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/brenier demo
+
+test: $(STAMP) lint types
+	$(BIN)/python -m pytest --numprocesses 2
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell src tests README.md benchmarks
+
+types: $(STAMP)
+	$(BIN)/pyright
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/tables.py
+
+clean:
+	rm -rf $(VENV) build dist brenier-demo
