@@ -1,0 +1,68 @@
+"""What every potential offers."""
+
+import abc
+from collections.abc import Mapping
+from typing import Any, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike
+
+from brenier._types import Array, Float, Points, Scalar, Values
+
+__all__ = ["AbstractPotential", "float32"]
+
+
+class AbstractPotential(eqx.Module):
+    r"""A Brenier potential :math:`u`: the forward map is its gradient, :math:`T = \nabla u`.
+
+    A subclass implements `__call__`, `convexity_floor` and the pair that lets maps be saved; everything else follows.
+    Points are rows, values of different rows never influence each other, and nothing here holds data.
+    """
+
+    dim: eqx.AbstractVar[int]
+
+    @abc.abstractmethod
+    def __call__(self, x: Points) -> Values:
+        """Value of the potential at each row of `x`."""
+
+    @abc.abstractmethod
+    def convexity_floor(self) -> Scalar | None:
+        """Largest known `m > 0` such that the potential is `m`-strongly convex; `None` if not known to be convex.
+
+        Every certificate divides by this number, so it must hold by construction, for every value of the parameters.
+        """
+
+    @abc.abstractmethod
+    def hyperparameters(self) -> Mapping[str, Any]:
+        """What `skeleton` needs, as JSON values: everything about the potential but its arrays."""
+
+    @classmethod
+    @abc.abstractmethod
+    def skeleton(cls, **hyperparameters: Any) -> Self:  # noqa: ANN401
+        """A potential of this shape with arbitrary arrays, to be filled from a file."""
+
+    def value_and_gradient(self, x: Points) -> tuple[Values, Points]:
+        """Value and gradient at each row, in one forward and one backward pass."""
+        values, pullback = jax.vjp(self, x)
+        (gradient,) = pullback(jnp.ones_like(values))
+        return values, gradient
+
+    def gradient(self, x: Points) -> Points:
+        """Gradient at each row: the forward map."""
+        return self.value_and_gradient(x)[1]
+
+    def hessian(self, x: Points) -> Float[Array, "n d d"]:
+        """Hessian at each row: the Jacobian of the forward map. Cost: `d` forward-over-reverse passes."""
+
+        def column(direction: Array) -> Points:
+            return jax.jvp(self.gradient, (x,), (jnp.broadcast_to(direction, x.shape),))[1]
+
+        return jax.vmap(column, out_axes=2)(jnp.eye(self.dim, dtype=x.dtype))
+
+
+def float32(values: ArrayLike) -> Array:
+    """A device array of single precision, without compiling a conversion."""
+    return jnp.asarray(np.asarray(values, np.float32))

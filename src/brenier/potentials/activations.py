@@ -1,0 +1,50 @@
+"""Convex, non-decreasing activations: the only ones that keep an input-convex network convex.
+
+Each is written with its own derivative rule, because elementwise work, not matrix products, is most of the cost of
+networks this small, and automatic differentiation would compute the transcendental parts twice.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from brenier._types import Array
+
+__all__ = ["ACTIVATIONS", "celu", "ramp", "softplus"]
+
+
+@jax.custom_jvp
+def ramp(x: Array) -> Array:
+    """Zero below -1, the identity above 1, and twice continuously differentiable between: slope `3 t^2 - 2 t^3`.
+
+    The slope of the usual smooth ramps, at the price of a polynomial.
+    """
+    t = jnp.clip(0.5 * x + 0.5, 0.0, 1.0)
+    return t * t * t * (2.0 - t) + jnp.maximum(x - 1.0, 0.0)
+
+
+@ramp.defjvp
+def _ramp_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    t = jnp.clip(0.5 * primals[0] + 0.5, 0.0, 1.0)
+    return ramp(primals[0]), tangents[0] * (t * t * (3.0 - 2.0 * t))
+
+
+@jax.custom_jvp
+def celu(x: Array) -> Array:
+    """The identity above 0, `exp(x) - 1` below: the second derivative jumps at 0."""
+    return jnp.maximum(x, 0.0) + jnp.exp(jnp.minimum(x, 0.0)) - 1.0
+
+
+@celu.defjvp
+def _celu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    slope = jnp.exp(jnp.minimum(primals[0], 0.0))
+    return jnp.maximum(primals[0], 0.0) + slope - 1.0, tangents[0] * slope
+
+
+def softplus(x: Array) -> Array:
+    """`log(1 + exp(x))`: analytic, for densities that should be smooth; several times the cost of `ramp`."""
+    return jax.nn.softplus(x)
+
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {"ramp": ramp, "celu": celu, "softplus": softplus}

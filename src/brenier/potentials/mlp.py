@@ -1,0 +1,76 @@
+"""Plain network plus a quadratic: more freedom, no convexity, hence no certificate."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from brenier._types import Array, Float, Points, Values
+from brenier.potentials._base import AbstractPotential, float32
+from brenier.potentials.activations import ACTIVATIONS
+
+__all__ = ["MLP"]
+
+
+class _Layer(eqx.Module):
+    weight: Float[Array, "v w"]
+    bias: Float[Array, " w"]
+
+
+class MLP(AbstractPotential):
+    """Half a weighted squared norm plus a multi-layer perceptron.
+
+    Nothing keeps it convex: the gradient need not be an optimal map, the equation for the inverse may have several
+    solutions or none, and `convexity_floor` is `None`, so that nothing computed from it is ever called certified.
+
+    Args:
+        dim: Number of columns.
+        widths: Units of each hidden layer.
+        rng: Randomness of the start, in NumPy, which compiles nothing. At the start the value is exactly half the
+            squared norm.
+        activation: `"ramp"`, `"celu"` or `"softplus"`.
+    """
+
+    layers: tuple[_Layer, ...]
+    output: Float[Array, " w"]
+    diagonal: Float[Array, " d"]
+    dim: int = eqx.field(static=True)
+    widths: tuple[int, ...] = eqx.field(static=True)
+    activation: str = eqx.field(static=True)
+
+    def __init__(
+        self,
+        dim: int,
+        widths: Sequence[int] = (128, 128),
+        *,
+        rng: np.random.Generator,
+        activation: str = "celu",
+    ) -> None:
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"`activation` must be one of {sorted(ACTIVATIONS)}; got {activation!r}.")
+        self.dim, self.widths, self.activation = dim, tuple(widths), activation
+        layers = []
+        for v, w in zip((dim, *self.widths[:-1]), self.widths, strict=True):
+            weight = rng.standard_normal((v, w)) / np.sqrt(v)
+            layers.append(_Layer(float32(weight), float32(0.3 * rng.standard_normal(w))))
+        self.layers = tuple(layers)
+        self.output = float32(np.zeros(self.widths[-1]))
+        self.diagonal = float32(np.ones(dim))
+
+    def __call__(self, x: Points) -> Values:
+        hidden = x
+        for layer in self.layers:
+            hidden = ACTIVATIONS[self.activation](hidden @ layer.weight + layer.bias)
+        return hidden @ self.output + 0.5 * jnp.square(x) @ self.diagonal
+
+    def convexity_floor(self) -> None:
+        return None
+
+    def hyperparameters(self) -> Mapping[str, Any]:
+        return {"dim": self.dim, "widths": self.widths, "activation": self.activation}
+
+    @classmethod
+    def skeleton(cls, dim: int, widths: Sequence[int], activation: str) -> "MLP":
+        return cls(dim, widths, rng=np.random.default_rng(0), activation=activation)
