@@ -1,0 +1,177 @@
+r"""Convex conjugates as root problems, :math:`\nabla u(x) = y`, handed to any inner solver.
+
+`conjugate` is the pure batched solve; `conjugate_points` is the same for any number of points at inference: fixed
+memory, full tolerance, and a fallback solver for the stragglers.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from brenier._types import Array, Counts, Float, Mask, Points, Scalar, Values
+from brenier.batches import map_batches
+from brenier.potentials import AbstractPotential
+from brenier.solvers import LBFGS, AbstractSolver, Newton, Solution, Spectral, iterate
+
+__all__ = ["ConjugatePoints", "Tolerance", "conjugate", "conjugate_points", "dual_values"]
+
+NEWTON_DIMENSIONS = 64
+"""Most dimensions for which stragglers get a full Jacobian; beyond, limited-memory BFGS."""
+
+_STRAGGLERS = 256
+"""Rows of a batch of stragglers: few, since each may carry a Jacobian."""
+
+
+class Tolerance(NamedTuple):
+    """A point is solved when its residual norm is at most `atol + rtol * |y|`.
+
+    Both norms are root mean squares over the coordinates, in units of each coordinate's standard deviation.
+    """
+
+    rtol: float = 1e-5
+    atol: float = 1e-5
+
+
+def conjugate(
+    u: AbstractPotential,
+    y: Points,
+    solver: AbstractSolver | None = None,
+    *,
+    x0: Points | None = None,
+    tolerance: Values | float = 1e-5,
+    max_steps: int = 200,
+    scale: Float[Array, " d"] | None = None,
+) -> Solution:
+    r"""Maximise :math:`\langle x, y\rangle - u(x)` over x, for each row of `y`.
+
+    Args:
+        u: Potential; the maximiser is unique when `u` is strictly convex.
+        y: Target points, in the coordinates of `u`.
+        solver: Rule for the steps; `Spectral()` by default.
+        x0: First guess. Defaults to `y`, which is exact when `u` is half the squared norm.
+        tolerance: Residual norm at which a row is done.
+        max_steps: Budget of rounds.
+        scale: Units of the coordinates for the residual norm.
+
+    Returns:
+        `value` holds the maximisers, which equal the gradient of the conjugate at `y`; `residual` the Euclidean norms
+        of `grad u(value) - y`.
+
+    Note:
+        Cost: one gradient of `u` a round, for the whole batch.
+
+    References:
+        Park et al. 2026 (arXiv 2605.10792), section 3: the proximal fixed point.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from brenier.conjugate import conjugate
+        >>> from brenier.potentials import Quadratic
+        >>> solution = conjugate(Quadratic(jnp.diag(jnp.array([2.0, 0.5]))), jnp.array([[2.0, 1.0]]))
+        >>> [round(float(v), 4) for v in solution.value[0]]
+        [1.0, 2.0]
+    """
+    solver = Spectral() if solver is None else solver
+    solution, _ = iterate(
+        solver,
+        lambda x: u.gradient(x) - y,
+        y if x0 is None else x0,
+        tolerance=tolerance,
+        max_steps=max_steps,
+        scale=scale,
+    )
+    return solution
+
+
+def dual_values(u: AbstractPotential, y: Points, x: Points) -> tuple[Values, Scalar]:
+    r"""Values :math:`\langle x, y\rangle - u(x)`, at most the conjugate's, and the residual norms that bound the rest.
+
+    If `u` is `m`-strongly convex, the conjugate at y exceeds the value by at most `residual^2 / (2 m)`.
+    """
+    values, gradient = u.value_and_gradient(x)
+    return jnp.sum(x * y, axis=1) - values, jnp.linalg.norm(gradient - y, axis=1)
+
+
+class ConjugatePoints(NamedTuple):
+    """Roots of `grad u(x) = y` for any number of rows, in NumPy.
+
+    Attributes:
+        points: `(n, d)` best points found.
+        residual: `(n,)` Euclidean norms of `grad u(points) - y`.
+        converged: `(n,)` whether each row met its tolerance.
+        steps: `(n,)` rounds each row was active for, over both solvers.
+    """
+
+    points: NDArray[np.float32]
+    residual: NDArray[np.float32]
+    converged: NDArray[np.bool_]
+    steps: NDArray[np.int32]
+
+
+def conjugate_points(
+    u: AbstractPotential,
+    y: NDArray[np.float32],
+    *,
+    x0: NDArray[np.float32] | None = None,
+    scale: NDArray[np.floating] | None = None,
+    tolerance: Tolerance | None = None,
+    max_steps: int = 100,
+) -> ConjugatePoints:
+    """Solve `grad u(x) = y` for every row, whatever it takes within the budget.
+
+    Rows go through a spectral solve in batches of one size, so that memory is bounded and one compilation serves all.
+    Rows left over go to Newton's method up to 64 dimensions, to limited-memory BFGS beyond, with four times the budget.
+
+    Args:
+        u: Potential.
+        y: `(n, d)` target points in the coordinates of `u`.
+        x0: `(n, d)` first guesses; `y` by default.
+        scale: Standard deviation of each coordinate, the unit of residuals for the tolerance; ones by default.
+        tolerance: When a row is done.
+        max_steps: Budget of rounds of the first solver.
+
+    Returns:
+        Points and status for each row; rows that failed are marked, never dropped.
+    """
+    tolerance = Tolerance() if tolerance is None else tolerance
+    units = jnp.asarray(np.ones(u.dim) if scale is None else scale, jnp.float32)
+    fallback = Newton() if u.dim <= NEWTON_DIMENSIONS else LBFGS()
+
+    def run(
+        solver: AbstractSolver, budget: int, y: NDArray[np.float32], x0: NDArray[np.float32], **sizes: int
+    ) -> ConjugatePoints:
+        solution = map_batches(lambda y, x0: _solve(solver, u, y, x0, units, tolerance, budget), y, x0, **sizes)
+        return ConjugatePoints(*solution)
+
+    first = run(Spectral(), max_steps, y, y if x0 is None else x0)
+    left = np.flatnonzero(~first.converged)
+    if not len(left):
+        return first
+    second = run(fallback, 4 * max_steps, y[left], first.points[left], batch=_STRAGGLERS, least=_STRAGGLERS)
+    second = second._replace(steps=first.steps[left] + second.steps)
+    return jax.tree.map(lambda old, new: _replace_rows(old, left, new), first, second)
+
+
+def _replace_rows(old: NDArray[Any], rows: NDArray[np.intp], new: NDArray[Any]) -> NDArray[Any]:
+    merged = old.copy()
+    merged[rows] = new
+    return merged
+
+
+@eqx.filter_jit
+def _solve(
+    solver: AbstractSolver,
+    u: AbstractPotential,
+    y: Array,
+    x0: Array,
+    scale: Array,
+    tolerance: Tolerance,
+    max_steps: int,
+) -> tuple[Points, Values, Mask, Counts]:
+    bound = tolerance.atol + tolerance.rtol * jnp.sqrt(jnp.mean(jnp.square(y / scale), axis=1))
+    solution = conjugate(u, y, solver, x0=x0, tolerance=bound, max_steps=max_steps, scale=scale)
+    return solution.value, solution.residual, solution.converged, solution.steps

@@ -1,0 +1,146 @@
+r"""Bures coordinates: the closed-form Gaussian map as preconditioner and starting point.
+
+The inner product is unchanged by :math:`x' = P(x - m_x)`, :math:`y' = P^{-T}(y - m_y)`, and quadratic-cost transport
+depends on the inner product only. With :math:`P = A^{1/2}`, where `A` is the optimal linear map between the two
+covariances, both clouds get the *same* covariance and the identity is the optimal Gaussian map. A rotation to the
+principal axes and one common unit keep this property. Everything here is float64 NumPy, so that data far from the
+origin or in tiny units lose no digits before they reach the float32 core.
+
+References: Bhatia, Jain, Lim 2019, "On the Bures-Wasserstein distance between positive definite matrices".
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["BuresCoordinates", "Moments", "bures_map"]
+
+Matrix = NDArray[np.float64]
+
+
+class Moments(NamedTuple):
+    """Mean and covariance of one side, with what had to be done to make the covariance usable.
+
+    Attributes:
+        mean: `(d,)`.
+        covariance: `(d, d)`, positive definite.
+        count: Samples behind it.
+        shrinkage: Weight given to uncorrelated columns, in [0, 1].
+        lifted: Directions whose variance was raised to the floor: collinear columns.
+    """
+
+    mean: Matrix
+    covariance: Matrix
+    count: int
+    shrinkage: float = 0.0
+    lifted: int = 0
+
+
+class BuresCoordinates(eqx.Module):
+    """Affine coordinates for source and target in which the optimal Gaussian map is the identity.
+
+    Attributes:
+        mean_x, mean_y: Centres of the two sides.
+        to_x, to_y: Matrices of the new coordinates, `x' = to_x (x - mean_x)`, with `to_x^T to_y = I / (unit scale)^2`.
+        from_x, from_y: Their inverses.
+        unit: Length of one unit of the new coordinates; values of potentials scale with its square.
+        spread: Standard deviation of each new coordinate, the same for both sides.
+        scale: Units in which the cost measures the columns: it is `|(x - y) / scale|^2 / 2`.
+    """
+
+    mean_x: Matrix
+    mean_y: Matrix
+    to_x: Matrix
+    to_y: Matrix
+    from_x: Matrix
+    from_y: Matrix
+    unit: float
+    spread: Matrix
+    scale: Matrix
+
+    @classmethod
+    def between(cls, source: Moments, target: Moments, scale: Matrix | None = None) -> "BuresCoordinates":
+        """Coordinates that match the two covariances.
+
+        Args:
+            source: Moments of the source, in the units of the data.
+            target: Moments of the target.
+            scale: `(d,)` units of the columns in the cost; ones by default.
+        """
+        scale = np.ones_like(source.mean) if scale is None else np.asarray(scale, np.float64)
+        units = np.outer(scale, scale)
+        covariance = source.covariance / units
+        half, inverse_half = _powers(bures_map(covariance, target.covariance / units))
+        variances, axes = np.linalg.eigh(half @ covariance @ half)
+        unit = float(np.sqrt(variances.mean()))
+        return cls(
+            mean_x=source.mean,
+            mean_y=target.mean,
+            to_x=axes.T @ half / (unit * scale),
+            to_y=axes.T @ inverse_half / (unit * scale),
+            from_x=scale[:, None] * unit * (inverse_half @ axes),
+            from_y=scale[:, None] * unit * (half @ axes),
+            unit=unit,
+            spread=np.sqrt(variances) / unit,
+            scale=scale,
+        )
+
+    @property
+    def dim(self) -> int:
+        """Number of columns."""
+        return self.mean_x.shape[0]
+
+    @property
+    def linear_map(self) -> Matrix:
+        """Matrix of the Gaussian map, `T(x) = mean_y + linear_map (x - mean_x)`."""
+        return self.from_y @ self.to_x
+
+    def enter_x(self, points: Matrix) -> NDArray[np.float32]:
+        """Source points in the new coordinates."""
+        return ((points - self.mean_x) @ self.to_x.T).astype(np.float32)
+
+    def enter_y(self, points: Matrix) -> NDArray[np.float32]:
+        """Target points in the new coordinates."""
+        return ((points - self.mean_y) @ self.to_y.T).astype(np.float32)
+
+    def dual_offset(self, x: Matrix, y: Matrix) -> float:
+        """What the dual value is, on two samples, before the potential is subtracted.
+
+        With points centred, `|x - y|^2 = |x|^2 + |y|^2 - 2 <x, y> + 2 <shift, x - y> + |shift|^2`. Only the inner
+        product meets the potential, so the dual value `E|x - y|^2 / 2` is this minus `unit^2 (E u(x') + E u*(y'))`.
+        """
+        centred_x, centred_y = (x - self.mean_x) / self.scale, (y - self.mean_y) / self.scale
+        shift = (self.mean_x - self.mean_y) / self.scale
+        squares = np.mean(np.sum(centred_x**2, axis=1)) + np.mean(np.sum(centred_y**2, axis=1))
+        linear = 2.0 * shift @ (centred_x.mean(axis=0) - centred_y.mean(axis=0)) + shift @ shift
+        return float(0.5 * (squares + linear))
+
+    def leave_x(self, points: NDArray[np.floating]) -> Matrix:
+        """Source points in the units of the data."""
+        return np.asarray(points, np.float64) @ self.from_x.T + self.mean_x
+
+    def leave_y(self, points: NDArray[np.floating]) -> Matrix:
+        """Target points in the units of the data."""
+        return np.asarray(points, np.float64) @ self.from_y.T + self.mean_y
+
+
+def bures_map(source: Matrix, target: Matrix) -> Matrix:
+    r"""Matrix of the optimal map between centred Gaussians with covariances `source` and `target`.
+
+    It is the symmetric positive definite solution `A` of `A source A = target`.
+
+    References: Olkin and Pukelsheim 1982; Peyre and Cuturi 2019, "Computational Optimal Transport", equation 2.40.
+    """
+    half, inverse_half = _powers(source)
+    middle, _ = _powers(half @ target @ half)
+    result = inverse_half @ middle @ inverse_half
+    return (result + result.T) / 2
+
+
+def _powers(matrix: Matrix) -> tuple[Matrix, Matrix]:
+    """Square root of a positive definite matrix, and its inverse."""
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    roots = np.sqrt(np.maximum(values, np.finfo(np.float64).tiny))
+    return (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T

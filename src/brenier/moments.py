@@ -1,0 +1,65 @@
+"""Means and covariances that can be trusted: shrunk when samples are few, lifted when columns are collinear."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brenier.coordinates import Moments
+
+__all__ = ["accumulate_moments", "moments"]
+
+_FEW = 20
+"""Samples a dimension below which covariances are shrunk."""
+
+_EIGENVALUE_FLOOR = 1e-6
+"""Least variance of a direction kept, with every column scaled to unit variance."""
+
+
+def moments(values: NDArray[np.float64]) -> Moments:
+    """Mean and positive definite covariance of a sample.
+
+    With fewer than 20 samples a dimension, correlations are shrunk towards zero by the Ledoit-Wolf amount. Directions
+    with next to no variance (collinear columns, fewer samples than dimensions) are lifted to a millionth of a unit
+    column's variance, so that coordinates exist; the map is the identity along them, up to scale.
+
+    Args:
+        values: `(n, d)`, `n >= 2`, no constant column.
+    """
+    mean = values.mean(axis=0)
+    covariance = np.atleast_2d(np.cov(values.T))
+    return _usable(mean, covariance, len(values), values)
+
+
+def accumulate_moments(batches: Iterable[NDArray[np.float64]]) -> Moments:
+    """The same from a stream of batches that are never held together, for samplers.
+
+    References: Chan, Golub, LeVeque 1983, "Algorithms for computing the sample variance", equation 1.5.
+    """
+    count, mean, scatter = 0, np.zeros(()), np.zeros(())
+    for batch in batches:
+        total = count + len(batch)
+        centre = batch.mean(axis=0)
+        centred, shift = batch - centre, centre - mean
+        scatter = scatter + centred.T @ centred + np.outer(shift, shift) * (count * len(batch) / total)
+        mean = mean + shift * (len(batch) / total)
+        count = total
+    return _usable(mean, np.atleast_2d(scatter / (count - 1)), count, None)
+
+
+def _usable(
+    mean: NDArray[np.float64], covariance: NDArray[np.float64], count: int, values: NDArray[np.float64] | None
+) -> Moments:
+    spread = np.sqrt(np.diag(covariance))
+    correlation = covariance / np.outer(spread, spread)
+    shrinkage = 0.0
+    if values is not None and count < _FEW * len(mean):
+        from sklearn.covariance import ledoit_wolf_shrinkage
+
+        shrinkage = float(ledoit_wolf_shrinkage((values - mean) / spread, assume_centered=True))
+        correlation = (1.0 - shrinkage) * correlation + shrinkage * np.eye(len(mean))
+    eigenvalues, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
+    low = eigenvalues < _EIGENVALUE_FLOOR
+    if low.any():
+        correlation = (vectors * np.maximum(eigenvalues, _EIGENVALUE_FLOOR)) @ vectors.T
+    return Moments(mean, correlation * np.outer(spread, spread), count, shrinkage, int(low.sum()))
