@@ -1,0 +1,32 @@
+"""What comes in and goes out: checks of arrays and frames, supplies of points, files and images.
+
+`as_points` and `check_pair` judge what the user passed; `as_source` gives training its draws; `read_points` and
+`write_points`, `read_image` and `write_image` are the files of the command line, written through `atomic_write`.
+"""
+
+from brenier.data.atomic import atomic_write, check_writable
+from brenier.data.checks import InputTypeError, Table, as_points, check_pair
+from brenier.data.files import read_points, write_points
+from brenier.data.images import is_image, read_image, to_colours, to_image, write_image
+from brenier.data.sources import ArraySource, IteratorSource, SamplerSource, Source, as_source
+
+__all__ = [
+    "ArraySource",
+    "InputTypeError",
+    "IteratorSource",
+    "SamplerSource",
+    "Source",
+    "Table",
+    "as_points",
+    "as_source",
+    "atomic_write",
+    "check_pair",
+    "check_writable",
+    "is_image",
+    "read_image",
+    "read_points",
+    "to_colours",
+    "to_image",
+    "write_image",
+    "write_points",
+]

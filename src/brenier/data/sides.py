@@ -1,0 +1,82 @@
+"""One side of a fit: what to train on, what to hold out, and what the moments are."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from brenier.coordinates import Moments
+from brenier.data.checks import Matrix, Table, Unchecked, as_points
+from brenier.data.sources import ArraySource, Source, as_source
+from brenier.moments import accumulate_moments, moments
+
+__all__ = ["FEWEST_HELD_OUT", "Side", "split_side"]
+
+FEWEST_HELD_OUT = 10
+"""Held-out samples a side below which no network is trained: nothing could tell it from the Gaussian map."""
+
+_MOMENT_BATCH = 1 << 14
+_MOMENT_SAMPLES = 1 << 17
+_MOMENT_SAMPLES_A_COLUMN = 1 << 13
+
+
+class Side(NamedTuple):
+    """One side of a fit.
+
+    Attributes:
+        source: Supply of training points.
+        holdout: `(n, d)` points that training never sees.
+        sample: Points for the checks of the pair: all of an array, the first draw of a stream.
+        training: The array to train on, if the side is one.
+    """
+
+    source: Source
+    holdout: Matrix
+    sample: Table
+    training: Matrix | None = None
+
+    @property
+    def size(self) -> int | None:
+        """Samples to train on; None for streams."""
+        return None if self.training is None else len(self.training)
+
+    def moments(self) -> Moments:
+        """Mean and covariance, without the held-out points.
+
+        A stream gives at least 131,072 points, 8,192 a column, batch by batch: they cost next to nothing, while every
+        error in them is an error of the starting map.
+        """
+        if self.training is not None:
+            return moments(self.training)
+        count = max(_MOMENT_SAMPLES, _MOMENT_SAMPLES_A_COLUMN * self.source.dim)
+        return accumulate_moments(self.source.draw(_MOMENT_BATCH) for _ in range(count // _MOMENT_BATCH))
+
+
+def split_side(value: Unchecked, name: str, *, share: float, most: int, seed: int) -> Side:
+    """Check one argument of a fit and divide it.
+
+    An array gives `share` of its rows, at most `most`, to the held-out points; a stream gives `most` points.
+
+    Args:
+        value: Array, frame, sampler `(key, n) -> points`, or iterable of arrays.
+        name: The argument's name in messages.
+        share: Share of an array to hold out.
+        most: Most points to hold out.
+        seed: Randomness of the split, and of the samplers' keys.
+    """
+    source = as_source(value, name, seed)
+    if isinstance(source, ArraySource):
+        return _split_array(as_points(value, name), share, most, seed)
+    # Streams may repeat what they hold; only arrays are judged by their repeats.
+    sample = Table(np.unique(source.draw(_MOMENT_BATCH), axis=0))
+    return Side(source, source.draw(most), sample)
+
+
+def _split_array(table: Table, share: float, most: int, seed: int) -> Side:
+    """Shuffle rows and hold a share out; too few rows for that all stay in training."""
+    rng = np.random.default_rng(seed)
+    count = min(int(share * len(table.values)), most)
+    if count < FEWEST_HELD_OUT:
+        count = 0
+    order = rng.permutation(len(table.values))
+    training = table.values[order[count:]]
+    return Side(ArraySource(training, rng), table.values[order[:count]], table, training)

@@ -1,0 +1,60 @@
+"""The units in which the cost measures the columns."""
+
+import warnings
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from brenier._errors import DataWarning, InputError
+from brenier.coordinates import Moments
+from brenier.data.checks import Matrix, Table
+
+__all__ = ["cost_units"]
+
+_INCOMMENSURATE = 100.0
+"""Ratio of standard deviations between columns beyond which they cannot be in comparable units."""
+
+
+def cost_units(setting: str | ArrayLike, source: Moments, target: Moments, table: Table) -> Matrix:
+    """Units of the columns in the cost `|(x - y) / units|^2 / 2`.
+
+    Args:
+        setting: `"none"` for the units of the data; `"pooled"` for each column's standard deviation, root mean square
+            of the two sides; `"auto"` for `"pooled"`, with a warning, if these differ by more than a factor of 100
+            between columns, and for `"none"` otherwise; or one positive number a column.
+        source: Moments of the source.
+        target: Moments of the target.
+        table: The source, for the names of its columns.
+
+    Raises:
+        InputError: An unknown name, or numbers that are not one positive number a column.
+
+    Warns:
+        DataWarning: `"auto"` chose `"pooled"`.
+    """
+    pooled = np.sqrt((np.diag(source.covariance) + np.diag(target.covariance)) / 2)
+    if not isinstance(setting, str):
+        return _given(setting, len(pooled))
+    if setting not in ("auto", "none", "pooled"):
+        raise InputError(f"`scale` must be 'auto', 'none', 'pooled', or one number a column; got {setting!r}.")
+    wide, narrow = int(pooled.argmax()), int(pooled.argmin())
+    apart = pooled[wide] > _INCOMMENSURATE * pooled[narrow]
+    if setting == "none" or (setting == "auto" and not apart):
+        return np.ones_like(pooled)
+    if setting == "auto":
+        warnings.warn(
+            f"The standard deviations of the columns range from {pooled[narrow]:.3g} (column {table.label(narrow)}) to "
+            f"{pooled[wide]:.3g} (column {table.label(wide)}), so the squared distance in their own units would see "
+            "the widest columns only. The cost, and every distance, is measured in standard deviations of each column "
+            "instead. Pass scale='pooled' to confirm this, or scale='none' for the units of the data.",
+            DataWarning,
+            stacklevel=3,
+        )
+    return pooled
+
+
+def _given(setting: ArrayLike, dim: int) -> Matrix:
+    units = np.asarray(setting, np.float64)
+    if units.shape != (dim,) or not np.all(np.isfinite(units)) or not np.all(units > 0):
+        raise InputError(f"`scale` must be one positive number for each of the {dim} columns; got {setting!r}.")
+    return units
