@@ -1,0 +1,18 @@
+"""The outer loop: from points and coordinates to a potential. Pure JAX below, no user input checks."""
+
+from brenier.training.config import TrainingConfig, choose_config
+from brenier.training.history import Callback, Row
+from brenier.training.holdout import Holdout
+from brenier.training.loop import Outcome, Stop, gaussian_outcome, train
+
+__all__ = [
+    "Callback",
+    "Holdout",
+    "Outcome",
+    "Row",
+    "Stop",
+    "TrainingConfig",
+    "choose_config",
+    "gaussian_outcome",
+    "train",
+]

@@ -1,0 +1,228 @@
+"""The outer loop: compiled chunks of steps, and between them refreshment, selection and stopping."""
+
+import enum
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from brenier.coordinates import BuresCoordinates
+from brenier.data.sources import Source
+from brenier.potentials import ICNN, AbstractPotential, Quadratic
+from brenier.training.config import TrainingConfig
+from brenier.training.history import Callback, Row
+from brenier.training.holdout import Holdout, HoldoutValue
+from brenier.training.pool import Pool, scatter
+from brenier.training.schedule import Schedule
+from brenier.training.step import Batches, Context, Statistics, run_steps, solve_pool, start
+
+__all__ = ["Outcome", "Stop", "gaussian_outcome", "train"]
+
+_SIGNIFICANT = 2.0
+"""Standard errors by which a network must beat the Gaussian map on held-out points to be returned instead of it."""
+
+_DIVERGED = 2.0
+"""Held-out objective, relative to that of the Gaussian map, from which on a state counts as diverged."""
+
+
+class Stop(enum.Enum):
+    """Why a fit ended. The value is the sentence shown to the user."""
+
+    budget = "The budget was used."
+    patience = "The held-out dual value stopped improving."
+    untrained = "Too few samples to train a network."
+    callback = "A callback asked for the end."
+    interrupted = "Interrupted from the keyboard; the best map so far is kept."
+
+
+class Outcome(NamedTuple):
+    """The end of a fit.
+
+    Attributes:
+        potential: The best potential on held-out points, in the new coordinates.
+        history: A row for each look at the held-out points.
+        stop: Why it ended.
+        gaussian: Whether the Gaussian map was returned because no network beat it significantly.
+        restarts: How often a diverged state was replaced by the best one.
+    """
+
+    potential: AbstractPotential
+    history: list[Row]
+    stop: Stop
+    gaussian: bool
+    restarts: int
+
+
+def train(
+    source: Source,
+    target: Source,
+    coordinates: BuresCoordinates,
+    holdout: Holdout,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    callback: Callback | None = None,
+    started: float | None = None,
+) -> Outcome:
+    """Fit a convex potential by maximising the dual, from the Gaussian map on.
+
+    Args:
+        source: Where source points come from, in the units of the data.
+        target: Where target points come from.
+        coordinates: Bures coordinates between the two.
+        holdout: Points kept aside to choose the best state.
+        config: Settings.
+        seed: One seed gives one result on one machine, if the budget is in steps.
+        callback: Called with every row of the history.
+        started: `time.perf_counter()` from which a budget in seconds counts.
+    """
+    return _Fit(source, target, coordinates, holdout, config, seed, callback, started).run()
+
+
+def gaussian_outcome(dim: int) -> Outcome:
+    """The end of a fit that had nothing to train on: the Gaussian map."""
+    return Outcome(Quadratic.identity(dim), [], Stop.untrained, True, 0)
+
+
+class _Fit:
+    """The variables of one call of `train`."""
+
+    def __init__(
+        self,
+        source: Source,
+        target: Source,
+        coordinates: BuresCoordinates,
+        holdout: Holdout,
+        config: TrainingConfig,
+        seed: int,
+        callback: Callback | None,
+        started: float | None,
+    ) -> None:
+        self.config, self.holdout, self.callback = config, holdout, callback
+        self.unit = coordinates.unit
+        self.schedule = Schedule(config, started)
+        self.pool = Pool(source, target, coordinates, config, np.random.default_rng(seed))
+        potential = ICNN(
+            coordinates.dim,
+            config.widths,
+            rng=np.random.default_rng(seed),
+            floor=config.floor,
+            activation=config.activation,
+            sharpness=config.sharpness,
+        )
+        self.initial = eqx.filter(potential, eqx.is_inexact_array)
+        self.static = eqx.filter(potential, eqx.is_inexact_array, inverse=True)
+        self.context = Context(
+            config.solver,
+            config.rounds,
+            config.unconverged,
+            config.usable,
+            jnp.asarray(coordinates.spread, jnp.float32),
+            self.static,
+            jnp.asarray(self.pool.x),
+            jnp.asarray(self.pool.y),
+        )
+        self.state = start(potential, self.context.y, config.solver)
+        self.gaussian = holdout.gaussian()
+        self.lowest = self.best_value = self.gaussian
+        self.best: AbstractPotential | None = None
+        self.best_progress = 0.0
+        self.history: list[Row] = []
+        self.statistics: list[Statistics] = []
+        self.restarts = 0
+        self.steps = 0
+
+    def run(self) -> Outcome:
+        stop = Stop.budget
+        try:
+            while (end := self._cycle()) is None:
+                pass
+            stop = end
+        except KeyboardInterrupt:
+            stop = Stop.interrupted
+        gain, error = self.best_value.gain_over(self.gaussian)
+        if self.best is None or not gain > _SIGNIFICANT * error:
+            return Outcome(Quadratic.identity(self.static.dim), self.history, stop, True, self.restarts)
+        return Outcome(eqx.combine(self.best, self.static), self.history, stop, False, self.restarts)
+
+    def _cycle(self) -> Stop | None:
+        """Use the pool for one cycle of steps, then look or refresh; a reason once there is one to stop."""
+        rates, tolerances = self.schedule.next_cycle(self.steps)
+        if not len(rates):
+            return Stop.budget
+        source, target = self.pool.schedule(self.state.conjugates, len(rates))
+        batches = Batches(*map(jnp.asarray, (source, target, rates, tolerances)))
+        self.state, statistics = run_steps(self.context, self.state, batches)
+        self.statistics.append(jax.block_until_ready(statistics))
+        self.steps += len(rates)
+        progress = self.schedule.progress(self.steps)
+        if progress >= 1.0 or self.steps % self.config.look == 0:
+            row = self._look(progress, float(rates[-1]))
+            if self.callback is not None and self.callback(row):
+                return Stop.callback
+            if progress - self.best_progress > self.config.patience:
+                return Stop.patience
+        if progress < 1.0:
+            self._refresh()
+        return None
+
+    def _look(self, progress: float, rate: float) -> Row:
+        """Evaluate the averaged state on the held-out points and keep it if it is the best."""
+        value = self.holdout.evaluate(eqx.combine(self.state.average, self.static))
+        statistics, self.statistics = self.statistics, []
+        diverged = not value.objective <= _DIVERGED * self.gaussian.objective
+        best = not diverged and self._keeps(value, progress)
+        gain, error = value.gain_over(self.gaussian)
+        row = Row(
+            step=self.steps,
+            seconds=self.schedule.seconds,
+            progress=progress,
+            dual=self.holdout.dual(value),
+            gain=gain * self.unit**2,
+            error=error * self.unit**2,
+            unconverged=float(np.mean(np.concatenate([np.asarray(s.unconverged) for s in statistics]))),
+            evaluations=float(np.mean(np.concatenate([np.asarray(s.evaluations) for s in statistics]))),
+            rate=rate,
+            best=best,
+        )
+        self.history.append(row)
+        if diverged:
+            self._restart()
+        return row
+
+    def _keeps(self, value: HoldoutValue, progress: float) -> bool:
+        """Keep a state unless it is worse than the lowest by more than a standard error of their difference.
+
+        Of two states that the held-out points cannot tell apart, the later has the smaller learning rate.
+        """
+        gain, error = value.gain_over(self.lowest)
+        if not gain > -error:
+            return False
+        self.best_value, self.best, self.best_progress = value, jax.tree.map(jnp.copy, self.state.average), progress
+        if gain > 0:
+            self.lowest = value
+        return True
+
+    def _restart(self) -> None:
+        """Go back to the best state, or to the start, at half the learning rate."""
+        self.restarts += 1
+        self.schedule.factor *= 0.5
+        arrays = self.initial if self.best is None else self.best
+        self.state = start(eqx.combine(arrays, self.static), self.context.y, self.config.solver)
+
+    def _refresh(self) -> None:
+        """Draw fresh points into part of the pool and solve their conjugates from a cold start."""
+        slots = self.pool.refresh()
+        self.context = eqx.tree_at(
+            lambda c: (c.x, c.y), self.context, (jnp.asarray(self.pool.x), jnp.asarray(self.pool.y))
+        )
+        fresh = jnp.asarray(self.pool.y[slots]).reshape(-1, self.config.batch, self.static.dim)
+        tolerance = jnp.asarray(self.config.tolerance[0], jnp.float32)
+        conjugates, memory = solve_pool(self.context, self.state.parameters, fresh, fresh, tolerance)
+        self.state = eqx.tree_at(
+            lambda s: (s.conjugates, s.memory),
+            self.state,
+            scatter((self.state.conjugates, self.state.memory), slots, (conjugates, memory)),
+        )

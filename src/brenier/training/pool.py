@@ -1,0 +1,78 @@
+"""The points in use: both pools, their refreshment, and the batches drawn from them."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from brenier._types import Array
+from brenier.coordinates import BuresCoordinates
+from brenier.data.sources import Source
+from brenier.training.config import TrainingConfig
+from brenier.training.coupling import coupled_orders
+
+__all__ = ["Pool"]
+
+
+class Pool:
+    """Source and target points of training, in the new coordinates.
+
+    Slots are refreshed in a ring, so that every point is used for the same number of cycles.
+
+    Args:
+        source, target: Where points come from.
+        coordinates: The coordinates of training.
+        config: Sizes.
+        rng: Randomness of the batches.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        target: Source,
+        coordinates: BuresCoordinates,
+        config: TrainingConfig,
+        rng: np.random.Generator,
+    ) -> None:
+        self._source, self._target, self._coordinates = source, target, coordinates
+        self._config, self._rng = config, rng
+        self._next = 0
+        self.x, self.y = self._draw(config.pool)
+
+    def _draw(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return (
+            self._coordinates.enter_x(self._source.draw(count)),
+            self._coordinates.enter_y(self._target.draw(count)),
+        )
+
+    def refresh(self) -> NDArray[np.intp]:
+        """Replace the oldest share of both pools; returns the slots replaced."""
+        count = int(self._config.refresh * self._config.pool) // self._config.batch * self._config.batch
+        slots = (self._next + np.arange(count)) % self._config.pool
+        self._next = int((self._next + count) % self._config.pool)
+        self.x[slots], self.y[slots] = self._draw(count)
+        return slots
+
+    def schedule(self, conjugates: Array, steps: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Slots of source and target points for each of the next steps, `(steps, batch)` each.
+
+        Args:
+            conjugates: Present preimage of each target point, which decides what matches what.
+            steps: How many; each point is used equally often, up to one.
+        """
+        config = self._config
+        if config.coupled:
+            order_x, order_y = coupled_orders(self.x, np.asarray(conjugates))
+        else:
+            order_x, order_y = self._rng.permutation(config.pool), self._rng.permutation(config.pool)
+        epochs = -(-steps * config.batch // config.pool)
+        pairs = np.concatenate([self._rng.permutation(config.pool) for _ in range(epochs)])[: steps * config.batch]
+        shape = (steps, config.batch)
+        return order_x[pairs].reshape(shape).astype(np.int32), order_y[pairs].reshape(shape).astype(np.int32)
+
+
+def scatter(old: Any, slots: NDArray[np.intp], new: Any) -> Any:  # noqa: ANN401
+    """Write rows of every array of one pytree into another."""
+    return jax.tree.map(lambda a, b: a.at[jnp.asarray(slots)].set(b.reshape(-1, *b.shape[2:])), old, new)

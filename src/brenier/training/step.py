@@ -1,0 +1,170 @@
+"""One training step, and hundreds of them in one compiled call."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+
+from brenier._types import Array, Float, Int, Points, Scalar
+from brenier.potentials import AbstractPotential
+from brenier.solvers import AbstractSolver, Solution, iterate
+
+__all__ = ["Batches", "Context", "Statistics", "TrainingState", "run_steps", "solve_pool", "start"]
+
+_AVERAGING = 8.0
+_OPTIMIZER = optax.scale_by_adam(b1=0.9, b2=0.99)
+
+
+class Context(eqx.Module):
+    """What stays the same for all the steps of a chunk.
+
+    Attributes:
+        solver: Inner solver of the conjugate problems.
+        rounds: Fewest and most rounds of it a step.
+        unconverged: Share of a batch that may miss the tolerance before further rounds are spent.
+        usable: Residual up to which a point takes part in the gradient.
+        scale: Standard deviation of each coordinate, the unit of residuals.
+        static: The potential without its arrays.
+        x, y: The pools.
+    """
+
+    solver: AbstractSolver
+    rounds: tuple[int, int] = eqx.field(static=True)
+    unconverged: float = eqx.field(static=True)
+    usable: float = eqx.field(static=True)
+    scale: Float[Array, " d"]
+    static: AbstractPotential
+    x: Points
+    y: Points
+
+    def solve(
+        self,
+        potential: AbstractPotential,
+        y: Points,
+        x0: Points,
+        memory: Any,  # noqa: ANN401
+        tolerance: Scalar,
+    ) -> tuple[Solution, Any]:
+        """Move guesses for `grad u(x) = y` towards their roots: cheap rounds, more while too many points miss."""
+        return iterate(
+            self.solver,
+            lambda x: potential.gradient(x) - y,
+            x0,
+            tolerance=tolerance,
+            min_steps=self.rounds[0],
+            max_steps=self.rounds[1],
+            allowed_unconverged=self.unconverged,
+            scale=self.scale,
+            state=memory,
+        )
+
+
+class TrainingState(eqx.Module):
+    """All that changes: one pytree, so that a checkpoint is one file.
+
+    Attributes:
+        parameters: Arrays of the potential being trained.
+        average: Their running average, the map that a fit returns.
+        optimizer: Moments of the optimizer.
+        conjugates: Present solution of `grad u(x) = y` for every target point of the pool.
+        memory: What the inner solver remembers of each of them.
+        steps: Steps taken.
+    """
+
+    parameters: AbstractPotential
+    average: AbstractPotential
+    optimizer: optax.OptState
+    conjugates: Points
+    memory: Any
+    steps: Int[Array, ""]
+
+
+class Batches(NamedTuple):
+    """What a chunk of steps needs, one leading entry a step."""
+
+    source: Int[Array, "k b"]
+    target: Int[Array, "k b"]
+    rate: Float[Array, " k"]
+    tolerance: Float[Array, " k"]
+
+
+class Statistics(NamedTuple):
+    """What happened in each step: rounds of the inner solver, and the share of points left out of the gradient."""
+
+    evaluations: Array
+    unconverged: Array
+
+
+@eqx.filter_jit
+def start(potential: AbstractPotential, y: Points, solver: AbstractSolver) -> TrainingState:
+    """The state before the first step: conjugates start at the target points themselves."""
+    arrays = eqx.filter(potential, eqx.is_inexact_array)
+    return TrainingState(
+        parameters=arrays,
+        average=jax.tree.map(jnp.copy, arrays),
+        optimizer=_OPTIMIZER.init(arrays),  # type: ignore[arg-type]
+        conjugates=y,
+        memory=solver.init(y),
+        steps=jnp.zeros((), jnp.int32),
+    )
+
+
+@eqx.filter_jit(donate="all-except-first")
+def run_steps(context: Context, state: TrainingState, batches: Batches) -> tuple[TrainingState, Statistics]:
+    """Take one step a batch. Compiled once for each number of steps and batch size.
+
+    References: Park et al. 2026 (arXiv 2605.10792), algorithm 1, for the envelope gradient at detached points.
+    """
+
+    def step(state: TrainingState, batch: Batches) -> tuple[TrainingState, Statistics]:
+        potential = eqx.combine(state.parameters, context.static)
+        x, y = context.x[batch.source], context.y[batch.target]
+        memory = jax.tree.map(lambda array: array[batch.target], state.memory)
+        solution, memory = context.solve(potential, y, state.conjugates[batch.target], memory, batch.tolerance)
+        # The pair of a point far from its root is left out whole: its value would make the loss unbounded below, and
+        # dropping its partner keeps the two halves of the batch matched. Points that only miss the tolerance stay:
+        # their bias is at most proportional to the residual, while leaving them out would stop the training just
+        # where the map is hardest.
+        usable = solution.norm <= context.usable
+        weight = usable / jnp.maximum(jnp.sum(usable), 1)
+
+        def loss(parameters: AbstractPotential) -> Scalar:
+            values = eqx.combine(parameters, context.static)(jnp.concatenate([x, solution.value]))
+            return jnp.sum(weight * (values[: len(x)] - values[len(x) :]))
+
+        updates, moments = _OPTIMIZER.update(eqx.filter_grad(loss)(state.parameters), state.optimizer)
+        parameters = jax.tree.map(lambda p, change: p - batch.rate * change, state.parameters, updates)
+        steps = state.steps + 1
+        # Polynomial averaging: about the last ninth of the steps so far, whatever the budget (Shamir and Zhang 2013).
+        share = (_AVERAGING + 1.0) / (steps + _AVERAGING)
+        new = TrainingState(
+            parameters=parameters,
+            average=jax.tree.map(lambda mean, p: mean + share * (p - mean), state.average, parameters),
+            optimizer=moments,
+            conjugates=state.conjugates.at[batch.target].set(solution.value),
+            memory=jax.tree.map(lambda old, part: old.at[batch.target].set(part), state.memory, memory),
+            steps=steps,
+        )
+        return new, Statistics(solution.evaluations, 1.0 - jnp.mean(usable))
+
+    return jax.lax.scan(step, state, batches)
+
+
+@eqx.filter_jit
+def solve_pool(
+    context: Context,
+    parameters: AbstractPotential,
+    y: Float[Array, "k b d"],
+    x0: Float[Array, "k b d"],
+    tolerance: Scalar,
+) -> tuple[Float[Array, "k b d"], Any]:
+    """Conjugates and solver memory for fresh target points, a batch after another."""
+    potential = eqx.combine(parameters, context.static)
+
+    def solve(_: None, batch: tuple[Points, Points]) -> tuple[None, tuple[Points, Any]]:
+        solution, memory = context.solve(potential, batch[0], batch[1], context.solver.init(batch[1]), tolerance)
+        return None, (solution.value, memory)
+
+    return jax.lax.scan(solve, None, (y, x0))[1]
