@@ -1,0 +1,44 @@
+"""Optimal-transport maps from samples: forward map, inverse and distance from one convex potential.
+
+`BrenierMap` learns; `TransportMap` is what it learned. Both are loaded at first use, so that importing the package is
+quick.
+"""
+
+from typing import TYPE_CHECKING
+
+from brenier._errors import ConvergenceWarning, DataWarning, InputError, MapFileError, SolveError
+
+if TYPE_CHECKING:
+    from brenier.estimator import BrenierMap
+    from brenier.maps import Distance, Inverse, TransportMap
+
+__all__ = [
+    "BrenierMap",
+    "ConvergenceWarning",
+    "DataWarning",
+    "Distance",
+    "InputError",
+    "Inverse",
+    "MapFileError",
+    "SolveError",
+    "TransportMap",
+]
+
+_HOMES = {
+    "BrenierMap": "brenier.estimator",
+    "Distance": "brenier.maps",
+    "Inverse": "brenier.maps",
+    "TransportMap": "brenier.maps",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'brenier' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

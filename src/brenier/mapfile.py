@@ -1,0 +1,131 @@
+"""The file of a map: one safetensors file whose header carries a JSON description. No pickle, no code.
+
+Tensors: `coordinates.<field>` in float64, `potential.<number>` in the order of the potential's arrays. The metadata
+have two entries: `brenier`, a JSON object with `format` (an integer), `kind` and `hyperparameters` of the potential,
+`columns` and `info`; and `sha256`, of that text followed by name, type, shape and bytes of every tensor by name.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_bytes
+
+from brenier._errors import MapFileError
+from brenier.coordinates import BuresCoordinates
+from brenier.data.atomic import atomic_write
+from brenier.potentials import POTENTIALS, AbstractPotential
+
+__all__ = ["FORMAT", "load", "save"]
+
+FORMAT = 1
+"""Version of the format that this version writes; it reads every version up to it."""
+
+Tensors = dict[str, NDArray[Any]]
+
+
+def save(
+    path: str | PathLike[str],
+    coordinates: BuresCoordinates,
+    potential: AbstractPotential,
+    columns: tuple[str, ...] | None,
+    info: Mapping[str, Any],
+) -> None:
+    """Write a map, whole or not at all.
+
+    Raises:
+        InputError: The path cannot be written.
+    """
+    kinds = {cls: kind for kind, cls in POTENTIALS.items()}
+    description = {
+        "format": FORMAT,
+        "kind": kinds[type(potential)],
+        "hyperparameters": dict(potential.hyperparameters()),
+        "columns": columns,
+        "info": dict(info),
+    }
+    tensors = {f"coordinates.{name}": np.asarray(value, np.float64) for name, value in vars(coordinates).items()}
+    arrays = jax.tree.leaves(eqx.filter(potential, eqx.is_array))
+    tensors |= {f"potential.{number}": np.asarray(array) for number, array in enumerate(arrays)}
+    text = json.dumps(description, sort_keys=True)
+    contents = to_bytes(tensors, metadata={"brenier": text, "sha256": _digest(text, tensors)})
+    with atomic_write(path) as file:
+        file.write(contents)
+
+
+def load(
+    path: str | PathLike[str],
+) -> tuple[BuresCoordinates, AbstractPotential, tuple[str, ...] | None, Mapping[str, Any]]:
+    """Read a map.
+
+    Raises:
+        MapFileError: The file is missing, truncated, altered, of a newer format, or not a map.
+    """
+    text, digest, tensors = _read(Path(fspath(path)))
+    try:
+        description = json.loads(text)
+        version = description["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise MapFileError(f"'{path}' has a description that cannot be read ({error}). Save the map again.") from error
+    if not isinstance(version, int) or version > FORMAT:
+        raise MapFileError(
+            f"'{path}' has format version {version!r}; this version of brenier reads up to {FORMAT}. Upgrade brenier, "
+            "or save the map again with this version."
+        )
+    if _digest(text, tensors) != digest:
+        raise MapFileError(f"'{path}' was altered after it was written: its checksum does not match. Get a new copy.")
+    try:
+        potential = _fill(POTENTIALS[description["kind"]].skeleton(**description["hyperparameters"]), tensors)
+        arrays: dict[str, Any] = {
+            name: tensors[f"coordinates.{name}"] for name in BuresCoordinates.__dataclass_fields__
+        }
+        arrays["unit"] = float(arrays["unit"])
+        coordinates = BuresCoordinates(**arrays)
+    except (KeyError, TypeError, ValueError) as error:
+        raise MapFileError(f"'{path}' does not describe a map that this version knows ({error!r}).") from error
+    columns = description.get("columns")
+    return coordinates, potential, None if columns is None else tuple(columns), description.get("info", {})
+
+
+def _read(path: Path) -> tuple[str, str, Tensors]:
+    """Description, checksum and tensors of a file."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except FileNotFoundError as error:
+        raise MapFileError(f"there is no file '{path}'.") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise MapFileError(f"'{path}' is truncated, or not a map that brenier saved ({error}).") from error
+    if "brenier" not in metadata or "sha256" not in metadata:
+        raise MapFileError(f"'{path}' is a safetensors file, but not a map that brenier saved.")
+    return metadata["brenier"], metadata["sha256"], tensors
+
+
+def _fill(skeleton: AbstractPotential, tensors: Tensors) -> AbstractPotential:
+    """Put the arrays of a file into a potential of the right shape."""
+    arrays, static = eqx.partition(skeleton, eqx.is_array)
+    leaves, structure = jax.tree.flatten(arrays)
+    stored = [tensors[f"potential.{number}"] for number in range(len(leaves))]
+    for number, (leaf, array) in enumerate(zip(leaves, stored, strict=True)):
+        if leaf.shape != array.shape:
+            raise ValueError(f"array {number} has shape {array.shape}, expected {leaf.shape}")
+    return eqx.combine(jax.tree.unflatten(structure, [jnp.asarray(array) for array in stored]), static)
+
+
+def _digest(text: str, tensors: Tensors) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

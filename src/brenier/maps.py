@@ -1,0 +1,205 @@
+"""A learned transport map: frozen, free of training code, usable for as long as its file exists."""
+
+import warnings
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from brenier import mapfile
+from brenier._errors import ConvergenceWarning
+from brenier._types import Points, Values
+from brenier.batches import BATCH, map_batches
+from brenier.conjugate import Tolerance, conjugate_points, dual_values
+from brenier.coordinates import BuresCoordinates
+from brenier.data.checks import Matrix, Unchecked, as_points
+from brenier.potentials import AbstractPotential
+
+__all__ = ["Distance", "Inverse", "TransportMap"]
+
+_HESSIAN_ENTRIES = 1 << 22
+"""Numbers in one batch of Hessians."""
+
+
+class Inverse(NamedTuple):
+    """Preimages with what is known about each.
+
+    Attributes:
+        points: `(n, d)` source points `x` with `T(x) = y`, the best found where that failed.
+        residual: `(n,)` Euclidean norms of `T(x) - y`, in units of the target.
+        converged: `(n,)` whether each met its tolerance.
+        steps: `(n,)` rounds of the inner solvers.
+    """
+
+    points: Matrix
+    residual: Matrix
+    converged: NDArray[np.bool_]
+    steps: NDArray[np.int32]
+
+
+class Distance(NamedTuple):
+    """Distance between two clouds, by a map between them.
+
+    Attributes:
+        w2: Estimate of the Wasserstein-2 distance from the dual value: `W2`, neither squared nor halved, in the
+            units of the cost; 0 where the estimate of its square is negative.
+        dual: The dual value itself, an estimate of `W2^2 / 2`. In expectation over fresh points it is at most the
+            truth, whatever the map, up to the error of the conjugates.
+        cost: Root mean squared displacement of the source points under the map; equals `w2` for the optimal map.
+        unconverged: Share of the target points whose conjugate missed its tolerance.
+    """
+
+    w2: float
+    dual: float
+    cost: float
+    unconverged: float
+
+
+class TransportMap(eqx.Module):
+    """Optimal-transport map in both directions. Points are NumPy arrays, in the units of the data of the fit.
+
+    Attributes:
+        coordinates: Affine coordinates in which the potential lives.
+        potential: The convex potential; its gradient is the map in those coordinates.
+        columns: Names of the columns, if the data of the fit had any.
+        info: How the map was made: settings, versions, counts. JSON values only.
+    """
+
+    coordinates: BuresCoordinates
+    potential: AbstractPotential
+    columns: tuple[str, ...] | None = eqx.field(static=True, default=None)
+    info: Mapping[str, Any] = eqx.field(static=True, default_factory=dict)
+
+    @property
+    def dim(self) -> int:
+        """Number of columns."""
+        return self.coordinates.dim
+
+    def forward(self, X: Unchecked) -> Matrix:
+        """Images `T(x)` of source points.
+
+        Args:
+            X: `(n, dim)` source points.
+
+        Returns:
+            `(n, dim)` points. Cost: one gradient of the potential a point.
+        """
+        x = self.coordinates.enter_x(self._points(X, "X"))
+        return self.coordinates.leave_y(map_batches(lambda part: _gradient(self.potential, part), x))
+
+    def inverse(self, Y: Unchecked, *, tolerance: Tolerance | None = None) -> Matrix:
+        """Preimages of target points. Warns, with row numbers, where one was not found to tolerance.
+
+        Args:
+            Y: `(n, dim)` target points.
+            tolerance: When a point counts as solved; by default five digits of a standard deviation.
+
+        Returns:
+            `(n, dim)` points; see `inverse_with_status` for what is known about each.
+            Cost: some ten to fifty gradients a point.
+        """
+        result = self.inverse_with_status(Y, tolerance=tolerance)
+        failed = np.flatnonzero(~result.converged)
+        if len(failed):
+            warnings.warn(
+                f"{len(failed)} of {len(result.points)} preimages are not converged: rows "
+                f"{', '.join(map(str, failed[:10]))}{' ...' if len(failed) > 10 else ''}; largest residual "
+                f"{result.residual[failed].max():.3g} in units of the target. They are the best points found. Such "
+                "rows usually lie far outside the data of the fit; `inverse_with_status` has the status of each row.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return result.points
+
+    def inverse_with_status(self, Y: Unchecked, *, tolerance: Tolerance | None = None) -> Inverse:
+        """Preimages with residual, status and steps for each row; never warns."""
+        target = self._points(Y, "Y")
+        solved = conjugate_points(
+            self.potential, self.coordinates.enter_y(target), scale=self.coordinates.spread, tolerance=tolerance
+        )
+        reached = map_batches(lambda part: _gradient(self.potential, part), solved.points)
+        residual = np.linalg.norm(self.coordinates.leave_y(reached) - target, axis=1)
+        return Inverse(self.coordinates.leave_x(solved.points), residual, solved.converged, solved.steps)
+
+    def interpolate(self, X: Unchecked, t: float) -> Matrix:
+        """Points on the way: `(1 - t) x + t T(x)`, McCann's displacement interpolation.
+
+        Args:
+            X: `(n, dim)` source points.
+            t: 0 gives the source, 1 the image.
+        """
+        x = self._points(X, "X")
+        return (1.0 - t) * x + t * self.forward(x)
+
+    def log_det(self, X: Unchecked) -> Matrix:
+        """Logarithm of the determinant of the map's Jacobian at source points.
+
+        The logarithm of the volume change: `log p_source(x) = log p_image(T(x)) + log_det(x)`.
+
+        Args:
+            X: `(n, dim)` source points.
+
+        Returns:
+            `(n,)`. Cost: `dim` Hessian-vector products and one factorisation a point; `dim^2` memory.
+        """
+        x = self.coordinates.enter_x(self._points(X, "X"))
+        batch = min(BATCH, max(32, 1 << (_HESSIAN_ENTRIES // self.dim**2).bit_length() - 1))
+        inner = map_batches(lambda part: _log_det(self.potential, part), x, batch=batch)
+        return np.asarray(inner, np.float64) + np.linalg.slogdet(self.coordinates.linear_map)[1]
+
+    def distance(self, X: Unchecked, Y: Unchecked) -> Distance:
+        """Wasserstein-2 distance between the distributions behind two samples, by this map's potential.
+
+        Use points that the fit has not seen: on its own training points a flexible potential flatters itself.
+
+        Args:
+            X: `(n, dim)` source points.
+            Y: `(m, dim)` target points; the sizes may differ.
+        """
+        x, y = self._points(X, "X"), self._points(Y, "Y")
+        c = self.coordinates
+        inner_x, inner_y = c.enter_x(x), c.enter_y(y)
+        solved = conjugate_points(self.potential, inner_y, scale=c.spread)
+        values = map_batches(lambda part: _values(self.potential, part), inner_x)
+        conjugates = map_batches(lambda b, a: _conjugates(self.potential, b, a), inner_y, solved.points)
+        product = c.unit**2 * (np.mean(values, dtype=np.float64) + np.mean(conjugates, dtype=np.float64))
+        dual = c.dual_offset(x, y) - float(product)
+        cost = float(np.sqrt(np.mean(np.sum(np.square((self.forward(x) - x) / c.scale), axis=1))))
+        return Distance(float(np.sqrt(max(2.0 * dual, 0.0))), dual, cost, float(np.mean(~solved.converged)))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the map to one file, whole or not at all; see `brenier.mapfile` for the format."""
+        mapfile.save(path, self.coordinates, self.potential, self.columns, self.info)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> "TransportMap":
+        """Read a map. Runs no code from the file, and refuses one that is truncated or altered."""
+        coordinates, potential, columns, info = mapfile.load(path)
+        return cls(coordinates, potential, columns, info)
+
+    def _points(self, value: Unchecked, name: str) -> Matrix:
+        return as_points(value, name, columns=self.dim).values
+
+
+@eqx.filter_jit
+def _gradient(u: AbstractPotential, x: Points) -> Points:
+    return u.gradient(x)
+
+
+@eqx.filter_jit
+def _values(u: AbstractPotential, x: Points) -> Values:
+    return u(x)
+
+
+@eqx.filter_jit
+def _conjugates(u: AbstractPotential, y: Points, x: Points) -> Values:
+    return dual_values(u, y, x)[0]
+
+
+@eqx.filter_jit
+def _log_det(u: AbstractPotential, x: Points) -> Values:
+    return jnp.linalg.slogdet(u.hessian(x))[1]
