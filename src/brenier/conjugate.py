@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 from brenier._types import Array, Counts, Float, Mask, Points, Scalar, Values
 from brenier.batches import map_batches
 from brenier.potentials import AbstractPotential
-from brenier.solvers import LBFGS, AbstractSolver, Newton, Solution, Spectral, iterate
+from brenier.solvers import BFGS, LBFGS, AbstractSolver, Newton, Solution, Spectral, iterate
 
 __all__ = ["ConjugatePoints", "Tolerance", "conjugate", "conjugate_points", "dual_values"]
+
+BFGS_DIMENSIONS = 16
+"""Most dimensions for which every point of a batch can carry a full inverse Jacobian."""
 
 NEWTON_DIMENSIONS = 64
 """Most dimensions for which stragglers get a full Jacobian; beyond, limited-memory BFGS."""
@@ -32,8 +35,8 @@ class Tolerance(NamedTuple):
     Both norms are root mean squares over the coordinates, in units of each coordinate's standard deviation.
     """
 
-    rtol: float = 1e-5
-    atol: float = 1e-5
+    rtol: float = 3e-6
+    atol: float = 3e-6
 
 
 def conjugate(
@@ -123,7 +126,8 @@ def conjugate_points(
 ) -> ConjugatePoints:
     """Solve `grad u(x) = y` for every row, whatever it takes within the budget.
 
-    Rows go through a spectral solve in batches of one size, so that memory is bounded and one compilation serves all.
+    Rows go through a quasi-Newton solve (BFGS up to 16 dimensions, limited-memory BFGS beyond) in batches of one size,
+    so that memory is bounded and one compilation serves all.
     Rows left over go to Newton's method up to 64 dimensions, to limited-memory BFGS beyond, with four times the budget.
 
     Args:
@@ -140,6 +144,7 @@ def conjugate_points(
     tolerance = Tolerance() if tolerance is None else tolerance
     units = jnp.asarray(np.ones(u.dim) if scale is None else scale, jnp.float32)
     fallback = Newton() if u.dim <= NEWTON_DIMENSIONS else LBFGS()
+    solver = BFGS() if u.dim <= BFGS_DIMENSIONS else LBFGS()
 
     def run(
         solver: AbstractSolver, budget: int, y: NDArray[np.float32], x0: NDArray[np.float32], **sizes: int
@@ -147,7 +152,7 @@ def conjugate_points(
         solution = map_batches(lambda y, x0: _solve(solver, u, y, x0, units, tolerance, budget), y, x0, **sizes)
         return ConjugatePoints(*solution)
 
-    first = run(Spectral(), max_steps, y, y if x0 is None else x0)
+    first = run(solver, max_steps, y, y if x0 is None else x0)
     left = np.flatnonzero(~first.converged)
     if not len(left):
         return first

@@ -96,7 +96,7 @@ class TransportMap(eqx.Module):
 
         Args:
             Y: `(n, dim)` target points.
-            tolerance: When a point counts as solved; by default five digits of a standard deviation.
+            tolerance: When a point counts as solved; by default `Tolerance()`.
 
         Returns:
             `(n, dim)` points; see `inverse_with_status` for what is known about each.

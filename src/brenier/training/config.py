@@ -3,12 +3,10 @@
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from brenier.conjugate import BFGS_DIMENSIONS
 from brenier.solvers import BFGS, AbstractSolver, Spectral
 
 __all__ = ["TrainingConfig", "choose_config"]
-
-BFGS_DIMENSIONS = 16
-"""Most dimensions for which each pool point carries a full inverse Jacobian."""
 
 
 @dataclass(frozen=True)
