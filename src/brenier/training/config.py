@@ -33,7 +33,8 @@ class TrainingConfig:
         max_steps: Budget in steps.
         max_seconds: Budget in seconds of wall-clock, everything counted; gives up bit-for-bit repeatability.
         holdout: Most points held out on each side; samplers give just as many.
-        patience: Share of the budget without progress on the held-out dual value after which a fit stops.
+        patience: Share of the budget without progress on the held-out dual value after which a fit stops; `None` for
+            fresh points without end, which cannot be overfitted.
     """
 
     widths: tuple[int, ...] = (64, 64, 32)
@@ -55,7 +56,7 @@ class TrainingConfig:
     max_steps: int | None = 4096
     max_seconds: float | None = None
     holdout: int = 4096
-    patience: float = 0.3
+    patience: float | None = 0.4
 
     def summary(self) -> dict[str, Any]:
         """The settings as JSON values, to be stored with a map."""
@@ -72,7 +73,8 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
     - Learning rate: 0.02 up to 16 dimensions, falling with the square root of the dimension beyond.
     - Conjugate memory: a full inverse Jacobian a point up to 16 dimensions, one step length beyond.
     - Finite data: the pool holds each point several times, at least 4,096 and at most 16,384 points a side, and
-      batches are at most an eighth of it.
+      batches are at most an eighth of it. Only fits to finite data stop early: the rate falls to
+      zero over the whole budget, and fresh points gain from that to the end.
 
     Args:
         dim: Number of columns.
@@ -86,6 +88,7 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
         sharpness=1.0 + 16.0 / dim,
         learning_rate=0.02 * min(1.0, 16.0 / dim) ** 0.5,
         pool=pool,
+        patience=None if size is None else TrainingConfig.patience,
         batch=min(1024, pool // 8),
         solver=BFGS() if dim <= BFGS_DIMENSIONS else Spectral(),
     )

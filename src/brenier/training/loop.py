@@ -162,7 +162,7 @@ class _Fit:
             row = self._look(progress, float(rates[-1]))
             if self.callback is not None and self.callback(row):
                 return Stop.callback
-            if progress - self.best_progress > self.config.patience:
+            if self.config.patience is not None and progress - self.best_progress > self.config.patience:
                 return Stop.patience
         if progress < 1.0:
             self._refresh()

@@ -1,0 +1,129 @@
+"""The outer loop: what it counts, what it leaves out, and what it never does."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from brenier.coordinates import BuresCoordinates
+from brenier.data.sources import ArraySource
+from brenier.moments import moments
+from brenier.potentials import ICNN
+from brenier.solvers import BFGS, Spectral
+from brenier.training import Holdout, Stop, TrainingConfig, choose_config, train
+from brenier.training.holdout import HoldoutValue
+from brenier.training.step import Batches, Context, run_steps, start
+
+DIM = 2
+
+
+def sides(n: int = 1200) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(n, DIM)), np.exp(0.7 * rng.normal(size=(n, DIM)))
+
+
+def outcome(**changes):
+    x, y = sides()
+    coordinates = BuresCoordinates.between(moments(x[200:]), moments(y[200:]))
+    config = choose_config(DIM, len(x), **({"max_steps": 256, "look": 128} | changes))
+    holdout = Holdout.of(x[:200], y[:200], coordinates, config.solver)
+    sources = (ArraySource(side[200:], np.random.default_rng(1)) for side in (x, y))
+    return train(*sources, coordinates, holdout, config, seed=0)
+
+
+def one_step(far: float):
+    """One step on one batch whose last target point starts `far` from its root."""
+    potential = ICNN(DIM, (8, 8), rng=np.random.default_rng(0))
+    points = jnp.asarray(np.random.default_rng(1).normal(size=(64, DIM)), jnp.float32)
+    solver = Spectral()
+    context = Context(
+        solver,
+        (0, 0),
+        1.0,
+        0.2,
+        jnp.ones(DIM),
+        eqx.filter(potential, eqx.is_inexact_array, inverse=True),
+        points,
+        points,
+    )
+    state = start(potential, points, solver)
+    state = eqx.tree_at(lambda s: s.conjugates, state, state.conjugates.at[-1].add(far))
+    rows = jnp.arange(64)[None]
+    batches = Batches(rows, rows, jnp.asarray([1e-2]), jnp.asarray([0.1]))
+    return run_steps(context, state, batches)
+
+
+def test_points_far_from_their_root_are_left_out_and_counted() -> None:
+    state, statistics = one_step(far=0.0)
+    other, counted = one_step(far=100.0)
+    assert float(statistics.unconverged[0]) == 0.0
+    assert float(counted.unconverged[0]) == pytest.approx(1 / 64)
+    # Had the far point taken part, its gradient would be thousands of times that of the rest.
+    moments_of = [jax.tree.leaves(s.optimizer) for s in (state, other)]
+    largest = [max(float(jnp.abs(leaf).max()) for leaf in leaves) for leaves in moments_of]
+    assert largest[1] <= 2 * max(largest[0], 1.0)
+
+
+def test_the_number_of_compilations_does_not_depend_on_the_number_of_steps() -> None:
+    before = run_steps._cached._cache_size()
+    outcome(max_steps=256)
+    first = run_steps._cached._cache_size() - before
+    outcome(max_steps=512)
+    second = run_steps._cached._cache_size() - before - first
+    assert first <= 1
+    assert second == 0
+
+
+def test_budget_in_steps_is_exact_and_history_adds_up() -> None:
+    result = outcome(max_steps=300)
+    steps = [row.step for row in result.history]
+    assert steps == [128, 256, 300]
+    assert [row.progress for row in result.history] == pytest.approx([128 / 300, 256 / 300, 1.0])
+    assert all(1 <= row.evaluations <= 1 + TrainingConfig().rounds[1] for row in result.history)
+    assert result.history[-1].rate < 1e-4
+    assert result.restarts == 0
+
+
+def test_the_best_state_is_kept_when_training_diverges() -> None:
+    result = outcome(learning_rate=50.0)
+    assert result.restarts > 0
+    values = jax.tree.leaves(eqx.filter(result.potential, eqx.is_inexact_array))
+    assert all(bool(jnp.all(jnp.isfinite(value))) for value in values)
+
+
+def test_without_coupling_and_with_either_solver_it_still_learns() -> None:
+    for changes in ({"coupled": False}, {"solver": Spectral()}, {"solver": BFGS()}):
+        last = outcome(**changes).history[-1]
+        assert last.gain > 2 * last.error
+
+
+def test_gain_and_its_error_by_hand() -> None:
+    worse = HoldoutValue(np.array([1.0, 2.0]), np.array([0.5, 0.5]), 0.0)
+    better = HoldoutValue(np.array([0.0, 1.5]), np.array([0.5, 0.3]), 0.0)
+    gain, error = better.gain_over(worse)
+    assert gain == pytest.approx(0.75 + 0.1)
+    assert error == pytest.approx(np.sqrt(0.25**2 / 2 + 0.1**2 / 2))
+
+
+def test_the_rule() -> None:
+    assert choose_config(2, None).widths == (64, 64, 32)
+    assert choose_config(64, None).widths == (128, 128, 64)
+    assert choose_config(500, None).widths == (256, 256, 128)
+    assert isinstance(choose_config(16, None).solver, BFGS)
+    assert isinstance(choose_config(17, None).solver, Spectral)
+    for size, pool in ((10, 4096), (3000, 16384), (10**7, 16384), (None, 16384)):
+        config = choose_config(8, size)
+        assert (config.pool, config.batch) == (pool, min(1024, pool // 8))
+    assert choose_config(8, None, learning_rate=1.0).learning_rate == 1.0
+
+
+def test_only_finite_data_stop_early() -> None:
+    assert choose_config(8, None).patience is None
+    x = np.random.default_rng(0).normal(size=(2000, DIM))
+    coordinates = BuresCoordinates.between(moments(x[400:1200]), moments(x[1200:]))
+    for patience, stop in ((0.2, Stop.patience), (None, Stop.budget)):
+        config = choose_config(DIM, 800, max_steps=1024, look=128, patience=patience)
+        holdout = Holdout.of(x[:200], x[200:400], coordinates, config.solver)
+        sources = (ArraySource(side, np.random.default_rng(1)) for side in (x[400:1200], x[1200:]))
+        assert train(*sources, coordinates, holdout, config, seed=0).stop is stop
