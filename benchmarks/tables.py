@@ -23,11 +23,12 @@ def commands(data: Path, seeds: list[int]) -> list[tuple[str, list[str]]]:
     """A name and a command for every cell."""
     cells = []
     for seed in seeds:
+        for dim, seconds in W2.items():
+            cells.append(("w2", dim, seconds, seed, data / "w2bench" / f"{dim}.npz"))
+    for seed in seeds:
         for dim, seconds in GAUSSIAN.items():
             pair = data / "gaussians" / f"{dim}D_Test_Distributions.npz"
             cells.append(("gaussian", dim, seconds, seed, pair))
-        for dim, seconds in W2.items():
-            cells.append(("w2", dim, seconds, seed, data / "w2bench" / f"{dim}.npz"))
     return [
         (
             f"{kind} {dim} {seed}",

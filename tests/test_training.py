@@ -123,7 +123,7 @@ def test_only_finite_data_stop_early() -> None:
     x = np.random.default_rng(0).normal(size=(2000, DIM))
     coordinates = BuresCoordinates.between(moments(x[400:1200]), moments(x[1200:]))
     for patience, stop in ((0.2, Stop.patience), (None, Stop.budget)):
-        config = choose_config(DIM, 800, max_steps=1024, look=128, patience=patience)
+        config = choose_config(DIM, 800, max_steps=1024, look=128, patience=patience, learning_rate=0.3)
         holdout = Holdout.of(x[:200], x[200:400], coordinates, config.solver)
         sources = (ArraySource(side, np.random.default_rng(1)) for side in (x[400:1200], x[1200:]))
         assert train(*sources, coordinates, holdout, config, seed=0).stop is stop

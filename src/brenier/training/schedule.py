@@ -52,6 +52,8 @@ class Schedule:
         if count <= 0 or position >= 1.0:
             return np.empty(0, np.float32), np.empty(0, np.float32)
         self._measure(steps)
+        if config.max_seconds and config.max_seconds - self.seconds < 0.5 * count * self._seconds_a_step:
+            return np.empty(0, np.float32), np.empty(0, np.float32)
         share = 1.0 / config.max_steps if config.max_steps else 0.0
         if config.max_seconds:
             share = max(share, self._seconds_a_step / config.max_seconds)
