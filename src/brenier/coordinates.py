@@ -71,17 +71,19 @@ class BuresCoordinates(eqx.Module):
         """
         scale = np.ones_like(source.mean) if scale is None else np.asarray(scale, np.float64)
         units = np.outer(scale, scale)
-        covariance = source.covariance / units
-        half, inverse_half = _powers(bures_map(covariance, target.covariance / units))
-        variances, axes = np.linalg.eigh(half @ covariance @ half)
-        unit = float(np.sqrt(variances.mean()))
+        # With S = L L^T, T = M M^T and M^T L = U diag(s) V^T, the matrix W = diag(s)^(1/2) V^T L^-1 has W^T W = A, the
+        # Bures map, and gives both sides the covariance diag(s): square root and rotation in one, from the factors,
+        # which have half the digits of condition of the covariances.
+        lower, other = (np.linalg.cholesky(side.covariance / units) for side in (source, target))
+        left, variances, right = np.linalg.svd(other.T @ lower)
+        roots, unit = np.sqrt(variances)[:, None], float(np.sqrt(variances.mean()))
         return cls(
             mean_x=source.mean,
             mean_y=target.mean,
-            to_x=axes.T @ half / (unit * scale),
-            to_y=axes.T @ inverse_half / (unit * scale),
-            from_x=scale[:, None] * unit * (inverse_half @ axes),
-            from_y=scale[:, None] * unit * (half @ axes),
+            to_x=roots * np.linalg.solve(lower.T, right.T).T / (unit * scale),
+            to_y=right @ lower.T / roots / (unit * scale),
+            from_x=scale[:, None] * unit * (lower @ right.T / roots.T),
+            from_y=scale[:, None] * unit * (other @ left / roots.T),
             unit=unit,
             spread=np.sqrt(variances) / unit,
             scale=scale,

@@ -53,9 +53,11 @@ def save(
         "columns": columns,
         "info": dict(info),
     }
-    tensors = {f"coordinates.{name}": np.asarray(value, np.float64) for name, value in vars(coordinates).items()}
+    named: dict[str, Any] = {f"coordinates.{name}": np.float64(value) for name, value in vars(coordinates).items()}
     arrays = jax.tree.leaves(eqx.filter(potential, eqx.is_array))
-    tensors |= {f"potential.{number}": np.asarray(array) for number, array in enumerate(arrays)}
+    named |= {f"potential.{number}": array for number, array in enumerate(arrays)}
+    # safetensors writes memory as it lies, whatever the strides say.
+    tensors = {name: np.array(value, order="C") for name, value in named.items()}
     text = json.dumps(description, sort_keys=True)
     contents = to_bytes(tensors, metadata={"brenier": text, "sha256": _digest(text, tensors)})
     with atomic_write(path) as file:

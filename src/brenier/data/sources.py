@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from brenier._errors import InputError
-from brenier.data.checks import Matrix, Unchecked, as_points
+from brenier.data.checks import Matrix, Table, Unchecked, as_points
 
 __all__ = ["ArraySource", "IteratorSource", "Sampler", "SamplerSource", "Source", "as_source"]
 
@@ -219,6 +219,8 @@ def as_source(value: Unchecked, name: str, seed: int) -> Source:
 
 
 def _is_array_like(value: Unchecked) -> bool:
+    if isinstance(value, Table):
+        return True
     if isinstance(value, list | tuple):
         return not (value and getattr(value[0], "ndim", 0) == 2)
     return any(hasattr(value, attribute) for attribute in ("__array__", "column_names", "nnz"))

@@ -61,7 +61,7 @@ class Solution(eqx.Module):
     @property
     def unconverged_fraction(self) -> Scalar:
         """Share of the rows that did not meet their tolerance."""
-        return 1.0 - jnp.mean(self.converged)
+        return jnp.mean(~self.converged)
 
     def statuses(self) -> list[Status]:
         """The status of each row, as enumeration members."""
@@ -154,7 +154,9 @@ def iterate(
     )
 
     def unfinished(carry: _Carry[State]) -> Array:
-        missing = jnp.mean(carry.best_norm > tolerance) > allowed_unconverged
+        # Rows that are not finite at their guess can never move, so nothing waits for them.
+        alive = jnp.isfinite(carry.norm) | (carry.rounds == 0)
+        missing = jnp.mean((carry.best_norm > tolerance) & alive) > allowed_unconverged
         return (carry.rounds <= max_steps) & ((carry.rounds <= min_steps) | missing)
 
     def advance(carry: _Carry[State]) -> _Carry[State]:
@@ -193,11 +195,9 @@ def iterate(
         )
 
     end = jax.lax.while_loop(unfinished, advance, start)
-    code = jnp.where(
-        end.best_norm <= tolerance,
-        STATUS_CODES[Status.converged],
-        jnp.where(jnp.isfinite(end.best_norm), STATUS_CODES[Status.max_steps_reached], STATUS_CODES[Status.nonfinite]),
-    )
+    met, finite = end.best_norm <= tolerance, jnp.isfinite(end.best_norm)
+    code = jnp.where(met, STATUS_CODES[Status.converged], STATUS_CODES[Status.max_steps_reached])
+    code = jnp.where(finite, code, STATUS_CODES[Status.nonfinite])
     solution = Solution(
         value=end.best,
         residual=jnp.linalg.norm(end.best_residual, axis=1),
