@@ -34,7 +34,7 @@ lint: $(STAMP)
 	$(BIN)/codespell src tests README.md benchmarks
 
 types: $(STAMP)
-	$(BIN)/pyright
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/tables.py

@@ -55,7 +55,7 @@ def test_files_that_are_no_pairs(tmp_path) -> None:
     np.savez(tmp_path / "indefinite.npz", Sigma0=np.eye(2), Sigma1=-np.eye(2))
     np.savez(tmp_path / "objects.npz", Sigma0=np.array([{}], dtype=object), Sigma1=np.eye(2))
     for name in ("text.npz", "objects.npz", "missing.npz"):
-        with pytest.raises(InputError, match="cannot be read as an .npz file"):
+        with pytest.raises(InputError, match=r"cannot be read as an \.npz file"):
             GaussianPair.load(tmp_path / name)
     with pytest.raises(InputError, match=r"has no arrays \['Sigma1'\]"):
         GaussianPair.load(tmp_path / "other.npz")

@@ -29,7 +29,9 @@ _MARGIN = 1.0
 """Seconds kept for what the rehearsal of the evaluation does not see."""
 
 
-def bench_w2(pair: Wasserstein2Pair, *, seconds: float, seed: int, started: float) -> dict[str, Any]:
+def bench_w2(
+    pair: Wasserstein2Pair, *, seconds: float, seed: int, started: float, max_steps: int | None = None
+) -> dict[str, Any]:
     """Fit a Wasserstein-2 benchmark pair from its own sampler and measure both maps on its test points.
 
     Args:
@@ -37,19 +39,22 @@ def bench_w2(pair: Wasserstein2Pair, *, seconds: float, seed: int, started: floa
         seconds: Wall-clock budget from `started` to the end of the evaluation: imports, compilation and sampling count.
         seed: Seed of the fit and of the samples.
         started: `time.perf_counter()` at the start of the program.
+        max_steps: Steps at most, for runs that should not depend on the machine's speed.
 
     Returns:
         JSON values; errors are L2-UVP in percent.
     """
-    return _bench(pair, pair.test_x, pair.test_y, (pair.var_x, pair.var_y), seconds, seed, started)
+    return _bench(pair, pair.test_x, pair.test_y, (pair.var_x, pair.var_y), seconds, seed, started, max_steps)
 
 
-def bench_gaussian(pair: GaussianPair, *, seconds: float, seed: int, started: float) -> dict[str, Any]:
+def bench_gaussian(
+    pair: GaussianPair, *, seconds: float, seed: int, started: float, max_steps: int | None = None
+) -> dict[str, Any]:
     """The same for a pair of Gaussians, with the closed-form map as truth and the closed-form distance beside."""
     key = jnp.asarray([seed, 2**32 - 1], jnp.uint32)
     test_x = pair.sample_source(key, _TEST_POINTS).astype(np.float64)
     variances = float(np.trace(pair.source)), float(np.trace(pair.target))
-    result = _bench(pair, test_x, pair.transport(test_x), variances, seconds, seed, started)
+    result = _bench(pair, test_x, pair.transport(test_x), variances, seconds, seed, started, max_steps)
     return result | {"w2_exact": pair.w2}
 
 
@@ -61,6 +66,7 @@ def _bench(
     seconds: float,
     seed: int,
     started: float,
+    max_steps: int | None,
 ) -> dict[str, Any]:
     rehearsal = _rehearse(pair.dim, test_x)
     left = seconds - (time.perf_counter() - started) - rehearsal - _MARGIN
@@ -69,7 +75,7 @@ def _bench(
             f"`seconds` must leave time to train: {seconds:g} s were asked for, and start-up and evaluation take "
             f"{seconds - left:.1f} s here. Allow more."
         )
-    ot = BrenierMap(scale="none", max_steps=None, max_seconds=left, random_state=seed)
+    ot = BrenierMap(scale="none", max_steps=max_steps, max_seconds=left, random_state=seed)
     ot.fit(pair.sample_source, pair.sample_target)
     forward = ot.transform(test_x)
     inverse = ot.map_.inverse_with_status(test_y)

@@ -73,8 +73,10 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
     - Learning rate: 0.02 up to 16 dimensions, falling with the square root of the dimension beyond.
     - Conjugate memory: a full inverse Jacobian a point up to 16 dimensions, one step length beyond.
     - Finite data: the pool holds each point several times, at least 4,096 and at most 16,384 points a side, and
-      batches are at most an eighth of it. Only fits to finite data stop early: the rate falls to
-      zero over the whole budget, and fresh points gain from that to the end.
+      batches are at most an eighth of it. A quarter of the pool is drawn anew every 128 steps; all of it for samplers,
+      where fresh points are what limits accuracy.
+    - Only fits to finite data stop early: the rate falls to zero over the whole budget, and fresh points gain from
+      that to the end.
 
     Args:
         dim: Number of columns.
@@ -88,6 +90,7 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
         sharpness=1.0 + 16.0 / dim,
         learning_rate=0.02 * min(1.0, 16.0 / dim) ** 0.5,
         pool=pool,
+        refresh=1.0 if size is None else 0.25,
         patience=None if size is None else TrainingConfig.patience,
         batch=min(1024, pool // 8),
         solver=BFGS() if dim <= BFGS_DIMENSIONS else Spectral(),

@@ -1,0 +1,5 @@
+"""`python -m brenier`: the same as the command `brenier`."""
+
+from brenier.cli import main
+
+main()

@@ -1,0 +1,72 @@
+"""The application: which commands there are."""
+
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from brenier.cli.bench import bench
+from brenier.cli.console import print_error
+from brenier.cli.demo import demo
+from brenier.cli.distance import distance
+from brenier.cli.fit import fit
+from brenier.cli.inspect import inspect
+from brenier.cli.transform import transform
+
+__all__ = ["app", "main"]
+
+
+class _Group(TyperGroup):
+    """Commands whose usage errors, too, are one JSON object on stdout if `--json` was given."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own class moves
+        ctx.meta["brenier.json"] = "--json" in args
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> object:  # noqa: ANN401
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            # All usage errors have this method; where their common class lives depends on the version of typer.
+            message = getattr(error, "format_message", None)
+            if message is not None and ctx.meta["brenier.json"]:
+                print_error(message())
+            raise
+
+
+app = typer.Typer(
+    name="brenier",
+    cls=_Group,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+for command in (fit, transform, distance, inspect, demo):
+    app.command()(command)
+app.add_typer(bench)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"brenier {version('brenier')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Optimal-transport maps from samples: forward map, inverse and distance from one convex potential.
+
+    Distances are W2, neither squared nor halved. Exit codes: 0 the work was done, 2 it could
+    not be done and a message says why, 130 interrupted.
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="brenier")

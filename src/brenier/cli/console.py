@@ -1,0 +1,123 @@
+"""What all commands share: results go to stdout, everything else to stderr, errors end in a sentence and a code."""
+
+import json
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, TextIO, TypeAlias
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from brenier._errors import ConvergenceWarning, DataWarning, InputError, SolveError
+
+__all__ = ["INTERRUPTED", "Json", "number", "print_error", "print_result", "reporting", "share", "stderr"]
+
+FAILED, INTERRUPTED = 2, 130
+"""Exit codes."""
+
+_PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "emoji": False, "soft_wrap": True}
+
+stderr = Console(stderr=True, **_PLAIN)
+_stdout = Console(**_PLAIN)
+
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
+
+
+@contextmanager
+def reporting(as_json: bool, **files: Path) -> Iterator[None]:
+    """Run the body of a command: its warnings become a line each, its errors a message and an exit code.
+
+    Args:
+        as_json: Whether errors are printed as JSON, too.
+        files: What messages call an argument of the library, for instance `X`, instead of its name.
+    """
+
+    def rename(message: object) -> str:
+        text = " ".join(str(message).split())
+        for name, path in files.items():
+            text = text.replace(f"`{name}`", f"`{path}`")
+        return text
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        """Our warnings as one line; those of other libraries as Python shows them."""
+        if issubclass(category, DataWarning | ConvergenceWarning):
+            stderr.print(Text.assemble(("warning: ", "bold yellow"), rename(message)))
+        else:
+            stderr.print(warnings.formatwarning(message, category, filename, lineno, line), end="")
+
+    with warnings.catch_warnings():
+        for category in (DataWarning, ConvergenceWarning):
+            warnings.simplefilter("always", category)
+        warnings.showwarning = show
+        try:
+            yield
+        except (InputError, SolveError) as error:
+            _fail(rename(error), as_json)
+            raise typer.Exit(FAILED) from None
+        except KeyboardInterrupt:
+            _fail("interrupted before the work was done.", as_json)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def print_result(record: Mapping[str, Any], lines: Sequence[tuple[str, str]], *, as_json: bool) -> None:
+    """Print what a command found.
+
+    Args:
+        record: The JSON object; numbers in it that are not finite become null.
+        lines: The same for people: a label and a text each.
+        as_json: Which of the two.
+    """
+    if as_json:
+        _print_json(record)
+        return
+    width = max(len(label) for label, _ in lines) + 3
+    for label, text in lines:
+        _stdout.print(Text.assemble((label.ljust(width), "bold"), text))
+
+
+def print_error(message: str) -> None:
+    """The JSON object of a command that failed."""
+    _print_json({"error": message})
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number for people to read, to some significant digits."""
+    if value is None or not math.isfinite(value):
+        return "unknown"
+    # The alternate form keeps trailing zeros, and a point even where nothing follows it.
+    return f"{value:#.{digits}g}".rstrip(".") if abs(value) < 10**digits else f"{value:,.0f}"
+
+
+def share(value: float) -> str:
+    """A share in percent; only an exact zero reads as 0 %."""
+    return f"{100 * value:.2g} %" if value < 0.1 else f"{100 * value:.0f} %"
+
+
+def _fail(message: str, as_json: bool) -> None:
+    stderr.print(Text.assemble(("error: ", "bold red"), message))
+    if as_json:
+        print_error(message)
+
+
+def _print_json(record: Mapping[str, Any]) -> None:
+    typer.echo(json.dumps(_finite(record), allow_nan=False))
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """The same value with null for every number that JSON cannot hold."""
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

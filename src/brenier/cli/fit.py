@@ -1,0 +1,121 @@
+"""`brenier fit`: learn a map from two files."""
+
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from brenier._errors import DataWarning, InputError
+from brenier.cli.clouds import FORMATS, POINT_SUFFIXES, Key, TargetKey, check_names, check_output, read_pair, unit_of
+from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting
+from brenier.cli.progress import FitProgress, Interrupts
+
+if TYPE_CHECKING:
+    from brenier.estimator import BrenierMap
+
+__all__ = ["fit"]
+
+
+def fit(
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help=f"Points to move: {FORMATS}, whose pixels are its points.")
+    ],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="Points of the distribution to reach.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="MAP", help="Map file to write.")],
+    seed: Annotated[
+        int, typer.Option(metavar="K", min=0, max=2**32 - 1, help="One seed, one result on one machine.")
+    ] = 0,
+    max_steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Budget in training steps; 4096 unless --max-seconds is given.")
+    ] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(metavar="S", help="Budget in seconds, all included; results then vary a little.")
+    ] = None,
+    scale: Annotated[
+        str,
+        typer.Option(help="Units of the columns in the cost: none (those of the data), pooled (their spread), auto."),
+    ] = "auto",
+    key: Key = None,
+    target_key: TargetKey = None,
+    as_json: Json = False,
+) -> None:
+    """Learn the optimal-transport map from SOURCE to TARGET, and save it.
+
+    Both files hold one point a row, with the same columns; rows are not paired, and the numbers of rows may differ.
+    Ctrl-C ends the training and saves the best map so far (exit code 130); a second Ctrl-C saves nothing.
+
+    Example: `brenier fit control.csv treated.csv -o effect.brenier --max-seconds 60`
+    """
+    with reporting(as_json, X=source, Y=target):
+        from brenier.data import is_image
+
+        check_output(output, source, target)
+        if output.suffix.lower() in POINT_SUFFIXES or is_image(output):
+            raise InputError(f"`{output}` is to hold a map. Name it `{output.with_suffix('.brenier')}`.")
+        clouds = read_pair(source, target, key, target_key)
+        check_names(clouds[1], clouds[0].table.columns, f"`{source}`")
+        if any(cloud.image for cloud in clouds):
+            # Pixels of 8 bits repeat by nature.
+            warnings.filterwarnings("ignore", ".*of the rows of .* repeat", DataWarning)
+        from brenier.estimator import BrenierMap
+        from brenier.training import Stop
+
+        # Without either, the estimator's own budget.
+        budget = (
+            {"max_steps": max_steps, "max_seconds": max_seconds} if (max_steps, max_seconds) != (None, None) else {}
+        )
+        with FitProgress() as progress, Interrupts() as interrupts:
+            ot = BrenierMap(scale=scale, random_state=seed, callback=progress, **budget)
+            started = time.perf_counter()
+            ot.fit(*(cloud.table for cloud in clouds))
+            seconds = time.perf_counter() - started
+            if interrupts.count > 1:
+                raise KeyboardInterrupt
+            ot.map_.save(output)
+        interrupted = ot.stop_ == Stop.interrupted.value
+        record = {"map": str(output), "rows": [len(cloud.table.values) for cloud in clouds]}
+        record |= summary(ot) | {"seconds": seconds, "interrupted": interrupted}
+        print_result(record, _lines(record, unit_of(ot.map_)), as_json=as_json)
+        if interrupted:
+            raise typer.Exit(INTERRUPTED)
+
+
+def summary(ot: "BrenierMap") -> dict[str, Any]:
+    """What a fit found, as JSON values; `w2` and what belongs to it are null if no network was trained."""
+    last = ot.history_[-1] if ot.history_ else None
+    kept = next((row for row in reversed(ot.history_) if row.best), None)
+    w2 = dual = gain = error = None
+    if last is not None:
+        dual, gain, error = last.dual - last.gain, 0.0, 0.0
+        if kept is not None and not ot.gaussian_:
+            dual, gain, error = kept.dual, kept.gain, kept.error
+        w2 = max(2.0 * dual, 0.0) ** 0.5
+    return {
+        "dim": ot.n_features_in_,
+        "columns": ot.map_.columns,
+        "w2": w2,
+        "dual": dual,
+        "gain": gain,
+        "gain_error": error,
+        "gaussian": ot.gaussian_,
+        "unconverged": None if last is None else last.unconverged,
+        "steps": ot.n_iter_,
+        "stop": ot.stop_,
+    }
+
+
+def _lines(record: dict[str, Any], unit: str) -> list[tuple[str, str]]:
+    columns = "columns" if record["dim"] > 1 else "column"
+    gain = f"{number(record['gain'], 3)} +- {number(record['gain_error'], 2)} above that of the Gaussian map"
+    if record["gaussian"]:
+        gain = "no network beat the Gaussian map by more than chance"
+    lines = [
+        ("Map", f"{record['map']}   {record['dim']} {columns}{', Gaussian' if record['gaussian'] else ''}"),
+        ("W2", f"{number(record['w2'])}   on held-out points, {unit}; neither squared nor halved"),
+        ("Dual", f"{number(record['dual'])}   estimate of W2^2 / 2; {gain}"),
+        ("Steps", f"{record['steps']} in {record['seconds']:.1f} s"),
+        ("Stop", record["stop"]),
+    ]
+    return lines if record["w2"] is not None else [lines[0], *lines[3:]]

@@ -1,0 +1,88 @@
+"""`brenier inspect`: what a map file holds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from brenier.cli.console import Json, number, print_result, reporting
+
+if TYPE_CHECKING:
+    from brenier.coordinates import BuresCoordinates
+    from brenier.maps import TransportMap
+
+__all__ = ["inspect"]
+
+
+def inspect(
+    map_file: Annotated[Path, typer.Argument(metavar="MAP", help="Map file of `brenier fit`.")],
+    as_json: Json = False,
+) -> None:
+    """Say what a map is and how it was made. With --json, also all settings of the fit.
+
+    Example: `brenier inspect effect.brenier`
+    """
+    with reporting(as_json):
+        from brenier.maps import TransportMap
+
+        record = {"map": str(map_file)} | _describe(TransportMap.load(map_file))
+        print_result(record, _lines(record), as_json=as_json)
+
+
+def _describe(map_: "TransportMap") -> dict[str, Any]:
+    import jax
+
+    potential = map_.potential
+    floor = potential.convexity_floor()
+    return {
+        "dim": map_.dim,
+        "columns": map_.columns,
+        "potential": type(potential).__name__,
+        "hyperparameters": dict(potential.hyperparameters()),
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(potential) if hasattr(leaf, "size")),
+        "convexity_floor": None if floor is None else float(floor),
+        "scale": map_.coordinates.scale.tolist(),
+        "gaussian_w2": _gaussian_w2(map_.coordinates),
+        "info": dict(map_.info),
+    }
+
+
+def _gaussian_w2(coordinates: "BuresCoordinates") -> float:
+    """Distance between the Gaussians with the moments of the fit: both are images of one and the same standard one."""
+    import numpy as np
+
+    shift = coordinates.mean_x - coordinates.mean_y
+    deviations = (coordinates.from_x - coordinates.from_y) * coordinates.spread
+    moved = np.column_stack([shift, deviations]) / coordinates.scale[:, None]
+    return float(np.sqrt(np.sum(moved**2)))
+
+
+def _lines(record: dict[str, Any]) -> list[tuple[str, str]]:
+    info, scale = record["info"], record["scale"]
+    names = "" if record["columns"] is None else f": {', '.join(record['columns'])}"
+    floor = "not known to be convex"
+    if record["convexity_floor"] is not None:
+        floor = (
+            f"stretches at least {number(record['convexity_floor'], 3)} times as much as the Gaussian map, everywhere"
+        )
+    details = {name: value for name, value in record["hyperparameters"].items() if name not in ("dim", "floor")}
+    shape = "".join(f", {name} {_text(value)}" for name, value in details.items())
+    lines = [
+        ("Map", record["map"]),
+        ("Columns", f"{record['dim']}{names}"),
+        ("Potential", f"{record['potential']}, {record['parameters']:,} parameters{shape}"),
+        ("Convexity", floor),
+        ("Gaussian W2", f"{number(record['gaussian_w2'])}   between the Gaussians with the moments of the data"),
+    ]
+    if any(unit != 1.0 for unit in scale):
+        lines.append(("Scale", f"{', '.join(number(unit) for unit in scale)}   units of the columns in the cost"))
+    if "steps" in info:
+        lines.append(("Fit", f"{info['steps']} steps. {info.get('stop', '')}".rstrip()))
+    if info.get("gaussian"):
+        lines.append(("Note", "this is the closed-form Gaussian map"))
+    versions = [f"{name} {info[name]}" for name in ("brenier", "jax") if name in info]
+    return [*lines, ("Versions", ", ".join(versions))] if versions else lines
+
+
+def _text(value: object) -> str:
+    return "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,98 @@
+"""What a running fit shows, and how often it was interrupted."""
+
+import signal
+import socket
+import threading
+from typing import TYPE_CHECKING, Self
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from brenier.cli.console import number, share, stderr
+
+if TYPE_CHECKING:
+    from brenier.training import Row
+
+__all__ = ["FitProgress", "Interrupts"]
+
+
+class FitProgress:
+    """Callback of a fit: a bar on a terminal, a line for each look at the held-out points elsewhere."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+        self._first: Row | None = None
+
+    def __enter__(self) -> Self:
+        if stderr.is_terminal:
+            columns = (BarColumn(20), TextColumn("{task.fields[found]}"), TimeElapsedColumn())
+            self._bar = Progress(*columns, console=stderr)
+            self._task = self._bar.add_task("fit", total=None, found="compiling")
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, row: "Row") -> None:
+        found = (
+            f"{100 * min(row.progress, 1.0):3.0f} %  dual {number(row.dual)}  gain {number(row.gain, 3)}  "
+            f"unconverged {share(row.unconverged)}  {_duration(self._seconds_left(row))} left"
+        )
+        if self._bar is not None:
+            self._bar.update(self._task, total=1.0, completed=min(row.progress, 1.0))
+        self.say(found)
+
+    def say(self, found: str) -> None:
+        """Show a text beside the bar, or on a line of its own."""
+        if self._bar is None:
+            stderr.print(found)
+        else:
+            self._bar.update(self._task, found=found)
+
+    def _seconds_left(self, row: "Row") -> float:
+        """At the pace since the first row, because the time before it was mostly compilation."""
+        if self._first is None:
+            self._first = row
+        seconds, progress = row.seconds - self._first.seconds, row.progress - self._first.progress
+        if not progress > 0:
+            seconds, progress = row.seconds, row.progress
+        return max(1.0 - row.progress, 0.0) * seconds / progress
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
+
+
+class Interrupts:
+    """Counts presses of Ctrl-C, also those that Python merges into one while it waits for a compiled step."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        # Python takes signals on its main thread only.
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:
+            self._before = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._main:
+            signal.set_wakeup_fd(self._before)
+        self._reader.close()
+        self._writer.close()
+
+    @property
+    def count(self) -> int:
+        """Presses so far."""
+        try:
+            self._count += self._reader.recv(4096).count(signal.SIGINT)
+        except BlockingIOError:
+            pass
+        return self._count
