@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asserts import assert_at_most, assert_close, assert_gradient, assert_same
 from brenier.potentials import ICNN, MLP, POTENTIALS, Quadratic
-from brenier.potentials.activations import ACTIVATIONS
+from brenier.potentials.activations import ACTIVATIONS, bowl
 from networks import ICNNS, KINDS, double, fresh, perturb, quadratic
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -195,3 +195,35 @@ def test_activations_are_finite_far_out(activation):
     value, slope = jax.jit(jax.vmap(jax.value_and_grad(activation)))(far)
     assert_close(value[1], 1e30, rtol=1e-6)
     assert_close(slope, [0.0, 1.0], atol=1e-6)
+
+
+def test_the_bowl_is_a_square_at_the_bottom_straight_outside_and_smooth_at_its_rim(x64):
+    # Its value by integrating its curvature 2 - x^2 / 2 twice, its slope by finite differences.
+    x = np.linspace(-5, 5, 201) + 0.0123
+    slope = jax.jit(jax.grad(lambda z: jnp.sum(bowl(z))))
+    curvature = np.asarray(jax.jit(jax.grad(lambda z: jnp.sum(slope(z))))(x))
+    inside = np.abs(x) < 2
+    assert_close(bowl(jnp.asarray(x))[inside], (x**2 - x**4 / 24)[inside], rtol=1e-12)
+    assert_close(bowl(jnp.asarray(x))[~inside], (8 / 3 * np.abs(x) - 2)[~inside], rtol=1e-12)
+    assert_gradient(lambda z: np.sum(bowl(z)), slope(x), x, rtol=1e-7)
+    assert_close(curvature, np.maximum(2 - x**2 / 2, 0), atol=1e-12)
+
+
+@pytest.mark.parametrize("floor", [0.02, 0.5])
+def test_an_icnn_without_weights_is_half_the_squared_norm(floor, rng):
+    u, x = fresh("icnn-ramp", 3, floor=floor), jnp.asarray(points(rng), jnp.float32)
+    zero = jax.tree.map(jnp.zeros_like, eqx.filter(u, eqx.is_inexact_array))
+    gradient = eqx.combine(zero, eqx.filter(u, eqx.is_inexact_array, inverse=True)).gradient(x)
+    assert_close(gradient, x, rtol=1e-6)
+
+
+def test_the_floor_of_an_icnn_is_reached_but_not_passed(rng):
+    u, x = fresh("icnn-ramp", 3, floor=0.05), jnp.asarray(points(rng), jnp.float32)
+    outputs = tuple(layer.root_output for layer in u.layers)
+    worst = eqx.tree_at(
+        lambda u: (u.diagonal, *(layer.root_output for layer in u.layers)),
+        u,
+        (jnp.full(3, -30.0), *(jnp.zeros_like(output) for output in outputs)),
+    )
+    # Single precision, of numbers of size one.
+    assert_close(hessian(worst, x), np.broadcast_to(0.05 * np.eye(3), (7, 3, 3)), atol=1e-7)

@@ -1,4 +1,4 @@
-"""Convex, non-decreasing activations: the only ones that keep an input-convex network convex.
+"""The scalar functions of networks: convex, non-decreasing activations, and a rounded square for quadratic forms.
 
 Each is written with its own derivative rule, because elementwise work, not matrix products, is most of the cost of
 networks this small, and automatic differentiation would compute the transcendental parts twice.
@@ -11,7 +11,27 @@ import jax.numpy as jnp
 
 from brenier._types import Array
 
-__all__ = ["ACTIVATIONS", "celu", "ramp", "softplus"]
+__all__ = ["ACTIVATIONS", "bowl", "celu", "ramp", "softplus"]
+
+_RIM = 2.0
+"""Where `bowl` turns straight."""
+
+
+@jax.custom_jvp
+def bowl(x: Array) -> Array:
+    """A square near zero, straight beyond 2 on either side, convex and twice continuously differentiable.
+
+    Forms that keep growing quadratically let the few most distant points of a heavy-tailed sample decide most of a
+    network, and of the map beyond them. The curvature is `2 - x^2 / 2` up to the rim and zero from there on.
+    """
+    q = jnp.square(jnp.clip(x / _RIM, -1.0, 1.0))
+    return _RIM**2 * q * (1.0 - q / 6.0) + (4.0 / 3.0 * _RIM) * jnp.maximum(jnp.abs(x) - _RIM, 0.0)
+
+
+@bowl.defjvp
+def _bowl_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    t = jnp.clip(primals[0] / _RIM, -1.0, 1.0)
+    return bowl(primals[0]), tangents[0] * (2.0 * _RIM * t * (1.0 - jnp.square(t) / 3.0))
 
 
 @jax.custom_jvp

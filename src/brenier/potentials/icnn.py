@@ -10,7 +10,7 @@ import numpy as np
 
 from brenier._types import Array, Float, Points, Scalar, Values
 from brenier.potentials._base import AbstractPotential, float32
-from brenier.potentials.activations import ACTIVATIONS
+from brenier.potentials.activations import ACTIVATIONS, bowl
 
 __all__ = ["ICNN"]
 
@@ -48,17 +48,18 @@ class _Layer(eqx.Module):
         )
 
     def before_activation(self, x: Points, below: Float[Array, "n v"] | None) -> Float[Array, "n w"]:
-        forms = jnp.square(x @ self.quadratic) + x @ self.linear + self.bias
+        forms = bowl(x @ self.quadratic) + x @ self.linear + self.bias
         return forms if below is None or self.root_mix is None else forms + below @ jnp.square(self.root_mix)
 
 
 class ICNN(AbstractPotential):
     r"""Convex potential: a network whose hidden units are all convex functions of the input.
 
-    Layer i computes :math:`z_i = a(W_i z_{i-1} + (x Q_i)^2 + x L_i + b_i)` with :math:`W_i \ge 0` and `a` convex and
-    non-decreasing. The value is :math:`\sum_i w_i \cdot z_i + \tfrac12 x^\top D x`
-    with :math:`w_i \ge 0` and :math:`D \ge m I`, so the potential is `m`-strongly convex whatever the parameters: every
-    target then lies in the range of the gradient, and residuals bound errors.
+    Layer i computes :math:`z_i = a(W_i z_{i-1} + b(x Q_i) + x L_i + c_i)` with :math:`W_i \ge 0`, `a` convex and
+    non-decreasing, and `b` a square that turns straight far out (`activations.bowl`). The value is
+    :math:`\sum_i w_i \cdot z_i + \tfrac12 x^\top D x` with :math:`w_i \ge 0` and :math:`D \ge m I`, so the potential is
+    `m`-strongly convex whatever the parameters: every target then lies in the range of the gradient, and residuals
+    bound errors. Far from the data the map is affine. With all parameters zero it is the identity.
 
     Args:
         dim: Number of columns.
@@ -97,10 +98,11 @@ class ICNN(AbstractPotential):
         self.dim, self.widths, self.floor, self.activation = dim, tuple(widths), float(floor), activation
         below = (None, *self.widths[:-1])
         self.layers = tuple(_Layer.random(dim, v, w, sharpness, rng) for v, w in zip(below, self.widths, strict=True))
-        self.diagonal = float32(np.full(dim, np.log(np.expm1(1.0 - floor))))
+        self.diagonal = float32(np.zeros(dim))
 
     def __call__(self, x: Points) -> Values:
-        value = 0.5 * jnp.square(x) @ (self.floor + jax.nn.softplus(self.diagonal))
+        start = np.log(np.expm1(1.0 - self.floor))
+        value = 0.5 * jnp.square(x) @ (self.floor + jax.nn.softplus(self.diagonal + start))
         activate, hidden = ACTIVATIONS[self.activation], None
         for layer in self.layers:
             hidden = activate(layer.before_activation(x, hidden))

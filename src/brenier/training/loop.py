@@ -123,6 +123,7 @@ class _Fit:
             self.static,
             jnp.asarray(self.pool.x),
             jnp.asarray(self.pool.y),
+            config.decay,
         )
         self.state = start(potential, self.context.y, config.solver)
         self.gaussian = holdout.gaussian()
@@ -151,6 +152,8 @@ class _Fit:
         """Use the pool for one cycle of steps, then look or refresh; a reason once there is one to stop."""
         rates, tolerances = self.schedule.next_cycle(self.steps)
         if not len(rates):
+            if self.statistics:
+                self._look(self.schedule.progress(self.steps), 0.0)
             return Stop.budget
         source, target = self.pool.schedule(self.state.conjugates, len(rates))
         batches = Batches(*map(jnp.asarray, (source, target, rates, tolerances)))
@@ -158,19 +161,21 @@ class _Fit:
         self.statistics.append(jax.block_until_ready(statistics))
         self.steps += len(rates)
         progress = self.schedule.progress(self.steps)
-        if progress >= 1.0 or self.steps % self.config.look == 0:
+        if self.schedule.ended or self.steps % self.config.look == 0:
             row = self._look(progress, float(rates[-1]))
             if self.callback is not None and self.callback(row):
                 return Stop.callback
             if self.config.patience is not None and progress - self.best_progress > self.config.patience:
                 return Stop.patience
-        if progress < 1.0:
+        if not self.schedule.ended:
             self._refresh()
         return None
 
     def _look(self, progress: float, rate: float) -> Row:
         """Evaluate the averaged state on the held-out points and keep it if it is the best."""
+        since = self.schedule.seconds
         value = self.holdout.evaluate(eqx.combine(self.state.average, self.static))
+        self.schedule.reserve = self.schedule.seconds - since
         statistics, self.statistics = self.statistics, []
         diverged = not value.objective <= _DIVERGED * self.gaussian.objective
         best = not diverged and self._keeps(value, progress)
@@ -213,14 +218,16 @@ class _Fit:
         self.state = start(eqx.combine(arrays, self.static), self.context.y, self.config.solver)
 
     def _refresh(self) -> None:
-        """Draw fresh points into part of the pool and solve their conjugates from a cold start."""
+        """Draw fresh points into the pool and solve the conjugates of the new targets from a cold start."""
         slots = self.pool.refresh()
         self.context = eqx.tree_at(
             lambda c: (c.x, c.y), self.context, (jnp.asarray(self.pool.x), jnp.asarray(self.pool.y))
         )
         fresh = jnp.asarray(self.pool.y[slots]).reshape(-1, self.config.batch, self.static.dim)
         tolerance = jnp.asarray(self.config.tolerance[0], jnp.float32)
-        conjugates, memory = solve_pool(self.context, self.state.parameters, fresh, fresh, tolerance)
+        conjugates, memory = solve_pool(
+            self.context, self.state.parameters, fresh, fresh, tolerance, self.config.fresh_rounds
+        )
         self.state = eqx.tree_at(
             lambda s: (s.conjugates, s.memory),
             self.state,

@@ -19,7 +19,8 @@ __all__ = ["Pool"]
 class Pool:
     """Source and target points of training, in the new coordinates.
 
-    Slots are refreshed in a ring, so that every point is used for the same number of cycles.
+    Source points are all drawn anew at a refreshment. Target points carry conjugates that cost solves, so only a
+    share of them is, in a ring: every target point is used for the same number of cycles.
 
     Args:
         source, target: Where points come from.
@@ -39,20 +40,20 @@ class Pool:
         self._source, self._target, self._coordinates = source, target, coordinates
         self._config, self._rng = config, rng
         self._next = 0
-        self.x, self.y = self._draw(config.pool)
+        self.x, self.y = self._draw_x(config.pool), self._draw_y(config.pool)
 
-    def _draw(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return (
-            self._coordinates.enter_x(self._source.draw(count)),
-            self._coordinates.enter_y(self._target.draw(count)),
-        )
+    def _draw_x(self, count: int) -> NDArray[np.float32]:
+        return self._coordinates.enter_x(self._source.draw(count))
+
+    def _draw_y(self, count: int) -> NDArray[np.float32]:
+        return self._coordinates.enter_y(self._target.draw(count))
 
     def refresh(self) -> NDArray[np.intp]:
-        """Replace the oldest share of both pools; returns the slots replaced."""
-        count = int(self._config.refresh * self._config.pool) // self._config.batch * self._config.batch
+        """Replace all source points and the oldest share of the target points; returns the slots of the latter."""
+        count = max(round(self._config.refresh * self._config.pool / self._config.batch), 1) * self._config.batch
         slots = (self._next + np.arange(count)) % self._config.pool
         self._next = int((self._next + count) % self._config.pool)
-        self.x[slots], self.y[slots] = self._draw(count)
+        self.x, self.y[slots] = self._draw_x(self._config.pool), self._draw_y(count)
         return slots
 
     def schedule(self, conjugates: Array, steps: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

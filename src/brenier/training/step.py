@@ -28,6 +28,7 @@ class Context(eqx.Module):
         scale: Standard deviation of each coordinate, the unit of residuals.
         static: The potential without its arrays.
         x, y: The pools.
+        decay: Share of each parameter taken away a step, as a multiple of the learning rate.
     """
 
     solver: AbstractSolver
@@ -38,6 +39,7 @@ class Context(eqx.Module):
     static: AbstractPotential
     x: Points
     y: Points
+    decay: float = eqx.field(static=True, default=0.0)
 
     def solve(
         self,
@@ -46,6 +48,7 @@ class Context(eqx.Module):
         x0: Points,
         memory: Any,  # noqa: ANN401
         tolerance: Scalar,
+        max_rounds: int | None = None,
     ) -> tuple[Solution, Any]:
         """Move guesses for `grad u(x) = y` towards their roots: cheap rounds, more while too many points miss."""
         return iterate(
@@ -54,7 +57,7 @@ class Context(eqx.Module):
             x0,
             tolerance=tolerance,
             min_steps=self.rounds[0],
-            max_steps=self.rounds[1],
+            max_steps=self.rounds[1] if max_rounds is None else max_rounds,
             allowed_unconverged=self.unconverged,
             scale=self.scale,
             state=memory,
@@ -135,7 +138,10 @@ def run_steps(context: Context, state: TrainingState, batches: Batches) -> tuple
             return jnp.sum(weight * (values[: len(x)] - values[len(x) :]))
 
         updates, moments = _OPTIMIZER.update(eqx.filter_grad(loss)(state.parameters), state.optimizer)
-        parameters = jax.tree.map(lambda p, change: p - batch.rate * change, state.parameters, updates)
+        # Decay apart from the gradient's moments (Loshchilov and Hutter 2019).
+        parameters = jax.tree.map(
+            lambda p, change: p - batch.rate * (change + context.decay * p), state.parameters, updates
+        )
         steps = state.steps + 1
         # Polynomial averaging: about the last ninth of the steps so far, whatever the budget (Shamir and Zhang 2013).
         share = (_AVERAGING + 1.0) / (steps + _AVERAGING)
@@ -159,12 +165,18 @@ def solve_pool(
     y: Float[Array, "k b d"],
     x0: Float[Array, "k b d"],
     tolerance: Scalar,
+    max_rounds: int,
 ) -> tuple[Float[Array, "k b d"], Any]:
-    """Conjugates and solver memory for fresh target points, a batch after another."""
+    """Conjugates and solver memory for fresh target points, a batch after another.
+
+    They start far from their roots: left there by too few rounds they would bias the first gradients that they take
+    part in, towards an inverse map that moves too little.
+    """
     potential = eqx.combine(parameters, context.static)
 
     def solve(_: None, batch: tuple[Points, Points]) -> tuple[None, tuple[Points, Any]]:
-        solution, memory = context.solve(potential, batch[0], batch[1], context.solver.init(batch[1]), tolerance)
+        memory = context.solver.init(batch[1])
+        solution, memory = context.solve(potential, batch[0], batch[1], memory, tolerance, max_rounds)
         return None, (solution.value, memory)
 
     return jax.lax.scan(solve, None, (y, x0))[1]
