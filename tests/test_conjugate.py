@@ -133,9 +133,9 @@ def test_stragglers_go_to_the_fallback_and_come_back_to_their_rows(rng):
 def test_the_solvers_depend_on_the_dimension(dim, solvers, monkeypatch):
     called = []
 
-    def fail(solver, u, y, x0, scale, tolerance, max_steps):
-        called.append((type(solver).__name__, max_steps))
-        return x0, np.ones(len(y)), np.zeros(len(y), bool), np.full(len(y), max_steps)
+    def fail(solver, u, y, x0, scale, tolerance, max_steps, allowed):
+        called.append((type(solver).__name__, int(max_steps)))
+        return x0, np.ones(len(y)), np.zeros(len(y), bool), np.full(len(y), int(max_steps))
 
     monkeypatch.setattr(module, "_solve", fail)
     found = conjugate_points(Quadratic.identity(dim), np.ones((5, dim), np.float32), max_steps=10)
@@ -209,3 +209,17 @@ def test_the_envelope_gradient_is_the_total_derivative(rng, x64):
     assert_close(jax.jit(jax.grad(implicit))(flat), found, atol=1e-10 * size)
     assert_close(jax.jit(jax.grad(unrolled))(flat), found, atol=1e-6 * size)
     assert_gradient(solved, found, flat, rtol=1e-7)
+
+
+def test_the_last_rows_of_a_large_input_are_finished_by_the_second_solver(rng):
+    # A potential whose Hessian varies, so that rows differ in how long they take.
+    u = perturb(fresh("icnn-ramp", 3), 0, 0.5)
+    x = rng.standard_normal((4096, 3)).astype(np.float32)
+    y = np.asarray(u.gradient(jnp.asarray(x)))
+    large, small = conjugate_points(u, y), conjugate_points(u, y[:2048])
+    assert large.converged.all()
+    # Float32 roots of the same equations, by two solvers and by one.
+    assert_close(large.points[:2048], small.points, atol=2e-4)
+    assert_close(large.points, x, atol=2e-4)
+    handed_over = large.steps[:2048] != small.steps
+    assert 0 < handed_over.sum() <= 64

@@ -28,6 +28,12 @@ NEWTON_DIMENSIONS = 64
 _STRAGGLERS = 256
 """Rows of a batch of stragglers: few, since each may carry a Jacobian."""
 
+_LEFT_OVER = 1 / 64
+"""Share of a large input that is left to the second solver, so that no batch waits for its last rows."""
+
+_LARGE = 4096
+"""Rows from which on an input is large: for fewer, the second solver's compilation costs more than the wait."""
+
 
 class Tolerance(NamedTuple):
     """A point is solved when its residual norm is at most `atol + rtol * |y|`.
@@ -46,8 +52,9 @@ def conjugate(
     *,
     x0: Points | None = None,
     tolerance: Values | float = 1e-5,
-    max_steps: int = 200,
+    max_steps: int | Array = 200,
     scale: Float[Array, " d"] | None = None,
+    allowed_unconverged: float | Scalar = 0.0,
 ) -> Solution:
     r"""Maximise :math:`\langle x, y\rangle - u(x)` over x, for each row of `y`.
 
@@ -59,6 +66,7 @@ def conjugate(
         tolerance: Residual norm at which a row is done.
         max_steps: Budget of rounds.
         scale: Units of the coordinates for the residual norm.
+        allowed_unconverged: Share of the rows that may be left short of the tolerance, with a status that says so.
 
     Returns:
         `value` holds the maximisers, which equal the gradient of the conjugate at `y`; `residual` the Euclidean norms
@@ -85,6 +93,7 @@ def conjugate(
         y if x0 is None else x0,
         tolerance=tolerance,
         max_steps=max_steps,
+        allowed_unconverged=allowed_unconverged,
         scale=scale,
     )
     return solution
@@ -127,7 +136,7 @@ def conjugate_points(
     """Solve `grad u(x) = y` for every row, whatever it takes within the budget.
 
     Rows go through a quasi-Newton solve (BFGS up to 16 dimensions, limited-memory BFGS beyond) in batches of one size,
-    so that memory is bounded and one compilation serves all.
+    so that memory is bounded and one compilation serves all; of 4,096 rows and more, a batch leaves its last 64th.
     Rows left over go to Newton's method up to 64 dimensions, to limited-memory BFGS beyond, with four times the budget.
 
     Args:
@@ -147,16 +156,18 @@ def conjugate_points(
     solver = BFGS() if u.dim <= BFGS_DIMENSIONS else LBFGS()
 
     def run(
-        solver: AbstractSolver, budget: int, y: NDArray[np.float32], x0: NDArray[np.float32], **sizes: int
+        solver: AbstractSolver, budget: int, allowed: float, *points: NDArray[np.float32], **sizes: int
     ) -> ConjugatePoints:
-        solution = map_batches(lambda y, x0: _solve(solver, u, y, x0, units, tolerance, budget), y, x0, **sizes)
+        # Arrays, so that other budgets are not other programs.
+        limits = jnp.asarray(budget, jnp.int32), jnp.asarray(allowed, jnp.float32)
+        solution = map_batches(lambda y, x0: _solve(solver, u, y, x0, units, tolerance, *limits), *points, **sizes)
         return ConjugatePoints(*solution)
 
-    first = run(solver, max_steps, y, y if x0 is None else x0)
+    first = run(solver, max_steps, _LEFT_OVER if len(y) >= _LARGE else 0.0, y, y if x0 is None else x0)
     left = np.flatnonzero(~first.converged)
     if not len(left):
         return first
-    second = run(fallback, 4 * max_steps, y[left], first.points[left], batch=_STRAGGLERS, least=_STRAGGLERS)
+    second = run(fallback, 4 * max_steps, 0.0, y[left], first.points[left], batch=_STRAGGLERS, least=_STRAGGLERS)
     second = second._replace(steps=first.steps[left] + second.steps)
     return jax.tree.map(lambda old, new: _replace_rows(old, left, new), first, second)
 
@@ -175,8 +186,18 @@ def _solve(
     x0: Array,
     scale: Array,
     tolerance: Tolerance,
-    max_steps: int,
+    max_steps: Scalar,
+    allowed_unconverged: Scalar,
 ) -> tuple[Points, Values, Mask, Counts]:
     bound = tolerance.atol + tolerance.rtol * jnp.sqrt(jnp.mean(jnp.square(y / scale), axis=1))
-    solution = conjugate(u, y, solver, x0=x0, tolerance=bound, max_steps=max_steps, scale=scale)
+    solution = conjugate(
+        u,
+        y,
+        solver,
+        x0=x0,
+        tolerance=bound,
+        max_steps=max_steps,
+        scale=scale,
+        allowed_unconverged=allowed_unconverged,
+    )
     return solution.value, solution.residual, solution.converged, solution.steps

@@ -115,9 +115,9 @@ def iterate(
     x: Points,
     *,
     tolerance: Float[Array, " n"] | float,
-    max_steps: int,
+    max_steps: int | Array,
     min_steps: int = 0,
-    allowed_unconverged: float = 0.0,
+    allowed_unconverged: float | Scalar = 0.0,
     scale: Float[Array, " d"] | None = None,
     state: State | None = None,
 ) -> tuple[Solution, State]:

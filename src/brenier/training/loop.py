@@ -161,7 +161,7 @@ class _Fit:
         self.statistics.append(jax.block_until_ready(statistics))
         self.steps += len(rates)
         progress = self.schedule.progress(self.steps)
-        if self.schedule.ended or self.steps % self.config.look == 0:
+        if self.schedule.ended or not self.history or self.steps % self.config.look == 0:
             row = self._look(progress, float(rates[-1]))
             if self.callback is not None and self.callback(row):
                 return Stop.callback
@@ -175,7 +175,9 @@ class _Fit:
         """Evaluate the averaged state on the held-out points and keep it if it is the best."""
         since = self.schedule.seconds
         value = self.holdout.evaluate(eqx.combine(self.state.average, self.static))
-        self.schedule.reserve = self.schedule.seconds - since
+        took = self.schedule.seconds - since
+        # The first look contains its compilation, which the last one will not.
+        self.schedule.reserve = min(took, self.schedule.reserve) if self.history else took
         statistics, self.statistics = self.statistics, []
         diverged = not value.objective <= _DIVERGED * self.gaussian.objective
         best = not diverged and self._keeps(value, progress)
