@@ -123,7 +123,7 @@ def test_moments_are_those_of_numpy(rng):
     found = moments(values)
     assert_close(found.mean, values.mean(axis=0), rtol=1e-12)
     assert_close(found.covariance, np.cov(values.T), rtol=1e-12)
-    assert (found.count, found.shrinkage, found.lifted) == (500, 0.0, 0)
+    assert (found.count, found.shrinkage, found.lift) == (500, 0.0, None)
     single = moments(values[:, :1])
     assert_close(single.covariance, [[np.var(values[:, 0], ddof=1)]], rtol=1e-12)
 
@@ -143,7 +143,11 @@ def test_collinear_columns_are_lifted(rng):
     base = rng.standard_normal((400, 2))
     values = np.column_stack([base, 1e3 * base[:, 0] - 1e3 * base[:, 1]])
     found = moments(values)
-    assert found.lifted == 1
+    # The direction without variance, in standardized columns, was lifted to a millionth.
+    units = np.sqrt(np.outer(*[np.diag(found.covariance)] * 2))
+    added = np.linalg.eigvalsh(found.lift / units)
+    assert_close(added, [0.0, 0.0, 1e-6], atol=1e-12)
+    assert_close(found.covariance - found.lift, np.cov(values.T), rtol=1e-9)
     spread = np.sqrt(np.diag(found.covariance))
     smallest = np.linalg.eigvalsh(found.covariance / np.outer(spread, spread))[0]
     assert_close(smallest, 1e-6, rtol=1e-3)
@@ -182,3 +186,27 @@ def test_few_samples_are_shrunk(rng):
     assert_at_most(0.0, np.linalg.eigvalsh(fewer.covariance)[0], "smallest eigenvalue of a singular sample's")
     enough = moments(rng.standard_normal((600, 30)))
     assert enough.shrinkage == 0.0
+
+
+def test_coordinates_without_variance_are_inert(rng):
+    base = rng.standard_normal((400, 2))
+    flat = moments(np.column_stack([base, base.sum(axis=1)]))
+    tilted = moments(np.column_stack([2 * base, base @ [1.0, -3.0]]))
+    full = moments(rng.standard_normal((400, 3)))
+    for source, target, count in (
+        (full, full, 0),
+        (flat, flat, 1),
+        (flat, full, 1),
+        (full, flat, 1),
+        (flat, tilted, 2),
+    ):
+        c = BuresCoordinates.between(source, target)
+        inert = c.inert(source, target)
+        assert len(inert) == count
+        for axis in inert:
+            # In the data itself, one of the two sides has none of the variance that the coordinate claims.
+            shares = [
+                to[axis] @ (side.covariance - (0 if side.lift is None else side.lift)) @ to[axis] / c.spread[axis] ** 2
+                for side, to in ((source, c.to_x), (target, c.to_y))
+            ]
+            assert min(shares) < 0.5

@@ -227,3 +227,20 @@ def test_the_floor_of_an_icnn_is_reached_but_not_passed(rng):
     )
     # Single precision, of numbers of size one.
     assert_close(hessian(worst, x), np.broadcast_to(0.05 * np.eye(3), (7, 3, 3)), atol=1e-7)
+
+
+def test_inert_columns_are_scaled_and_meet_nothing_else(rng):
+    u = perturb(fresh("icnn-ramp", 3, inert=(1,)), 0)
+    x = points(rng).astype(np.float32)
+    moved = x + np.array([0.0, 2.0, 0.0], np.float32)
+    first, second = (np.asarray(u.gradient(jnp.asarray(side))) for side in (x, moved))
+    assert_same(first[:, [0, 2]], second[:, [0, 2]])
+    slope = first[:, 1] / x[:, 1]
+    assert_close(slope, np.full(7, slope[0]), rtol=1e-5)
+    assert_close(second[:, 1], slope[0] * moved[:, 1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("inert", [(3,), (-1,)])
+def test_inert_columns_must_exist(inert):
+    with pytest.raises(ValueError, match="`inert` must list columns from 0 to 2"):
+        ICNN(3, rng=np.random.default_rng(0), inert=inert)

@@ -19,6 +19,9 @@ __all__ = ["BuresCoordinates", "Moments", "bures_map"]
 
 Matrix = NDArray[np.float64]
 
+_MOSTLY = 0.5
+"""Share of a coordinate's variance."""
+
 
 class Moments(NamedTuple):
     """Mean and covariance of one side, with what had to be done to make the covariance usable.
@@ -28,14 +31,15 @@ class Moments(NamedTuple):
         covariance: `(d, d)`, positive definite.
         count: Samples behind it.
         shrinkage: Weight given to uncorrelated columns, in [0, 1].
-        lifted: Directions whose variance was raised to the floor: collinear columns.
+        lift: `(d, d)` what was added to the covariance in directions without variance: collinear columns. None if
+            there are none.
     """
 
     mean: Matrix
     covariance: Matrix
     count: int
     shrinkage: float = 0.0
-    lifted: int = 0
+    lift: Matrix | None = None
 
 
 class BuresCoordinates(eqx.Module):
@@ -88,6 +92,17 @@ class BuresCoordinates(eqx.Module):
             spread=np.sqrt(variances) / unit,
             scale=scale,
         )
+
+    def inert(self, source: Moments, target: Moments) -> tuple[int, ...]:
+        """New coordinates in which one side has next to no variance but what its covariance was given.
+
+        Nothing can be learned there: the samples do not say how a potential changes across such a direction.
+        """
+        given = np.zeros_like(self.spread)
+        for side, to in ((source, self.to_x), (target, self.to_y)):
+            if side.lift is not None:
+                given = np.maximum(given, np.einsum("ij,jk,ik->i", to, side.lift, to) / self.spread**2)
+        return tuple(int(axis) for axis in np.flatnonzero(given > _MOSTLY))
 
     @property
     def dim(self) -> int:

@@ -128,7 +128,8 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         coordinates = BuresCoordinates.between(*moments, cost_units(self.scale, *moments, source.sample))
         sizes = [side.size for side in (source, target) if side.size is not None]
         config = choose_config(coordinates.dim, min(sizes, default=None), **self._changes())
-        outcome = self._train(source, target, coordinates, config, seeds[2], started)
+        inert = coordinates.inert(*moments)
+        outcome = self._train(source, target, coordinates, config, inert, seeds[2], started)
         self._keep(source, outcome, coordinates, config)
         self._warn(outcome)
         return self
@@ -200,6 +201,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         target: Side,
         coordinates: BuresCoordinates,
         config: TrainingConfig,
+        inert: tuple[int, ...],
         seed: int,
         started: float,
     ) -> Outcome:
@@ -219,6 +221,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             holdout,
             config,
             seed=seed,
+            inert=inert,
             callback=self.callback,
             started=started,
         )

@@ -59,7 +59,11 @@ def _usable(
         shrinkage = float(ledoit_wolf_shrinkage((values - mean) / spread, assume_centered=True))
         correlation = (1.0 - shrinkage) * correlation + shrinkage * np.eye(len(mean))
     eigenvalues, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
+    units = np.outer(spread, spread)
     low = eigenvalues < _EIGENVALUE_FLOOR
-    if low.any():
-        correlation = (vectors * np.maximum(eigenvalues, _EIGENVALUE_FLOOR)) @ vectors.T
-    return Moments(mean, correlation * np.outer(spread, spread), count, shrinkage, int(low.sum()))
+    if not low.any():
+        return Moments(mean, correlation * units, count, shrinkage)
+    missing = np.maximum(_EIGENVALUE_FLOOR - eigenvalues, 0.0)
+    lift = (vectors * missing) @ vectors.T
+    correlation = (vectors * (eigenvalues + missing)) @ vectors.T
+    return Moments(mean, correlation * units, count, shrinkage, lift * units)

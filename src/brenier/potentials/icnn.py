@@ -69,6 +69,7 @@ class ICNN(AbstractPotential):
         floor: The strong-convexity constant `m`, in (0, 1).
         activation: `"ramp"`, `"celu"` or `"softplus"`.
         sharpness: Typical slope of the linear part of a unit at the start, for inputs of unit variance.
+        inert: Columns that the network does not see: the map scales each of them by its entry of `D`.
 
     References:
         Amos, Xu, Kolter 2017, "Input convex neural networks"; Korotin et al. 2021, appendix B.2, for quadratic skips.
@@ -80,6 +81,7 @@ class ICNN(AbstractPotential):
     widths: tuple[int, ...] = eqx.field(static=True)
     floor: float = eqx.field(static=True)
     activation: str = eqx.field(static=True)
+    inert: tuple[int, ...] = eqx.field(static=True)
 
     def __init__(
         self,
@@ -90,12 +92,16 @@ class ICNN(AbstractPotential):
         floor: float = 0.02,
         activation: str = "ramp",
         sharpness: float = 4.0,
+        inert: Sequence[int] = (),
     ) -> None:
         if not 0 < floor < 1:
             raise ValueError(f"`floor` must lie in (0, 1); got {floor}.")
         if activation not in ACTIVATIONS:
             raise ValueError(f"`activation` must be one of {sorted(ACTIVATIONS)}; got {activation!r}.")
+        if not all(0 <= column < dim for column in inert):
+            raise ValueError(f"`inert` must list columns from 0 to {dim - 1}; got {list(inert)}.")
         self.dim, self.widths, self.floor, self.activation = dim, tuple(widths), float(floor), activation
+        self.inert = tuple(inert)
         below = (None, *self.widths[:-1])
         self.layers = tuple(_Layer.random(dim, v, w, sharpness, rng) for v, w in zip(below, self.widths, strict=True))
         self.diagonal = float32(np.zeros(dim))
@@ -104,6 +110,8 @@ class ICNN(AbstractPotential):
         start = np.log(np.expm1(1.0 - self.floor))
         value = 0.5 * jnp.square(x) @ (self.floor + jax.nn.softplus(self.diagonal + start))
         activate, hidden = ACTIVATIONS[self.activation], None
+        if self.inert:
+            x = x.at[:, jnp.asarray(self.inert)].set(0.0)
         for layer in self.layers:
             hidden = activate(layer.before_activation(x, hidden))
             value = value + hidden @ jnp.square(layer.root_output)
@@ -113,8 +121,9 @@ class ICNN(AbstractPotential):
         return jnp.asarray(self.floor)
 
     def hyperparameters(self) -> Mapping[str, Any]:
-        return {"dim": self.dim, "widths": self.widths, "floor": self.floor, "activation": self.activation}
+        names = ("dim", "widths", "floor", "activation", "inert")
+        return {name: getattr(self, name) for name in names}
 
     @classmethod
-    def skeleton(cls, dim: int, widths: Sequence[int], floor: float, activation: str) -> "ICNN":
-        return cls(dim, widths, rng=np.random.default_rng(0), floor=floor, activation=activation)
+    def skeleton(cls, dim: int, widths: Sequence[int], floor: float, activation: str, inert: Sequence[int]) -> "ICNN":
+        return cls(dim, widths, rng=np.random.default_rng(0), floor=floor, activation=activation, inert=inert)

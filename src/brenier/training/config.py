@@ -74,7 +74,8 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
 
     - Hidden units: twice the dimension, rounded up to a power of two, between 64 and 256; half as many in the last
       of three layers.
-    - Slope of the units at the start: one plus 16 over the dimension, because maps in few dimensions turn sharply.
+    - Slope of the units at the start: one plus 16 over the dimension, at most 5, because maps in few dimensions turn
+      sharply.
     - Learning rate: 0.02 up to 64 dimensions, falling with the square root of the dimension beyond.
     - Batches of 512 pairs: more and noisier steps in the same time brought both maps closer than batches of 1,024.
     - Conjugate memory: a full inverse Jacobian a point up to 16 dimensions, three secant pairs beyond.
@@ -98,7 +99,7 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
     tolerance = 0.01 * min(1.0, dim / 16)
     config = TrainingConfig(
         widths=(width, width, width // 2),
-        sharpness=1.0 + 16.0 / dim,
+        sharpness=1.0 + 16.0 / max(dim, 4),
         learning_rate=0.02 * min(1.0, 64.0 / dim) ** 0.5,
         decay=0.0 if size is None else min(20.0 * dim / size, 0.1),
         pool=pool,

@@ -63,6 +63,7 @@ def train(
     config: TrainingConfig,
     *,
     seed: int,
+    inert: tuple[int, ...] = (),
     callback: Callback | None = None,
     started: float | None = None,
 ) -> Outcome:
@@ -75,10 +76,11 @@ def train(
         holdout: Points kept aside to choose the best state.
         config: Settings.
         seed: One seed gives one result on one machine, if the budget is in steps.
+        inert: Coordinates that are left to the Gaussian map.
         callback: Called with every row of the history.
         started: `time.perf_counter()` from which a budget in seconds counts.
     """
-    return _Fit(source, target, coordinates, holdout, config, seed, callback, started).run()
+    return _Fit(source, target, coordinates, holdout, config, seed, inert, callback, started).run()
 
 
 def gaussian_outcome(dim: int) -> Outcome:
@@ -97,6 +99,7 @@ class _Fit:
         holdout: Holdout,
         config: TrainingConfig,
         seed: int,
+        inert: tuple[int, ...],
         callback: Callback | None,
         started: float | None,
     ) -> None:
@@ -111,6 +114,7 @@ class _Fit:
             floor=config.floor,
             activation=config.activation,
             sharpness=config.sharpness,
+            inert=inert,
         )
         self.initial = eqx.filter(potential, eqx.is_inexact_array)
         self.static = eqx.filter(potential, eqx.is_inexact_array, inverse=True)
