@@ -37,7 +37,8 @@ types: $(STAMP)
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 bench: $(STAMP)
-	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python benchmarks/tables.py --seeds 0 1 2
+	$(BIN)/python benchmarks/events.py
 
 clean:
 	rm -rf $(VENV) build dist brenier-demo

@@ -85,8 +85,10 @@ class TestFit:
         labels = [line.split()[0] for line in result.stdout.splitlines()]
         assert labels == ["Map", "W2", "Dual", "Steps", "Stop"]
         assert "neither squared nor halved" in result.stdout
-        first, last = result.stderr.splitlines()
-        assert first.startswith(" 80 %  dual ")
+        # After the first cycle, after 512 steps, and at the end.
+        first, second, last = result.stderr.splitlines()
+        assert first.startswith(" 20 %  dual ")
+        assert second.startswith(" 80 %  dual ")
         for part in ("100 %", "dual", "gain", "unconverged", "0 s left"):
             assert part in last
         assert [path.name for path in tmp_path.iterdir()] == ["m"]

@@ -17,7 +17,9 @@ from brenier.metrics import sliced_w2
 
 def test_demo(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "demo"
-    result = CliRunner().invoke(app, ["demo", "--out", str(folder), "--max-seconds", "10", "--json"])
+    result = CliRunner().invoke(
+        app, ["demo", "--out", str(folder), "--max-steps", "768", "--max-seconds", "600", "--json"]
+    )
     assert result.exit_code == 0, result.output
     record = json.loads(result.stdout)
     assert record["files"] == {
@@ -27,7 +29,8 @@ def test_demo(tmp_path: Path) -> None:
         "map": str(folder / "demo.brenier"),
     }
     assert sorted(str(path) for path in folder.iterdir()) == sorted(record["files"].values())
-    assert 0.6 < record["w2"] < 0.75  # a busy machine may not get beyond the Gaussian map
+    assert 0.68 < record["w2"] < 0.74
+    assert (record["steps"], record["gaussian"]) == (768, False)
     assert record["dual"] == pytest.approx(record["w2"] ** 2 / 2)
     assert 0.6 < record["cost"] < 0.85
     assert (record["unconverged"], record["unconverged_pixels"]) == (0.0, 0.0)
@@ -39,7 +42,7 @@ def test_demo(tmp_path: Path) -> None:
         image = read_image(record["files"][role])
         assert image.shape == (427, 640, 3)
         painted = to_colours(image)[::50]
-        assert sliced_w2(painted, other[::50]) < 0.6 * sliced_w2(own[::50], other[::50])
+        assert sliced_w2(painted, other[::50]) < 0.3 * sliced_w2(own[::50], other[::50])
     assert min(read_image(record["files"]["figure"]).shape[:2]) > 2000
     assert TransportMap.load(record["files"]["map"]).info["steps"] == record["steps"]
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from brenier._errors import DataWarning, InputError
-from brenier.data.checks import InputTypeError, Table, as_points, check_pair
+from brenier.data import InputTypeError, Table, as_points, check_pair
 
 EXPECTED = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 FRAME = {"a": [1.0, 3.0, 5.0], "b": [2, 4, 6]}

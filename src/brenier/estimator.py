@@ -14,8 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import ConvergenceWarning, InputError
 from brenier.coordinates import BuresCoordinates
-from brenier.data.checks import Matrix, Unchecked, as_points, check_pair
+from brenier.data.checks import as_points
+from brenier.data.pairs import check_pair
 from brenier.data.sides import FEWEST_HELD_OUT, Side, split_side
+from brenier.data.table import Matrix, Unchecked
 from brenier.data.units import cost_units
 from brenier.maps import Distance, Inverse, TransportMap
 from brenier.potentials.activations import ACTIVATIONS

@@ -16,7 +16,8 @@ from brenier._types import Points, Values
 from brenier.batches import BATCH, map_batches
 from brenier.conjugate import Tolerance, conjugate_points, dual_values
 from brenier.coordinates import BuresCoordinates
-from brenier.data.checks import Matrix, Unchecked, as_points
+from brenier.data.checks import as_points
+from brenier.data.table import Matrix, Unchecked
 from brenier.potentials import AbstractPotential
 
 __all__ = ["Distance", "Inverse", "TransportMap"]

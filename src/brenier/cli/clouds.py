@@ -10,7 +10,7 @@ import typer
 from brenier._errors import InputError
 
 if TYPE_CHECKING:
-    from brenier.data.checks import Table
+    from brenier.data.table import Table
     from brenier.maps import TransportMap
 
 __all__ = [

@@ -20,6 +20,10 @@ def demo(
     max_seconds: Annotated[
         float, typer.Option(metavar="S", help="Budget of the fit; the rest takes some 15 seconds.")
     ] = 25.0,
+    max_steps: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Budget in steps as well; the first to be used up counts."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Exchange the colours of two photographs: one map, there and back.
@@ -35,7 +39,9 @@ def demo(
         from brenier.training import Stop
 
         with FitProgress() as progress, Interrupts() as interrupts:
-            done = run_demo(folder, seed=seed, max_seconds=max_seconds, callback=progress, say=progress.say)
+            done = run_demo(
+                folder, seed=seed, max_seconds=max_seconds, max_steps=max_steps, callback=progress, say=progress.say
+            )
             if interrupts.count > 1:
                 raise KeyboardInterrupt
         interrupted = done.ot.stop_ == Stop.interrupted.value

@@ -12,7 +12,7 @@ from brenier.cli.console import Json, number, print_result, reporting, share
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from brenier.data.checks import Matrix
+    from brenier.data.table import Matrix
     from brenier.maps import TransportMap
 
 __all__ = ["transform"]

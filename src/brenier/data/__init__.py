@@ -5,10 +5,12 @@
 """
 
 from brenier.data.atomic import atomic_write, check_writable
-from brenier.data.checks import InputTypeError, Table, as_points, check_pair
+from brenier.data.checks import as_points
 from brenier.data.files import read_points, write_points
 from brenier.data.images import is_image, read_image, to_colours, to_image, write_image
+from brenier.data.pairs import check_pair
 from brenier.data.sources import ArraySource, IteratorSource, SamplerSource, Source, as_source
+from brenier.data.table import InputTypeError, Table
 
 __all__ = [
     "ArraySource",

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from brenier._errors import DataWarning, InputError
 from brenier.data.atomic import FilePath, atomic_write
-from brenier.data.checks import Table, Unchecked, as_points
+from brenier.data.checks import as_points
+from brenier.data.table import Table, Unchecked
 
 __all__ = ["read_points", "write_points"]
 

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from brenier.coordinates import Moments
-from brenier.data.checks import Matrix, Table, Unchecked, as_points
+from brenier.data.checks import as_points
 from brenier.data.sources import ArraySource, Source, as_source
+from brenier.data.table import Matrix, Table, Unchecked
 from brenier.moments import accumulate_moments, moments
 
 __all__ = ["FEWEST_HELD_OUT", "Side", "split_side"]

@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from brenier._errors import InputError
-from brenier.data.checks import Matrix, Table, Unchecked, as_points
+from brenier.data.checks import as_points
+from brenier.data.table import Matrix, Table, Unchecked
 
 __all__ = ["ArraySource", "IteratorSource", "Sampler", "SamplerSource", "Source", "as_source"]
 

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from brenier._errors import DataWarning, InputError
 from brenier.coordinates import Moments
-from brenier.data.checks import Matrix, Table
+from brenier.data.table import Matrix, Table
 
 __all__ = ["cost_units"]
 

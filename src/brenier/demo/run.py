@@ -9,8 +9,8 @@ from sklearn.datasets import load_sample_images
 
 from brenier._errors import InputError
 from brenier.data.atomic import check_writable
-from brenier.data.checks import Matrix
 from brenier.data.images import Image, to_colours, write_image
+from brenier.data.table import Matrix
 from brenier.demo.figure import write_figure
 from brenier.demo.paint import paint, preimages
 from brenier.estimator import BrenierMap
@@ -53,6 +53,7 @@ def run_demo(
     *,
     seed: int = 0,
     max_seconds: float = 25.0,
+    max_steps: int | None = None,
     callback: Callback | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Demo:
@@ -62,6 +63,7 @@ def run_demo(
         folder: Where the files go; made if it is missing.
         seed: Randomness of the split, the dither and the fit.
         max_seconds: Budget of the fit; the rest of the work takes about fifteen seconds more.
+        max_steps: Budget in steps as well; no limit by default.
         callback: Called with every row of the fit's history.
         say: Called with a few words at the start of each part of the work after the fit.
 
@@ -73,7 +75,7 @@ def run_demo(
     china, flower = load_sample_images().images
     rng = np.random.default_rng(seed)
     (x, x_test), (y, y_test) = _split(china, rng), _split(flower, rng)
-    ot = BrenierMap(max_steps=None, max_seconds=max_seconds, random_state=seed, callback=callback).fit(x, y)
+    ot = BrenierMap(max_steps=max_steps, max_seconds=max_seconds, random_state=seed, callback=callback).fit(x, y)
     say("estimating W2 on held-out pixels")
     distance = ot.map_.distance(x_test, y_test)
     unconverged: list[float] = []

@@ -1,0 +1,105 @@
+"""Checks of the two sides of a fit, as distributions and together."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brenier._errors import InputError
+from brenier.data.table import Matrix, Table, listed, warn
+
+__all__ = ["check_pair"]
+
+_SMALLEST_SPREAD = 1e-100
+"""Ranges below this underflow once they are squared."""
+
+_COLLINEAR = 1e-8
+"""Eigenvalue of the correlation matrix, relative to the largest, under which columns count as dependent."""
+
+
+def check_pair(x: Table, y: Table, names: tuple[str, str] = ("X", "Y")) -> None:
+    """Check that two sides can be matched, and warn of what limits the result.
+
+    Args:
+        x: Source, from `as_points`.
+        y: Target, from `as_points`.
+        names: What messages call them.
+
+    Raises:
+        InputError: Different columns, a single sample, or a column without spread.
+
+    Warns:
+        DataWarning: Few samples, many repeated rows, dependent columns, or very different units.
+    """
+    if x.values.shape[1] != y.values.shape[1]:
+        raise InputError(
+            f"`{names[0]}` and `{names[1]}` must have the same number of columns; got shapes {x.values.shape} and "
+            f"{y.values.shape}. Select the columns that both sides share."
+        )
+    if x.columns and y.columns and x.columns != y.columns and sorted(x.columns) == sorted(y.columns):
+        raise InputError(
+            f"`{names[0]}` and `{names[1]}` have the same columns in another order: {listed(x.columns)} against "
+            f"{listed(y.columns)}. Reorder one side, for instance `{names[1]}[{names[0]}.columns]`."
+        )
+    total_x, total_y = _check_side(x, names[0]), _check_side(y, names[1])
+    _compare_units(total_y / total_x, names)
+
+
+def _check_side(table: Table, name: str) -> float:
+    """Checks of one side as a distribution; returns its total standard deviation."""
+    values = table.values
+    count, dim = values.shape
+    if count == 1:
+        raise InputError(f"`{name}` has 1 sample; a distribution needs more, a minimum of 2 is required.")
+    low, high = values.min(axis=0), values.max(axis=0)
+    spread = high - low
+    # Equal numbers that were computed in different ways differ in their last bits.
+    constant = np.flatnonzero(spread <= 8 * np.finfo(np.float64).eps * np.maximum(np.abs(low), np.abs(high)))
+    if constant.size:
+        shown = [f"{table.label(j)} (always {values[0, j] + 0.0:.6g})" for j in constant.tolist()]
+        raise InputError(f"`{name}` has constant columns, which no map can move: {listed(shown)}. Drop them.")
+    tiny = np.flatnonzero(spread < _SMALLEST_SPREAD)
+    if tiny.size:
+        shown = [f"{table.label(j)} (range {spread[j]:.3g})" for j in tiny.tolist()]
+        raise InputError(f"`{name}` has columns whose squares underflow: {listed(shown)}. Use larger numbers.")
+    centred = values - values.mean(axis=0)
+    deviations = np.sqrt(np.mean(np.square(centred), axis=0))
+    if count <= dim:
+        warn(
+            f"`{name}` has {count} samples for {dim} dimensions, so most directions are unknown. Use more samples, "
+            "or fewer columns (principal components, for instance)."
+        )
+    else:
+        dependent = _dependent_columns(centred / deviations)
+        if dependent.size:
+            shown = [table.label(j) for j in dependent.tolist()]
+            warn(f"`{name}` has linearly dependent columns, among them {listed(shown)}. Drop the redundant ones.")
+    share = 1.0 - _distinct_rows(values) / count
+    if share > 0.5:
+        warn(
+            f"{100 * share:.0f} % of the rows of `{name}` repeat earlier rows. No map can spread tied "
+            "points apart; check that the repeats are meant."
+        )
+    return float(np.sqrt(np.sum(np.square(deviations))))
+
+
+def _compare_units(ratio: float, names: tuple[str, str]) -> None:
+    if not 1e-3 <= ratio <= 1e3:
+        warn(f"`{names[1]}` is spread {ratio:.3g} times as widely as `{names[0]}`. Are both in the same units?")
+
+
+def _dependent_columns(standardised: Matrix) -> NDArray[np.intp]:
+    """Columns that take part in a linear relation, strongest first."""
+    eigenvalues, vectors = np.linalg.eigh(standardised.T @ standardised / len(standardised))
+    null = vectors[:, eigenvalues < _COLLINEAR * eigenvalues[-1]]
+    part = np.sum(np.square(null), axis=1)
+    order = np.argsort(-part, kind="stable")
+    return order[part[order] > 1e-3]
+
+
+def _distinct_rows(values: Matrix) -> int:
+    """Number of different rows, by a 64-bit hash of each (sorting whole rows would take far longer)."""
+    bits = (values + 0.0).view(np.uint64)  # the sum turns -0.0 into 0.0
+    codes = np.zeros(len(values), np.uint64)
+    for column in bits.T:
+        codes = (codes ^ column) * np.uint64(0x9E3779B97F4A7C15)
+        codes ^= codes >> np.uint64(32)
+    return np.unique(codes).size

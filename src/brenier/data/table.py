@@ -1,0 +1,54 @@
+"""The form in which checked data travel, and how messages speak of it."""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brenier._errors import DataWarning, InputError
+
+__all__ = ["InputTypeError", "Matrix", "Table", "Unchecked", "label", "listed", "warn"]
+
+Matrix: TypeAlias = NDArray[np.float64]
+Unchecked: TypeAlias = Any
+"""Whatever the user handed in."""
+
+
+class InputTypeError(InputError, TypeError):
+    """An argument, or an entry of it, is of a kind that no conversion can make a number of."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Checked points.
+
+    Attributes:
+        values: `(n, d)`, finite, read-only; may share memory with what the user passed.
+        columns: Names of the `d` columns where they are known.
+    """
+
+    values: Matrix
+    columns: list[str] | None = None
+
+    def label(self, column: int) -> str:
+        """How messages call a column: its name in backticks, or its number."""
+        return label(self.columns, column)
+
+
+def label(labels: list[str] | None, column: int | np.integer) -> str:
+    """A column in a message: its name in backticks, or its number."""
+    return str(column) if labels is None else f"`{labels[column]}`"
+
+
+def listed(items: Sequence[str], limit: int = 5) -> str:
+    """The first few of many, and how many more there are."""
+    more = len(items) - limit
+    return ", ".join(items[:limit]) + (f" and {more} more" if more > 0 else "")
+
+
+def warn(message: str) -> None:
+    """Warn at the line that called `as_points` or `check_pair`, two functions above this one's caller."""
+    warnings.warn(message, DataWarning, stacklevel=4)
