@@ -133,7 +133,7 @@ def test_stragglers_go_to_the_fallback_and_come_back_to_their_rows(rng):
 def test_the_solvers_depend_on_the_dimension(dim, solvers, monkeypatch):
     called = []
 
-    def fail(solver, u, y, x0, scale, tolerance, max_steps, allowed):
+    def fail(solver, u, y, x0, scale, max_steps, *tolerances):
         called.append((type(solver).__name__, int(max_steps)))
         return x0, np.ones(len(y)), np.zeros(len(y), bool), np.full(len(y), int(max_steps))
 

@@ -17,7 +17,7 @@ from brenier.batches import map_batches
 from brenier.potentials import AbstractPotential
 from brenier.solvers import BFGS, LBFGS, AbstractSolver, Newton, Solution, Spectral, iterate
 
-__all__ = ["ConjugatePoints", "Tolerance", "conjugate", "conjugate_points", "dual_values"]
+__all__ = ["ConjugatePoints", "Tolerance", "conjugate", "conjugate_points", "dual_values", "solve_batch"]
 
 BFGS_DIMENSIONS = 16
 """Most dimensions for which every point of a batch can carry a full inverse Jacobian."""
@@ -158,9 +158,9 @@ def conjugate_points(
     def run(
         solver: AbstractSolver, budget: int, allowed: float, *points: NDArray[np.float32], **sizes: int
     ) -> ConjugatePoints:
-        # Arrays, so that other budgets are not other programs.
-        limits = jnp.asarray(budget, jnp.int32), jnp.asarray(allowed, jnp.float32)
-        solution = map_batches(lambda y, x0: _solve(solver, u, y, x0, units, tolerance, *limits), *points, **sizes)
+        solution = map_batches(
+            lambda y, x0: solve_batch(solver, u, y, x0, units, tolerance, budget, allowed), *points, **sizes
+        )
         return ConjugatePoints(*solution)
 
     first = run(solver, max_steps, _LEFT_OVER if len(y) >= _LARGE else 0.0, y, y if x0 is None else x0)
@@ -178,6 +178,26 @@ def _replace_rows(old: NDArray[Any], rows: NDArray[np.intp], new: NDArray[Any]) 
     return merged
 
 
+def solve_batch(
+    solver: AbstractSolver,
+    u: AbstractPotential,
+    y: Array | NDArray[np.float32],
+    x0: Array | NDArray[np.float32],
+    scale: Array,
+    tolerance: Tolerance,
+    max_steps: int,
+    allowed_unconverged: float = 0.0,
+) -> tuple[Points, Values, Mask, Counts]:
+    """Points, residuals, converged rows and steps of one batch.
+
+    Compiled once for each shape: other tolerances and budgets are not other programs, so that held-out points during
+    training and a later inverse share one.
+    """
+    steps = jnp.asarray(max_steps, jnp.int32)
+    limits = (jnp.asarray(limit, jnp.float32) for limit in (tolerance.rtol, tolerance.atol, allowed_unconverged))
+    return _solve(solver, u, jnp.asarray(y), jnp.asarray(x0), scale, steps, *limits)
+
+
 @eqx.filter_jit
 def _solve(
     solver: AbstractSolver,
@@ -185,11 +205,12 @@ def _solve(
     y: Array,
     x0: Array,
     scale: Array,
-    tolerance: Tolerance,
     max_steps: Scalar,
+    rtol: Scalar,
+    atol: Scalar,
     allowed_unconverged: Scalar,
 ) -> tuple[Points, Values, Mask, Counts]:
-    bound = tolerance.atol + tolerance.rtol * jnp.sqrt(jnp.mean(jnp.square(y / scale), axis=1))
+    bound = atol + rtol * jnp.sqrt(jnp.mean(jnp.square(y / scale), axis=1))
     solution = conjugate(
         u,
         y,

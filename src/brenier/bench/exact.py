@@ -28,6 +28,12 @@ _TEST_POINTS = 4096
 _MARGIN = (1.0, 0.025)
 """Seconds, and share of the budget, kept for what the rehearsal of the evaluation does not see."""
 
+_WORTH_REHEARSING = 40.0
+"""Seconds of budget from which on the evaluation is compiled ahead, to learn how long it takes."""
+
+_UNREHEARSED = 0.35
+"""Share of a shorter budget kept for the evaluation and its compilation."""
+
 _BENT = 10.0
 """Factor of the square roots of a fresh network's output weights."""
 
@@ -71,7 +77,7 @@ def _bench(
     started: float,
     max_steps: int | None,
 ) -> dict[str, Any]:
-    rehearsal = _rehearse(pair.dim, test_x)
+    rehearsal = _rehearse(pair.dim, test_x) if seconds >= _WORTH_REHEARSING else _UNREHEARSED * seconds
     left = seconds - (time.perf_counter() - started) - rehearsal - _MARGIN[0] - _MARGIN[1] * seconds
     if left <= 0:
         raise InputError(

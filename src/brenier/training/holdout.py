@@ -7,15 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier._types import Array, Points, Scalar, Values
-from brenier.conjugate import dual_values
+from brenier._types import Points, Values
+from brenier.conjugate import Tolerance, dual_values, solve_batch
 from brenier.coordinates import BuresCoordinates
 from brenier.potentials import AbstractPotential
-from brenier.solvers import BFGS, LBFGS, AbstractSolver, iterate
+from brenier.solvers import BFGS, LBFGS, AbstractSolver
 
 __all__ = ["Holdout", "HoldoutValue"]
 
-_TOLERANCE = 2e-3
+_TOLERANCE = Tolerance(rtol=0.0, atol=2e-3)
 _MAX_STEPS = 60
 _UNCONVERGED = 0.003
 """Share of held-out points that may miss the tolerance; their certified error is charged to the value."""
@@ -92,24 +92,18 @@ class Holdout:
         """Value of a potential. An unconverged conjugate is raised by its certified error, never flattered."""
         floor = u.convexity_floor()
         slack = 0.0 if floor is None else float(0.5 / floor)
-        values, conjugates, self._conjugates, unconverged = _evaluate(
-            u, self._solver, self._x, self._y, self._conjugates, self._scale, jnp.asarray(slack, jnp.float32)
+        self._conjugates, _, converged, _ = solve_batch(
+            self._solver, u, self._y, self._conjugates, self._scale, _TOLERANCE, _MAX_STEPS, _UNCONVERGED
         )
-        return HoldoutValue(np.asarray(values, np.float64), np.asarray(conjugates, np.float64), float(unconverged))
+        values, conjugates, residual = _values(u, self._x, self._y, self._conjugates)
+        return HoldoutValue(
+            np.asarray(values, np.float64),
+            np.asarray(conjugates + slack * np.square(residual), np.float64),
+            float(np.mean(~np.asarray(converged))),
+        )
 
 
 @eqx.filter_jit
-def _evaluate(
-    u: AbstractPotential, solver: AbstractSolver, x: Points, y: Points, x0: Points, scale: Array, slack: Scalar
-) -> tuple[Values, Values, Points, Scalar]:
-    solution, _ = iterate(
-        solver,
-        lambda z: u.gradient(z) - y,
-        x0,
-        tolerance=_TOLERANCE,
-        max_steps=_MAX_STEPS,
-        allowed_unconverged=_UNCONVERGED,
-        scale=scale,
-    )
-    values, residual = dual_values(u, y, solution.value)
-    return u(x), values + slack * jnp.square(residual), solution.value, solution.unconverged_fraction
+def _values(u: AbstractPotential, x: Points, y: Points, z: Points) -> tuple[Values, Values, Values]:
+    """Values of the potential, and values and residuals of the conjugate at its presumed maximisers `z`."""
+    return u(x), *dual_values(u, y, z)

@@ -153,12 +153,14 @@ class _Fit:
         return Outcome(eqx.combine(self.best, self.static), self.history, stop, False, self.restarts)
 
     def _cycle(self) -> Stop | None:
-        """Use the pool for one cycle of steps, then look or refresh; a reason once there is one to stop."""
+        """Refresh the pool, use it for one cycle of steps, then look; a reason once there is one to stop."""
         rates, tolerances = self.schedule.next_cycle(self.steps)
         if not len(rates):
             if self.statistics:
                 self._look(self.schedule.progress(self.steps), 0.0)
             return Stop.budget
+        if self.steps:
+            self._refresh()
         source, target = self.pool.schedule(self.state.conjugates, len(rates))
         batches = Batches(*map(jnp.asarray, (source, target, rates, tolerances)))
         self.state, statistics = run_steps(self.context, self.state, batches)
@@ -171,8 +173,6 @@ class _Fit:
                 return Stop.callback
             if self.config.patience is not None and progress - self.best_progress > self.config.patience:
                 return Stop.patience
-        if not self.schedule.ended:
-            self._refresh()
         return None
 
     def _look(self, progress: float, rate: float) -> Row:
