@@ -18,14 +18,7 @@ from brenier.datasets import GaussianPair, Wasserstein2Pair
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
-DATA = ROOT.parent / "shared" / "data"
 HOUR = 3600
-
-
-def data(name: str) -> Path:
-    if not (DATA / name).exists():
-        pytest.skip(f"needs the data file {name}, which is not part of the project")
-    return DATA / name
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -33,8 +26,8 @@ def data(name: str) -> Path:
     ("dim", "steps", "forward", "inverse"),
     [(2, 8192, 0.10, 0.08), (4, 8192, 0.45, 0.13), (8, 6144, 0.90, 0.30), (16, 6144, 0.80, 0.40), (64, 3072, 4.5, 0.5)],
 )
-def test_wasserstein2_benchmark_pairs(dim, steps, forward, inverse, seed):
-    pair = Wasserstein2Pair.load(data(f"w2bench/{dim}.npz"))
+def test_wasserstein2_benchmark_pairs(dim, steps, forward, inverse, seed, shared_data):
+    pair = Wasserstein2Pair.load(shared_data / f"w2bench/{dim}.npz")
     found = bench_w2(pair, seconds=HOUR, seed=seed, started=time.perf_counter(), max_steps=steps)
     assert found["steps"] == steps
     assert found["l2_uvp_forward"] <= forward
@@ -43,20 +36,20 @@ def test_wasserstein2_benchmark_pairs(dim, steps, forward, inverse, seed):
 
 
 @pytest.mark.parametrize("dim", [2, 4, 8, 16, 64])
-def test_gaussian_pairs(dim):
-    pair = GaussianPair.load(data(f"gaussians/{dim}D_Test_Distributions.npz"))
+def test_gaussian_pairs(dim, shared_data):
+    pair = GaussianPair.load(shared_data / f"gaussians/{dim}D_Test_Distributions.npz")
     found = bench_gaussian(pair, seconds=HOUR, seed=0, started=time.perf_counter(), max_steps=512)
     assert found["l2_uvp_forward"] <= 0.02
     assert found["l2_uvp_inverse"] <= 0.02
     assert found["w2"] == pytest.approx(found["w2_exact"], rel=0.03)
 
 
-def test_measured_events_half_the_distance_of_the_gaussian_map_and_there_and_back():
+def test_measured_events_half_the_distance_of_the_gaussian_map_and_there_and_back(shared_data):
     command = [
         sys.executable,
         "benchmarks/events.py",
         "--data",
-        data("physics/magic04.data"),
+        shared_data / "physics/magic04.data",
         "--splits",
         "4",
         "--json",

@@ -6,30 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
 
 from brenier import BrenierMap, TransportMap
-from brenier.cli import app
 from brenier.data import read_points, write_points
 from brenier.maps import Inverse
+from commands import as_json, run
 
 SUFFIXES = [".npy", ".npz", ".csv", ".tsv", ".parquet"]
 NAMES = ["a", "b"]
 STEPS = "128"
-
-
-def run(*args: object) -> Result:
-    """A command that is expected to succeed."""
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    assert result.exit_code == 0, result.output
-    return result
-
-
-def as_json(*args: object) -> dict[str, Any]:
-    """The one line that a command prints on stdout with `--json`."""
-    lines = run(*args, "--json").stdout.splitlines()
-    assert len(lines) == 1
-    return json.loads(lines[0], parse_constant=pytest.fail)
 
 
 def clouds() -> tuple[np.ndarray, np.ndarray]:

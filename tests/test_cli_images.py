@@ -1,34 +1,17 @@
 """The command line on images: clouds of colours in, images of the same size out."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
 
 from brenier import TransportMap
-from brenier.cli import app
 from brenier.data import to_colours, to_image
 from brenier.maps import Inverse
+from commands import as_json, run
 
 STEPS = "128"
-
-
-def run(*args: object) -> Result:
-    """A command that is expected to succeed."""
-    result = CliRunner().invoke(app, [str(arg) for arg in args])
-    assert result.exit_code == 0, result.output
-    return result
-
-
-def as_json(*args: object) -> dict[str, Any]:
-    """The one line that a command prints on stdout with `--json`."""
-    lines = run(*args, "--json").stdout.splitlines()
-    assert len(lines) == 1
-    return json.loads(lines[0], parse_constant=pytest.fail)
 
 
 @pytest.fixture(scope="module")

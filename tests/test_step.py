@@ -1,5 +1,7 @@
 """One training step against the mathematics: its gradient, its averages, what it leaves alone; and held-out values."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -57,6 +59,17 @@ def test_the_gradient_of_a_step_is_that_of_the_dual(rng, x64):
     sure = np.abs(gradient) > 1e-4
     assert_close((moved - flat)[sure], -0.01 * np.sign(gradient[sure]), rtol=1e-3)
     assert_same(average, moved)
+
+
+def test_decay_takes_its_share_of_every_parameter(rng, x64):
+    u = double(perturb(fresh("icnn-softplus", 2, (3, 2)), 1, 0.4))
+    x, y = rng.standard_normal((2, 12, 2))
+    moved = []
+    for decay in (0.0, 0.3):
+        context, state, arrays = setting(u, x, y, BFGS())
+        context = dataclasses.replace(context, decay=decay)
+        moved.append(ravel_pytree(run_steps(context, state, batches([[0, 3, 5]], [[1, 2, 8]]))[0].parameters)[0])
+    assert_close(moved[0] - moved[1], 0.01 * 0.3 * ravel_pytree(arrays)[0], rtol=1e-7, atol=1e-12)
 
 
 def test_a_step_keeps_the_conjugates_of_its_batch_and_touches_no_others(rng, x64):
