@@ -66,7 +66,7 @@ class TestFit:
         assert fitted[1]["dual"] == ot.history_[-1].dual
 
     def test_text(self, files: tuple[Path, Path], tmp_path: Path) -> None:
-        result = run("fit", *files, "-o", tmp_path / "m", "--max-steps", 640)
+        result = run("fit", *files, "-o", tmp_path / "m", "--max-steps", 640, "--no-refit")
         labels = [line.split()[0] for line in result.stdout.splitlines()]
         assert labels == ["Map", "W2", "Dual", "Steps", "Stop"]
         assert "neither squared nor halved" in result.stdout
@@ -77,6 +77,13 @@ class TestFit:
         for part in ("100 %", "dual", "gain", "unconverged", "0 s left"):
             assert part in last
         assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+    def test_a_second_fit_says_so(self, files: tuple[Path, Path], tmp_path: Path) -> None:
+        result = run("fit", *files, "-o", tmp_path / "m", "--max-steps", 256)
+        lines = result.stderr.splitlines()
+        assert " 50 %  dual " in lines[-2]
+        assert "again on all samples" in lines[-1]
+        assert "dual" not in lines[-1]
 
     def test_seconds_alone_are_the_budget(self, files: tuple[Path, Path], tmp_path: Path) -> None:
         run("fit", *files, "-o", tmp_path / "m", "--max-seconds", 0.01)

@@ -15,8 +15,9 @@ from brenier import BrenierMap, InputError, TransportMap
 from brenier.cli import app
 from brenier.cli.clouds import POINT_SUFFIXES
 from brenier.cli.console import number, print_result
+from brenier.coordinates import BuresCoordinates, Moments
 from brenier.data import read_points, write_points
-from brenier.training import Outcome, Stop, gaussian_outcome
+from brenier.training import Outcome, Stop, TrainingConfig, choose_config, gaussian_outcome
 
 RNG = np.random.default_rng(0)
 POINTS = RNG.normal(size=(40, 2))
@@ -171,11 +172,13 @@ def test_unexpected_exceptions_are_not_hidden(folder: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize(("times", "kept"), [(1, True), (2, False)])
 def test_interrupts(folder: Path, monkeypatch: pytest.MonkeyPatch, times: int, kept: bool) -> None:
-    def train(*_: object) -> Outcome:
+    def train(*_: object) -> tuple[Outcome, BuresCoordinates, TrainingConfig]:
         for _ in range(times):
             with contextlib.suppress(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
-        return gaussian_outcome(2)._replace(stop=Stop.interrupted)
+        standard = Moments(np.zeros(2), np.eye(2), 0)
+        coordinates = BuresCoordinates.between(standard, standard)
+        return gaussian_outcome(2)._replace(stop=Stop.interrupted), coordinates, choose_config(2, None)
 
     monkeypatch.setattr(BrenierMap, "_train", train)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -112,13 +112,10 @@ def test_the_rule() -> None:
     assert choose_config(500, None).widths == (256, 256, 128)
     assert isinstance(choose_config(16, None).solver, BFGS)
     assert isinstance(choose_config(17, None).solver, LBFGS)
-    for size, pool in ((10, 4096), (3000, 16384), (10**7, 16384), (None, 16384)):
+    for size, pool in ((10, 4096), (3000, 16384), (10**7, 16384), (None, 32768)):
         config = choose_config(8, size)
         assert (config.pool, config.batch) == (pool, 512)
-    assert [(choose_config(dim, None).pool, choose_config(dim, None).batch) for dim in (4, 5)] == [
-        (32768, 1024),
-        (16384, 512),
-    ]
+    assert [choose_config(dim, None).batch for dim in (4, 5)] == [1024, 512]
     assert [choose_config(8, size).decay for size in (None, 100, 16_000)] == [0.0, 0.1, 0.01]
     assert [choose_config(dim, None).refresh for dim in (1, 2, 4, 16)] == [1.0, 1.0, 0.5, 0.25]
     assert [choose_config(dim, None).tolerance for dim in (4, 64)] == [(0.025, 0.0025), (0.1, 0.01)]

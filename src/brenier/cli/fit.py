@@ -37,6 +37,12 @@ def fit(
         str,
         typer.Option(help="Units of the columns in the cost: none (those of the data), pooled (their spread), auto."),
     ] = "auto",
+    refit: Annotated[
+        bool,
+        typer.Option(
+            help="Train again on all rows, up to 16,384, once those held out have chosen; takes twice as long."
+        ),
+    ] = True,
     key: Key = None,
     target_key: TargetKey = None,
     as_json: Json = False,
@@ -67,7 +73,7 @@ def fit(
             {"max_steps": max_steps, "max_seconds": max_seconds} if (max_steps, max_seconds) != (None, None) else {}
         )
         with FitProgress() as progress, Interrupts() as interrupts:
-            ot = BrenierMap(scale=scale, random_state=seed, callback=progress, **budget)
+            ot = BrenierMap(scale=scale, refit=refit, random_state=seed, callback=progress, **budget)
             started = time.perf_counter()
             ot.fit(*(cloud.table for cloud in clouds))
             seconds = time.perf_counter() - started

@@ -30,13 +30,17 @@ class FitProgress:
             self._bar.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: object, *_: object) -> None:
         if self._bar is not None:
+            if error is None:
+                self._bar.update(self._task, total=1.0, completed=1.0, found="done")
             self._bar.stop()
 
     def __call__(self, row: "Row") -> None:
+        # In a second fit the held-out points have been seen, so that their dual value would flatter.
+        news = "again on all samples" if row.refit else f"dual {number(row.dual)}  gain {number(row.gain, 3)}"
         found = (
-            f"{100 * min(row.progress, 1.0):3.0f} %  dual {number(row.dual)}  gain {number(row.gain, 3)}  "
+            f"{100 * min(row.progress, 1.0):3.0f} %  {news}  "
             f"unconverged {share(row.unconverged)}  {_duration(self._seconds_left(row))} left"
         )
         if self._bar is not None:

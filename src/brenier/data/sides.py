@@ -12,8 +12,11 @@ from brenier.moments import accumulate_moments, moments
 
 __all__ = ["FEWEST_HELD_OUT", "Side", "split_side"]
 
-FEWEST_HELD_OUT = 10
+FEWEST_HELD_OUT = 20
 """Held-out samples a side below which no network is trained: nothing could tell it from the Gaussian map."""
+
+_LARGEST_SHARE = 0.3
+"""Share of the rows that may be held out to reach the least number of points."""
 
 _MOMENT_BATCH = 1 << 14
 _MOMENT_SAMPLES = 1 << 17
@@ -51,8 +54,13 @@ class Side(NamedTuple):
         count = max(_MOMENT_SAMPLES, _MOMENT_SAMPLES_A_COLUMN * self.source.dim)
         return accumulate_moments(self.source.draw(_MOMENT_BATCH) for _ in range(count // _MOMENT_BATCH))
 
+    def whole(self, rng: np.random.Generator) -> "Side":
+        """The same side with all rows of its array in training, the held-out ones among them."""
+        values = self.sample.values
+        return self._replace(source=ArraySource(values, rng), training=values)
 
-def split_side(value: Unchecked, name: str, *, share: float, most: int, seed: int) -> Side:
+
+def split_side(value: Unchecked, name: str, *, share: float, most: int, seed: int, least: int = 0) -> Side:
     """Check one argument of a fit and divide it.
 
     An array gives `share` of its rows, at most `most`, to the held-out points; a stream gives `most` points.
@@ -62,22 +70,24 @@ def split_side(value: Unchecked, name: str, *, share: float, most: int, seed: in
         name: The argument's name in messages.
         share: Share of an array to hold out.
         most: Most points to hold out.
+        least: Points to hold out even if they are more than `share`, but at most 30 % of the rows.
         seed: Randomness of the split, and of the samplers' keys.
     """
     source = as_source(value, name, seed)
     if isinstance(source, ArraySource):
-        return _split_array(as_points(value, name), share, most, seed)
+        return _split_array(as_points(value, name), share, most, least, seed)
     # Streams may repeat what they hold; only arrays are judged by their repeats.
     sample = Table(np.unique(source.draw(_MOMENT_BATCH), axis=0))
     return Side(source, source.draw(most), sample)
 
 
-def _split_array(table: Table, share: float, most: int, seed: int) -> Side:
+def _split_array(table: Table, share: float, most: int, least: int, seed: int) -> Side:
     """Shuffle rows and hold a share out; too few rows for that all stay in training."""
     rng = np.random.default_rng(seed)
-    count = min(int(share * len(table.values)), most)
+    size = len(table.values)
+    count = min(max(int(share * size), min(least, int(_LARGEST_SHARE * size))), most)
     if count < FEWEST_HELD_OUT:
         count = 0
-    order = rng.permutation(len(table.values))
+    order = rng.permutation(size)
     training = table.values[order[count:]]
     return Side(ArraySource(training, rng), table.values[order[:count]], table, training)

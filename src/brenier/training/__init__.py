@@ -4,15 +4,19 @@ from brenier.training.config import TrainingConfig, choose_config
 from brenier.training.history import Callback, Row
 from brenier.training.holdout import Holdout
 from brenier.training.loop import Outcome, Stop, gaussian_outcome, train
+from brenier.training.refit import MOST_REFITTED, Supply, train_twice
 
 __all__ = [
+    "MOST_REFITTED",
     "Callback",
     "Holdout",
     "Outcome",
     "Row",
     "Stop",
+    "Supply",
     "TrainingConfig",
     "choose_config",
     "gaussian_outcome",
     "train",
+    "train_twice",
 ]

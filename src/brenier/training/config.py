@@ -9,6 +9,9 @@ from brenier.solvers import BFGS, LBFGS, AbstractSolver
 __all__ = ["TrainingConfig", "choose_config"]
 
 
+_SHORT = 1024
+"""Training steps up to which a high rate pays more than a fine end."""
+
 _FEW_DIMENSIONS = 4
 """Most dimensions in which noise, more than the number of steps, limits fits to samplers."""
 
@@ -29,6 +32,7 @@ class TrainingConfig:
         pool: Points a side that are kept with their conjugates; a power of two.
         cycle: Steps between two refreshments of the pool; one compiled call.
         look: Steps between two looks at the held-out points; a multiple of `cycle`.
+        jitter: Noise added to every draw of a finite sample, in standard deviations of each coordinate.
         refresh: Share of the target points replaced at a refreshment; the source points all are.
         coupled: Whether batches hold matching points.
         solver: Inner solver of the training steps.
@@ -54,6 +58,7 @@ class TrainingConfig:
     pool: int = 1 << 14
     cycle: int = 128
     look: int = 512
+    jitter: float = 0.0
     refresh: float = 0.25
     coupled: bool = True
     solver: AbstractSolver = field(default_factory=BFGS)
@@ -66,6 +71,10 @@ class TrainingConfig:
     max_seconds: float | None = None
     holdout: int = 4096
     patience: float | None = 0.4
+
+    def replace(self, **changes: Any) -> "TrainingConfig":  # noqa: ANN401
+        """The same settings but for some."""
+        return replace(self, **changes)
 
     def summary(self) -> dict[str, Any]:
         """The settings as JSON values, to be stored with a map."""
@@ -80,10 +89,14 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
       of three layers.
     - Slope of the units at the start: one plus 16 over the dimension, at most 5, because maps in few dimensions turn
       sharply.
-    - Learning rate: 0.02 up to 64 dimensions, falling with the square root of the dimension beyond.
+    - Learning rate: 0.02 up to 64 dimensions, falling with the square root of the dimension beyond. For finite data
+      below 8 dimensions, where small errors count, it also falls with the square root of the number of steps beyond
+      1,024, by a factor of up to the root of an eighth of the dimension; and it is up to twice as high where there are
+      fewer than 20 samples a dimension, which are overfitted before a low rate gets anywhere.
     - Batches of 512 pairs: more and noisier steps in the same time brought both maps closer than batches of 1,024.
-      Samplers of up to 4 dimensions get 1,024, and pools of 32,768 points instead of 16,384: noise is what limits
-      them.
+      Samplers of up to 4 dimensions get 1,024: noise is what limits them.
+    - Samplers have pools of 32,768 points a side: twice as many couple closer, and each target point is used half as
+      often.
     - Conjugate memory: a full inverse Jacobian a point up to 16 dimensions, three secant pairs beyond.
     - Tolerance of the conjugates: 0.01 standard deviations at the end of the schedule, in proportion to the dimension
       below 16, where maps become accurate enough for it to matter; ten times that at the start.
@@ -91,7 +104,8 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
       cycle, but at least a quarter.
     - Finite data: the pool holds each point several times, at least 4,096 and at most 16,384 points a side, and
       batches are at most an eighth of it. Parameters decay by the learning rate times 20 dimensions over the number
-      of samples, at most a tenth.
+      of samples, at most a tenth. Every draw of a sample gets noise of 3.5 standard deviations over the square root of
+      dimension times samples, at most 0.15: a map cannot be known more finely than the samples lie.
     - Only fits to finite data stop early: the rate falls to zero over the whole budget, and fresh points gain from
       that to the end.
 
@@ -102,22 +116,26 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
     """
     width = min(max(_power_of_two(2 * dim), 64), 256)
     noisy = size is None and dim <= _FEW_DIMENSIONS
-    largest = TrainingConfig.pool * (2 if noisy else 1)
-    pool = largest if size is None else min(max(_power_of_two(4 * size), 1 << 12), largest)
+    pool = 1 << 15 if size is None else min(max(_power_of_two(4 * size), 1 << 12), 1 << 14)
     tolerance = 0.01 * min(1.0, dim / 16)
+    rate = 0.02 * min(1.0, 64.0 / dim) ** 0.5
+    if size is not None:
+        patient = (changes.get("max_steps") or TrainingConfig.max_steps or 1) / _SHORT
+        rate *= min(1.0, max(dim / 8, 1.0 / patient)) ** 0.5 * min(max(20.0 * dim / size, 1.0), 2.0)
     config = TrainingConfig(
         widths=(width, width, width // 2),
         sharpness=1.0 + 16.0 / max(dim, 4),
-        learning_rate=0.02 * min(1.0, 64.0 / dim) ** 0.5,
+        learning_rate=rate,
         decay=0.0 if size is None else min(20.0 * dim / size, 0.1),
         pool=pool,
+        jitter=0.0 if size is None else min(3.5 / (dim * size) ** 0.5, 0.15),
         refresh=min(max(2.0 / dim, 0.25), 1.0),
         patience=None if size is None else TrainingConfig.patience,
         batch=min(TrainingConfig.batch * (2 if noisy else 1), pool // 8),
         tolerance=(10.0 * tolerance, tolerance),
         solver=BFGS() if dim <= BFGS_DIMENSIONS else LBFGS(memory=3),
     )
-    return replace(config, **changes)
+    return config.replace(**changes)
 
 
 def _power_of_two(count: int) -> int:

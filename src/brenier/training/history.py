@@ -20,6 +20,7 @@ class Row(NamedTuple):
         evaluations: Gradients of the potential that the inner solver used a step since the last row.
         rate: Learning rate.
         best: Whether the state is the best so far.
+        refit: Whether this is the second fit, to all samples, which has seen the points that were held out.
     """
 
     step: int
@@ -32,6 +33,7 @@ class Row(NamedTuple):
     evaluations: float
     rate: float
     best: bool
+    refit: bool = False
 
 
 Callback: TypeAlias = Callable[[Row], bool | None]

@@ -23,6 +23,9 @@ __all__ = ["Outcome", "Stop", "gaussian_outcome", "train"]
 _SIGNIFICANT = 2.0
 """Standard errors by which a network must beat the Gaussian map on held-out points to be returned instead of it."""
 
+_FORGIVEN = 0.1
+"""Share of the best gain over the Gaussian map that a later state may have lost and still be kept."""
+
 _DIVERGED = 2.0
 """Held-out objective, relative to that of the Gaussian map, from which on a state counts as diverged."""
 
@@ -34,6 +37,7 @@ class Stop(enum.Enum):
     patience = "The held-out dual value stopped improving."
     untrained = "Too few samples to train a network."
     callback = "A callback asked for the end."
+    reached = "The number of steps that was best on held-out points was reached."
     interrupted = "Interrupted from the keyboard; the best map so far is kept."
 
 
@@ -46,6 +50,7 @@ class Outcome(NamedTuple):
         stop: Why it ended.
         gaussian: Whether the Gaussian map was returned because no network beat it significantly.
         restarts: How often a diverged state was replaced by the best one.
+        best_step: Steps behind the potential.
     """
 
     potential: AbstractPotential
@@ -53,6 +58,7 @@ class Outcome(NamedTuple):
     stop: Stop
     gaussian: bool
     restarts: int
+    best_step: int = 0
 
 
 def train(
@@ -66,6 +72,7 @@ def train(
     inert: tuple[int, ...] = (),
     callback: Callback | None = None,
     started: float | None = None,
+    until: int | None = None,
 ) -> Outcome:
     """Fit a convex potential by maximising the dual, from the Gaussian map on.
 
@@ -79,8 +86,9 @@ def train(
         inert: Coordinates that are left to the Gaussian map.
         callback: Called with every row of the history.
         started: `time.perf_counter()` from which a budget in seconds counts.
+        until: Return the state after this number of steps, whatever the held-out points say.
     """
-    return _Fit(source, target, coordinates, holdout, config, seed, inert, callback, started).run()
+    return _Fit(source, target, coordinates, holdout, config, seed, inert, callback, started, until).run()
 
 
 def gaussian_outcome(dim: int) -> Outcome:
@@ -102,8 +110,9 @@ class _Fit:
         inert: tuple[int, ...],
         callback: Callback | None,
         started: float | None,
+        until: int | None,
     ) -> None:
-        self.config, self.holdout, self.callback = config, holdout, callback
+        self.config, self.holdout, self.callback, self.until = config, holdout, callback, until
         self.unit = coordinates.unit
         self.schedule = Schedule(config, started)
         self.pool = Pool(source, target, coordinates, config, np.random.default_rng(seed))
@@ -133,7 +142,7 @@ class _Fit:
         self.gaussian = holdout.gaussian()
         self.lowest = self.best_value = self.gaussian
         self.best: AbstractPotential | None = None
-        self.best_progress = 0.0
+        self.best_progress, self.best_step = 0.0, 0
         self.history: list[Row] = []
         self.statistics: list[Statistics] = []
         self.restarts = 0
@@ -148,9 +157,13 @@ class _Fit:
         except KeyboardInterrupt:
             stop = Stop.interrupted
         gain, error = self.best_value.gain_over(self.gaussian)
-        if self.best is None or not gain > _SIGNIFICANT * error:
+        if stop is Stop.reached:
+            best = self.state.average
+        elif self.best is None or not gain > _SIGNIFICANT * error:
             return Outcome(Quadratic.identity(self.static.dim), self.history, stop, True, self.restarts)
-        return Outcome(eqx.combine(self.best, self.static), self.history, stop, False, self.restarts)
+        else:
+            best = self.best
+        return Outcome(eqx.combine(best, self.static), self.history, stop, False, self.restarts, self.best_step)
 
     def _cycle(self) -> Stop | None:
         """Refresh the pool, use it for one cycle of steps, then look; a reason once there is one to stop."""
@@ -167,6 +180,8 @@ class _Fit:
         self.statistics.append(jax.block_until_ready(statistics))
         self.steps += len(rates)
         progress = self.schedule.progress(self.steps)
+        if self.until is not None and self.steps >= self.until:
+            return Stop.reached
         if self.schedule.ended or not self.history or self.steps % self.config.look == 0:
             row = self._look(progress, float(rates[-1]))
             if self.callback is not None and self.callback(row):
@@ -204,14 +219,17 @@ class _Fit:
         return row
 
     def _keeps(self, value: HoldoutValue, progress: float) -> bool:
-        """Keep a state unless it is worse than the lowest by more than a standard error of their difference.
+        """Keep a state that is the lowest, or that the held-out points cannot tell from the lowest.
 
-        Of two states that the held-out points cannot tell apart, the later has the smaller learning rate.
+        Of two such states the later has the smaller learning rate. But in heavy tails a few points decide the standard
+        error, and one of them can hide a state that is much worse: nine tenths of the gain have to be there as well.
         """
         gain, error = value.gain_over(self.lowest)
-        if not gain > -error:
+        best, _ = self.lowest.gain_over(self.gaussian)
+        if not gain > -min(error, _FORGIVEN * best):
             return False
-        self.best_value, self.best, self.best_progress = value, jax.tree.map(jnp.copy, self.state.average), progress
+        self.best_value, self.best = value, jax.tree.map(jnp.copy, self.state.average)
+        self.best_progress, self.best_step = progress, self.steps
         if gain > 0:
             self.lowest = value
         return True

@@ -43,10 +43,18 @@ class Pool:
         self.x, self.y = self._draw_x(config.pool), self._draw_y(config.pool)
 
     def _draw_x(self, count: int) -> NDArray[np.float32]:
-        return self._coordinates.enter_x(self._source.draw(count))
+        return self._blurred(self._coordinates.enter_x(self._source.draw(count)))
 
     def _draw_y(self, count: int) -> NDArray[np.float32]:
-        return self._coordinates.enter_y(self._target.draw(count))
+        return self._blurred(self._coordinates.enter_y(self._target.draw(count)))
+
+    def _blurred(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Points with fresh noise, where there is to be any."""
+        if not self._config.jitter:
+            return points
+        noise = self._rng.standard_normal(points.shape, dtype=np.float32)
+        noise *= (self._config.jitter * self._coordinates.spread).astype(np.float32)
+        return points + noise
 
     def refresh(self) -> NDArray[np.intp]:
         """Replace all source points and the oldest share of the target points; returns the slots of the latter."""

@@ -1,0 +1,107 @@
+"""Finite samples are fitted twice: the held-out ones choose, then all of them train."""
+
+from typing import NamedTuple
+
+from brenier.coordinates import BuresCoordinates
+from brenier.data.sources import Source
+from brenier.training.config import TrainingConfig
+from brenier.training.history import Callback, Row
+from brenier.training.holdout import Holdout
+from brenier.training.loop import Outcome, Stop, train
+
+__all__ = ["MOST_REFITTED", "Supply", "train_twice"]
+
+MOST_REFITTED = 1 << 14
+"""Samples up to which the held-out ones are worth a second fit."""
+
+
+class Supply(NamedTuple):
+    """What one fit learns from.
+
+    Attributes:
+        source, target: Where points come from, in the units of the data.
+        coordinates: Bures coordinates between the two.
+        holdout: Points kept aside, in these coordinates.
+        inert: Coordinates that are left to the Gaussian map.
+    """
+
+    source: Source
+    target: Source
+    coordinates: BuresCoordinates
+    holdout: Holdout
+    inert: tuple[int, ...]
+
+    def train(
+        self,
+        config: TrainingConfig,
+        seed: int,
+        callback: Callback | None = None,
+        started: float | None = None,
+        until: int | None = None,
+    ) -> Outcome:
+        """One fit; arguments as for `brenier.training.train`."""
+        return train(
+            self.source,
+            self.target,
+            self.coordinates,
+            self.holdout,
+            config,
+            seed=seed,
+            inert=self.inert,
+            callback=callback,
+            started=started,
+            until=until,
+        )
+
+
+def train_twice(
+    part: Supply,
+    whole: Supply,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    callback: Callback | None = None,
+    started: float | None = None,
+) -> tuple[Outcome, BuresCoordinates]:
+    """Let the held-out samples choose the number of steps and judge the network, then train on all samples.
+
+    The error of a map falls about as one over the number of samples, so that those held out would be missed. The second
+    fit follows the same schedule and stops at the step that was best in the first. It is left out where the Gaussian
+    map is returned; if it is interrupted or diverges, the first one stands.
+
+    Args:
+        part: The samples that are not held out.
+        whole: All samples; its held-out points only tell divergence.
+        config: Settings of both; a budget in seconds is for both together.
+        seed: Seed of both.
+        callback: Called with the rows of both, whose progress is that of the whole.
+        started: `time.perf_counter()` from which a budget in seconds counts.
+
+    Returns:
+        The result, with the first fit's history, and the coordinates that it is in.
+    """
+
+    def first_half(row: Row) -> bool | None:
+        return callback(row._replace(progress=0.5 * row.progress)) if callback is not None else None
+
+    budget = None if config.max_seconds is None else 0.5 * config.max_seconds
+    first = part.train(config.replace(max_seconds=budget), seed, first_half, started)
+    if first.gaussian or first.stop in (Stop.interrupted, Stop.callback):
+        return first, part.coordinates
+    last, steps = first.history[-1], first.best_step
+
+    def second_half(row: Row) -> bool | None:
+        progress = 0.5 + 0.5 * min(row.step / steps, 1.0)
+        return callback(row._replace(progress=progress, best=False, refit=True)) if callback is not None else None
+
+    # The schedule of the first fit: a budget in seconds has become a number of steps.
+    planned = config.max_steps if budget is None else round(last.step / last.progress)
+    second = whole.train(
+        config.replace(max_steps=planned, max_seconds=None, patience=None), seed, second_half, started, steps
+    )
+    if second.stop is not Stop.reached or second.restarts:
+        stop = first.stop if second.stop is Stop.reached else second.stop
+        return first._replace(stop=stop, restarts=first.restarts + second.restarts), part.coordinates
+    return second._replace(history=first.history, stop=first.stop, restarts=first.restarts, best_step=steps), (
+        whole.coordinates
+    )
