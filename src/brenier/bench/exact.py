@@ -1,8 +1,6 @@
 """Accuracy within a wall-clock budget, on pairs whose map is known."""
 
 import platform
-import resource
-import sys
 import time
 from importlib.metadata import version
 from typing import Any
@@ -14,17 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
+from brenier.bench.method import Fitted, peak_memory, score
+from brenier.bench.problem import Problem
 from brenier.coordinates import BuresCoordinates, Moments
 from brenier.datasets import GaussianPair, Wasserstein2Pair
 from brenier.estimator import BrenierMap
 from brenier.maps import TransportMap
-from brenier.metrics import cosine_similarity, unexplained_variance
+from brenier.metrics import unexplained_variance
 from brenier.potentials import ICNN
 from brenier.training import choose_config
 
-__all__ = ["bench_gaussian", "bench_w2"]
+__all__ = ["bench_gaussian", "bench_problem", "bench_w2"]
 
-_TEST_POINTS = 4096
+_HELD_OUT = 4096
 _MARGIN = (1.0, 0.025)
 """Seconds, and share of the budget, kept for what the rehearsal of the evaluation does not see."""
 
@@ -53,63 +53,52 @@ def bench_w2(
     Returns:
         JSON values; errors are L2-UVP in percent.
     """
-    return _bench(pair, pair.test_x, pair.test_y, (pair.var_x, pair.var_y), seconds, seed, started, max_steps)
+    return bench_problem(Problem.of(pair, seed), seconds=seconds, started=started, max_steps=max_steps)
 
 
 def bench_gaussian(
     pair: GaussianPair, *, seconds: float, seed: int, started: float, max_steps: int | None = None
 ) -> dict[str, Any]:
     """The same for a pair of Gaussians, with the closed-form map as truth and the closed-form distance beside."""
-    key = jnp.asarray([seed, 2**32 - 1], jnp.uint32)
-    test_x = pair.sample_source(key, _TEST_POINTS).astype(np.float64)
-    variances = float(np.trace(pair.source)), float(np.trace(pair.target))
-    result = _bench(pair, test_x, pair.transport(test_x), variances, seconds, seed, started, max_steps)
-    return result | {"w2_exact": pair.w2}
+    problem = Problem.of(pair, seed)
+    return bench_problem(problem, seconds=seconds, started=started, max_steps=max_steps) | {"w2_exact": pair.w2}
 
 
-def _bench(
-    pair: Wasserstein2Pair | GaussianPair,
-    test_x: NDArray[np.floating],
-    test_y: NDArray[np.floating],
-    variances: tuple[float, float],
-    seconds: float,
-    seed: int,
-    started: float,
-    max_steps: int | None,
-) -> dict[str, Any]:
-    rehearsal = _rehearse(pair.dim, test_x) if seconds >= _WORTH_REHEARSING else _UNREHEARSED * seconds
+def bench_problem(problem: Problem, *, seconds: float, started: float, max_steps: int | None = None) -> dict[str, Any]:
+    """Fit any pair from its own samplers; arguments and result as for `bench_w2`."""
+    rehearsal = _rehearse(problem.dim, problem.test_x) if seconds >= _WORTH_REHEARSING else _UNREHEARSED * seconds
     left = seconds - (time.perf_counter() - started) - rehearsal - _MARGIN[0] - _MARGIN[1] * seconds
     if left <= 0:
         raise InputError(
             f"`seconds` must leave time to train: {seconds:g} s were asked for, and start-up and evaluation take "
             f"{seconds - left:.1f} s here. Allow more."
         )
-    ot = BrenierMap(scale="none", max_steps=max_steps, max_seconds=left, random_state=seed)
-    ot.fit(pair.sample_source, pair.sample_target)
-    forward = ot.transform(test_x)
-    inverse = ot.map_.inverse_with_status(test_y)
-    held_out = pair.sample_target(jnp.asarray([seed, 2**32 - 2], jnp.uint32), _TEST_POINTS)
-    distance = ot.distance(test_x, held_out)
+    ot = BrenierMap(scale="none", max_steps=max_steps, max_seconds=left, random_state=problem.seed)
+    ot.fit(problem.pair.sample_source, problem.pair.sample_target)
+    unconverged = 0.0
+
+    def inverse(points: NDArray[np.floating]) -> NDArray[np.floating]:
+        nonlocal unconverged
+        found = ot.map_.inverse_with_status(points)
+        unconverged = float(np.mean(~found.converged))
+        return found.points
+
+    settings = dict(ot.map_.info["settings"])
+    record = score(problem, Fitted(ot.transform, inverse, ot.n_iter_, settings, _parameters(ot.map_)))
+    held_out = problem.pair.sample_target(jnp.asarray([problem.seed, 2**32 - 2], jnp.uint32), _HELD_OUT)
+    distance = ot.distance(problem.test_x, held_out)
     c = ot.map_.coordinates
-    linear = c.leave_y(c.enter_x(np.asarray(test_x, np.float64)))
-    var_x, var_y = variances
-    return {
-        "dim": pair.dim,
+    linear = c.leave_y(c.enter_x(np.asarray(problem.test_x, np.float64)))
+    return record | {
+        "dim": problem.dim,
         "seconds": round(time.perf_counter() - started, 3),
-        "steps": ot.n_iter_,
-        "l2_uvp_forward": unexplained_variance(forward, test_y, var_y),
-        "l2_uvp_inverse": unexplained_variance(inverse.points, test_x, var_x),
-        "cosine_forward": cosine_similarity(forward, test_y, test_x),
-        "cosine_inverse": cosine_similarity(inverse.points, test_x, test_y),
         "w2": distance.w2,
-        "unconverged_fraction": float(np.mean(~inverse.converged)),
-        "linear_uvp_forward": unexplained_variance(linear, test_y, var_y),
+        "unconverged_fraction": unconverged,
+        "linear_uvp_forward": unexplained_variance(linear, problem.test_y, problem.var_y),
         "gaussian": ot.gaussian_,
-        "params": _parameters(ot.map_),
-        "peak_memory_mb": _peak_memory(),
-        "seed": seed,
+        "peak_memory_mb": peak_memory(),
+        "seed": problem.seed,
         "device": jax.devices()[0].platform,
-        "settings": dict(ot.map_.info["settings"]),
         "versions": {name: version(name) for name in ("brenier", "jax", "jaxlib", "equinox", "optax", "numpy")}
         | {"python": platform.python_version()},
     }
@@ -136,9 +125,3 @@ def _rehearse(dim: int, points: NDArray[np.floating]) -> float:
 def _parameters(map_: TransportMap) -> int:
     arrays = jax.tree.leaves(eqx.filter(map_.potential, eqx.is_inexact_array))
     return sum(int(array.size) for array in arrays)
-
-
-def _peak_memory() -> float:
-    """Peak resident memory of this process in megabytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (1024**2 if sys.platform == "darwin" else 1024), 1)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from brenier.cli.console import Json, number, print_result, reporting
+from brenier.cli.peers import peers
 
 __all__ = ["bench"]
 
@@ -74,6 +75,9 @@ def gaussian(
         chosen = GaussianPair.load(pair) if pair is not None else GaussianPair.random(dim or 1, seed)
         record = bench_gaussian(chosen, seconds=seconds, seed=seed, started=_STARTED, max_steps=max_steps)
         _show(record, as_json)
+
+
+bench.command()(peers)
 
 
 def _use(device: str) -> None:

@@ -10,11 +10,23 @@ from typing import Annotated, Any, TextIO, TypeAlias
 
 import typer
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from brenier._errors import ConvergenceWarning, DataWarning, InputError, SolveError
 
-__all__ = ["INTERRUPTED", "Json", "number", "print_error", "print_result", "reporting", "share", "stderr"]
+__all__ = [
+    "INTERRUPTED",
+    "Json",
+    "number",
+    "print_error",
+    "print_record",
+    "print_result",
+    "print_table",
+    "reporting",
+    "share",
+    "stderr",
+]
 
 FAILED, INTERRUPTED = 2, 130
 """Exit codes."""
@@ -84,6 +96,21 @@ def print_result(record: Mapping[str, Any], lines: Sequence[tuple[str, str]], *,
     width = max(len(label) for label, _ in lines) + 3
     for label, text in lines:
         _stdout.print(Text.assemble((label.ljust(width), "bold"), text))
+
+
+def print_record(record: Mapping[str, Any]) -> None:
+    """One JSON object on stdout; numbers in it that are not finite become null."""
+    _print_json(record)
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table for people: the first column to the left, numbers to the right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="right" if place else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    _stdout.print(table)
 
 
 def print_error(message: str) -> None:
