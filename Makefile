@@ -11,7 +11,7 @@ help:
 	@echo "make demo       install into $(VENV), then transfer colours between two photographs"
 	@echo "make test       install, then linter, type checker and tests"
 	@echo "make test-slow  the long accuracy runs"
-	@echo "make bench      the accuracy tables of benchmarks/README.md (half an hour)"
+	@echo "make bench      brenier beside other solvers, in short (ten minutes); the rest is in benchmarks/README.md"
 
 $(STAMP): pyproject.toml requirements/pinned.txt
 	$(PYTHON) -m venv $(VENV)
@@ -37,8 +37,7 @@ types: $(STAMP)
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 bench: $(STAMP)
-	$(BIN)/python benchmarks/tables.py --seeds 0 1 2
-	$(BIN)/python benchmarks/events.py
+	$(BIN)/python benchmarks/peers.py --short
 
 clean:
 	rm -rf $(VENV) build dist brenier-demo

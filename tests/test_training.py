@@ -1,5 +1,7 @@
 """The outer loop: what it counts, what it leaves out, and what it never does."""
 
+from types import SimpleNamespace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,7 @@ from brenier.potentials import ICNN
 from brenier.solvers import BFGS, LBFGS, Spectral
 from brenier.training import Holdout, Stop, TrainingConfig, choose_config, train
 from brenier.training.holdout import HoldoutValue
+from brenier.training.loop import _Fit
 from brenier.training.step import Batches, Context, run_steps, start
 
 DIM = 2
@@ -106,6 +109,21 @@ def test_gain_and_its_error_by_hand() -> None:
     assert error == pytest.approx(np.sqrt(0.25**2 / 2 + 0.1**2 / 2))
 
 
+@pytest.mark.parametrize(("loss", "kept"), [(1.5, False), (0.02, False), (0.005, True)])
+def test_one_point_in_a_heavy_tail_hides_no_loss(loss: float, kept: bool) -> None:
+    fit = object.__new__(_Fit)
+    fit.gaussian = HoldoutValue(np.zeros(100), np.ones(100), 0.0)
+    fit.lowest = HoldoutValue(np.zeros(100), np.full(100, 0.9), 0.0)
+    fit.state, fit.steps = SimpleNamespace(average=jnp.zeros(2)), 1
+    conjugate = np.full(100, 0.9)
+    conjugate[:2] += np.array([200, -100]) * loss
+    value = HoldoutValue(np.zeros(100), conjugate, 0.0)
+    gain, error = value.gain_over(fit.lowest)
+    assert gain == pytest.approx(-loss)
+    assert error > loss
+    assert fit._keeps(value, 0.5) is kept
+
+
 def test_the_rule() -> None:
     assert choose_config(2, None).widths == (64, 64, 32)
     assert choose_config(64, None).widths == (128, 128, 64)
@@ -116,6 +134,7 @@ def test_the_rule() -> None:
         config = choose_config(8, size)
         assert (config.pool, config.batch) == (pool, 512)
     assert [choose_config(dim, None).batch for dim in (4, 5)] == [1024, 512]
+    assert [choose_config(dim, None).pool for dim in (16, 17)] == [32768, 16384]
     assert [choose_config(8, size).decay for size in (None, 100, 16_000)] == [0.0, 0.1, 0.01]
     assert [choose_config(dim, None).refresh for dim in (1, 2, 4, 16)] == [1.0, 1.0, 0.5, 0.25]
     assert [choose_config(dim, None).tolerance for dim in (4, 64)] == [(0.025, 0.0025), (0.1, 0.01)]

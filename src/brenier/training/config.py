@@ -95,8 +95,8 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
       fewer than 20 samples a dimension, which are overfitted before a low rate gets anywhere.
     - Batches of 512 pairs: more and noisier steps in the same time brought both maps closer than batches of 1,024.
       Samplers of up to 4 dimensions get 1,024: noise is what limits them.
-    - Samplers have pools of 32,768 points a side: twice as many couple closer, and each target point is used half as
-      often.
+    - Samplers of up to 16 dimensions have pools of 32,768 points a side: twice as many couple closer, and each target
+      point is used half as often. Beyond, 16,384: coupling gains less there, and costs more.
     - Conjugate memory: a full inverse Jacobian a point up to 16 dimensions, three secant pairs beyond.
     - Tolerance of the conjugates: 0.01 standard deviations at the end of the schedule, in proportion to the dimension
       below 16, where maps become accurate enough for it to matter; ten times that at the start.
@@ -116,7 +116,11 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
     """
     width = min(max(_power_of_two(2 * dim), 64), 256)
     noisy = size is None and dim <= _FEW_DIMENSIONS
-    pool = 1 << 15 if size is None else min(max(_power_of_two(4 * size), 1 << 12), 1 << 14)
+    pool = TrainingConfig.pool
+    if size is None:
+        pool *= 2 if dim <= BFGS_DIMENSIONS else 1
+    else:
+        pool = min(max(_power_of_two(4 * size), 1 << 12), pool)
     tolerance = 0.01 * min(1.0, dim / 16)
     rate = 0.02 * min(1.0, 64.0 / dim) ** 0.5
     if size is not None:

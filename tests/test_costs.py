@@ -1,0 +1,63 @@
+"""What training costs, in counts that do not depend on the machine."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from brenier import BrenierMap
+from brenier.potentials import ICNN
+from brenier.training import Row, choose_config
+from brenier.training.step import Batches, Context, run_steps, start
+
+
+def lognormal(key, n: int) -> np.ndarray:
+    return np.exp(0.6 * np.random.default_rng(np.asarray(key)).standard_normal((n, 8)))
+
+
+def normal(key, n: int) -> np.ndarray:
+    return np.random.default_rng(np.asarray(key)).standard_normal((n, 8))
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    return BrenierMap(max_steps=1024, random_state=0).fit(normal, lognormal).history_
+
+
+def test_gradients_a_step(rows: list[Row]) -> None:
+    # Warm starts: a cold start takes seven and more. The first cycles, where the map moves fast, take the most.
+    evaluations = [row.evaluations for row in rows]
+    assert 1.0 <= evaluations[-1] <= 3.2
+    assert max(evaluations) <= 3.6
+
+
+def test_the_second_fit_compiles_no_step_anew() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((900, 3)), np.exp(0.7 * rng.standard_normal((900, 3)))
+    before = run_steps._cached._cache_size()
+    rows: list[Row] = []
+    BrenierMap(max_steps=256, random_state=0, callback=rows.append).fit(x, y)
+    assert any(row.refit for row in rows)
+    assert run_steps._cached._cache_size() - before <= 1
+
+
+@pytest.mark.filterwarnings("ignore:Some donated buffers")  # the calls themselves say so to nobody
+@pytest.mark.parametrize(("dim", "megabytes"), [(8, 3.0), (64, 6.5)])
+def test_memory_of_a_step(dim: int, megabytes: float) -> None:
+    config = choose_config(dim, None)
+    u = ICNN(dim, config.widths, rng=np.random.default_rng(0), sharpness=config.sharpness)
+    points = jnp.zeros((4096, dim), jnp.float32)
+    static = eqx.filter(u, eqx.is_inexact_array, inverse=True)
+    context = Context(
+        config.solver, config.rounds, config.unconverged, config.usable, jnp.ones(dim), static, points, points
+    )
+    state = start(u, points, config.solver)
+
+    def temporary(steps: int) -> float:
+        slots, rates = jnp.zeros((steps, config.batch), jnp.int32), jnp.zeros(steps, jnp.float32)
+        compiled = run_steps.lower(context, state, Batches(slots, slots, rates, rates)).compile().compiled
+        return compiled.memory_analysis().temp_size_in_bytes / 2**20
+
+    assert temporary(8) <= megabytes
+    # All steps of a chunk share their memory.
+    assert temporary(64) <= 1.1 * temporary(8)
