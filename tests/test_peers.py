@@ -216,6 +216,7 @@ class TestCommand:
         assert [line["method"] for line in record["table"]] == ["brenier", "linear"]
         assert [line["failed"] for line in record["table"]] == [None, None]
         assert all(line["forward"] < 5.0 for line in record["table"])
+        assert record["table"][0]["steps"] == 64
         assert record["table"][0]["forward_ratio"] == 1.0
 
     def test_needs_one_pair(self) -> None:

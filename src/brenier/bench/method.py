@@ -27,7 +27,6 @@ class Fitted:
         steps: Training steps taken; `None` where that means nothing.
         settings: What the result depends on.
         parameters: Numbers that were learned; `None` where that means nothing.
-        extra: Further fields of the record.
     """
 
     forward: Map
@@ -35,7 +34,6 @@ class Fitted:
     steps: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     parameters: int | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 def score(problem: Problem, fitted: Fitted) -> dict[str, Any]:
@@ -58,7 +56,7 @@ def score(problem: Problem, fitted: Fitted) -> dict[str, Any]:
             record[f"cosine_{name}"] = cosine_similarity(images, truth, points)
     errors = [record[f"l2_uvp_{name}"] for name in sides if record[f"l2_uvp_{name}"] is not None]
     record["diverged"] = not all(error <= 100.0 for error in errors)
-    return record | dict(fitted.extra)
+    return record
 
 
 def peak_memory() -> float:

@@ -17,8 +17,8 @@ __all__ = ["Clock", "Problem", "batches"]
 Points = NDArray[np.floating]
 
 _TEST_POINTS = 4096
-_TEST, _FINITE, _STREAM = 2**32 - 1, 2**32 - 3, 2**32 - 5
-"""Second words of the keys from which test points, finite samples and streams are drawn."""
+_TEST, _FINITE = 2**32 - 1, 2**32 - 3
+"""Second words of the keys from which test points and finite samples are drawn."""
 
 _PREFETCHED = 16384
 """Points drawn at a time for a stream of batches, so that the sampler's own overhead does not count."""

@@ -14,12 +14,12 @@ def run(task: dict[str, Any], started: float) -> dict[str, Any]:
     """Fit and score.
 
     Args:
-        task: `method`, `kind` and `path` (or `dim`) of the pair, `seed`, `size`, `seconds`, `max_steps` and `steps`.
+        task: `method`, `kind` and `path` of the pair, `seed`, `size`, `seconds`, `max_steps` and `steps`.
         started: `time.perf_counter()` at which the process was asked for.
     """
     import jax
 
-    jax.config.update("jax_platforms", task.get("device") or "cpu")
+    jax.config.update("jax_platforms", "cpu")
     from brenier.bench.exact import bench_problem
     from brenier.bench.method import peak_memory, score
     from brenier.bench.methods import LIMIT, METHODS, OURS
@@ -32,7 +32,7 @@ def run(task: dict[str, Any], started: float) -> dict[str, Any]:
     if name == OURS and problem.size is None:
         return bench_problem(problem, seconds=seconds, started=started, max_steps=task.get("max_steps"))
     fit = METHODS[name].load()
-    options = {"steps": task["steps"]} if name == LIMIT else {}
+    options = {LIMIT: {"steps": task.get("steps")}, OURS: {"max_steps": task.get("max_steps")}}.get(name, {})
     record = score(problem, fit(problem, Clock(seconds, started, _AHEAD), **options))
     return record | {"seconds": round(time.perf_counter() - started, 3), "peak_memory_mb": peak_memory()}
 
