@@ -1,11 +1,16 @@
 """What training costs, in counts that do not depend on the machine."""
 
+import tracemalloc
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from brenier import BrenierMap
+from brenier.coordinates import BuresCoordinates, Moments
+from brenier.maps import TransportMap
 from brenier.potentials import ICNN
 from brenier.training import Row, choose_config
 from brenier.training.step import Batches, Context, run_steps, start
@@ -61,3 +66,23 @@ def test_memory_of_a_step(dim: int, megabytes: float) -> None:
     assert temporary(8) <= megabytes
     # All steps of a chunk share their memory.
     assert temporary(64) <= 1.1 * temporary(8)
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse_with_status"])
+def test_memory_of_a_map_does_not_grow_with_the_rows(direction: str) -> None:
+    rng = np.random.default_rng(0)
+    standard = Moments(np.zeros(3), np.eye(3), 0)
+    u = ICNN(3, (8, 8, 4), rng=rng)
+    call = getattr(TransportMap(BuresCoordinates.between(standard, standard), u), direction)
+    points = rng.standard_normal((3 << 17, 3))
+    call(points[: 1 << 16])
+
+    def extra(rows: int) -> float:
+        tracemalloc.start()
+        results = jax.tree.leaves(call(points[:rows]))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return (peak - sum(array.nbytes for array in results)) / 2**20
+
+    # One more copy of 262,144 more points would take 6 MB.
+    assert extra(3 << 17) < extra(1 << 17) + 1.0

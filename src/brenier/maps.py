@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from brenier import mapfile
 from brenier._errors import ConvergenceWarning
 from brenier._types import Points, Values
-from brenier.batches import BATCH, map_batches
+from brenier.batches import BATCH, map_batches, map_chunks
 from brenier.conjugate import Tolerance, conjugate_points, dual_values
 from brenier.coordinates import BuresCoordinates
 from brenier.data.checks import as_points
@@ -87,10 +87,9 @@ class TransportMap(eqx.Module):
             X: `(n, dim)` source points.
 
         Returns:
-            `(n, dim)` points. Cost: one gradient of the potential a point.
+            `(n, dim)` points. Cost: one gradient of the potential a point; beside the result, memory for one batch.
         """
-        x = self.coordinates.enter_x(self._points(X, "X"))
-        return self.coordinates.leave_y(map_batches(lambda part: _gradient(self.potential, part), x))
+        return map_batches(self._forward, self._points(X, "X"))
 
     def inverse(self, Y: Unchecked, *, tolerance: Tolerance | None = None) -> Matrix:
         """Preimages of target points. Warns, with row numbers, where one was not found to tolerance.
@@ -118,13 +117,15 @@ class TransportMap(eqx.Module):
 
     def inverse_with_status(self, Y: Unchecked, *, tolerance: Tolerance | None = None) -> Inverse:
         """Preimages with residual, status and steps for each row; never warns."""
-        target = self._points(Y, "Y")
-        solved = conjugate_points(
-            self.potential, self.coordinates.enter_y(target), scale=self.coordinates.spread, tolerance=tolerance
-        )
-        reached = map_batches(lambda part: _gradient(self.potential, part), solved.points)
-        residual = np.linalg.norm(self.coordinates.leave_y(reached) - target, axis=1)
-        return Inverse(self.coordinates.leave_x(solved.points), residual, solved.converged, solved.steps)
+        c = self.coordinates
+
+        def solve(target: Matrix) -> Inverse:
+            solved = conjugate_points(self.potential, c.enter_y(target), scale=c.spread, tolerance=tolerance)
+            reached = map_batches(lambda part: _gradient(self.potential, part), solved.points)
+            residual = np.linalg.norm(c.leave_y(reached) - target, axis=1)
+            return Inverse(c.leave_x(solved.points), residual, solved.converged, solved.steps)
+
+        return map_chunks(solve, self._points(Y, "Y"))
 
     def interpolate(self, X: Unchecked, t: float) -> Matrix:
         """Points on the way: `(1 - t) x + t T(x)`, McCann's displacement interpolation.
@@ -181,6 +182,11 @@ class TransportMap(eqx.Module):
         """Read a map. Runs no code from the file, and refuses one that is truncated or altered."""
         coordinates, potential, columns, info = mapfile.load(path)
         return cls(coordinates, potential, columns, info)
+
+    def _forward(self, x: Matrix) -> Matrix:
+        """Images of one batch."""
+        images = _gradient(self.potential, jnp.asarray(self.coordinates.enter_x(x)))
+        return self.coordinates.leave_y(np.asarray(images))
 
     def _points(self, value: Unchecked, name: str) -> Matrix:
         return as_points(value, name, columns=self.dim).values

@@ -191,8 +191,9 @@ def _is_missing(entry: object) -> bool:
 
 
 def _check_finite(values: Matrix, name: str, labels: list[str] | None) -> None:
-    bad = ~np.isfinite(values)
-    if bad.any():
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = math.isfinite(values.sum())  # one pass and no memory, where masks would take an eighth of the data
+    if not finite and (bad := ~np.isfinite(values)).any():
         counts = {"NaN": np.isnan(values).sum(), "infinity": np.isinf(values).sum()}
         found = [f"{what} ({count} of {values.size} entries)" for what, count in counts.items() if count]
         rows = [str(i) for i in np.flatnonzero(bad.any(axis=1))]
