@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brenier._errors import InputError
+from brenier.data.sides import split_side
 from brenier.data.sources import ArraySource, IteratorSource, SamplerSource, Source, as_source
 
 ROWS = np.arange(10.0).reshape(5, 2)
@@ -235,3 +236,17 @@ class TestAsSource:
         message = f"`X` must be an array, a frame, a function .* got a {type(value).__name__}. Read files with"
         with pytest.raises(InputError, match=message):
             as_source(value, "X", seed=0)
+
+
+def test_a_slow_sampler_gives_what_it_can_in_time():
+    drawn = []
+
+    def sampler(key, n):
+        drawn.append(n)
+        return np.random.default_rng(np.asarray(key)).standard_normal((n, 2))
+
+    side = split_side(sampler, "X", share=0.1, most=64, seed=0)
+    drawn.clear()
+    assert side.moments(0.0).count == sum(drawn) == 1 << 14
+    drawn.clear()
+    assert side.moments().count == sum(drawn) == 1 << 17

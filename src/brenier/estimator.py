@@ -39,6 +39,9 @@ __all__ = ["BrenierMap"]
 _LEAST_HELD_OUT = 500
 """Points to hold out on each side where a second fit gets them back: fewer could not judge a network."""
 
+_DRAWING = 0.05
+"""Share of a budget in seconds that a sampler may take to draw the points for its moments."""
+
 
 class BrenierMap(TransformerMixin, BaseEstimator):
     """Learn the optimal-transport map from samples of two distributions, in both directions.
@@ -146,7 +149,8 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         source = split_side(X, "X", share=self.holdout, most=most, least=least, seed=seeds[0])
         target = split_side(Y, "Y", share=self.holdout, most=most, least=least, seed=seeds[1])
         check_pair(source.sample, target.sample)
-        moments = source.moments(), target.moments()
+        drawing = None if self.max_seconds is None else _DRAWING * self.max_seconds
+        moments = source.moments(drawing), target.moments(drawing)
         units = cost_units(self.scale, *moments, source.sample)
         outcome, coordinates, config = self._train(source, target, moments, units, seeds[2], started)
         self._keep(source, outcome, coordinates, config)

@@ -1,5 +1,8 @@
 """One side of a fit: what to train on, what to hold out, and what the moments are."""
 
+import math
+import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -43,16 +46,27 @@ class Side(NamedTuple):
         """Samples to train on; None for streams."""
         return None if self.training is None else len(self.training)
 
-    def moments(self) -> Moments:
+    def moments(self, seconds: float | None = None) -> Moments:
         """Mean and covariance, without the held-out points.
 
-        A stream gives at least 131,072 points, 8,192 a column, batch by batch: they cost next to nothing, while every
-        error in them is an error of the starting map.
+        A stream gives at least 131,072 points, 8,192 a column, batch by batch: most samplers are fast, while every
+        error in the moments is an error of the starting map. One that is slow gives what it can in time.
+
+        Args:
+            seconds: Time to draw for; one batch is drawn whatever it takes. As long as it takes by default.
         """
         if self.training is not None:
             return moments(self.training)
-        count = max(_MOMENT_SAMPLES, _MOMENT_SAMPLES_A_COLUMN * self.source.dim)
-        return accumulate_moments(self.source.draw(_MOMENT_BATCH) for _ in range(count // _MOMENT_BATCH))
+        return accumulate_moments(self._draws(seconds))
+
+    def _draws(self, seconds: float | None) -> Iterator[Matrix]:
+        until = math.inf if seconds is None else time.perf_counter() + seconds
+        batches = max(_MOMENT_SAMPLES, _MOMENT_SAMPLES_A_COLUMN * self.source.dim) // _MOMENT_BATCH
+        yield self.source.draw(_MOMENT_BATCH)
+        for _ in range(batches - 1):
+            if time.perf_counter() > until:
+                return
+            yield self.source.draw(_MOMENT_BATCH)
 
     def whole(self, rng: np.random.Generator) -> "Side":
         """The same side with all rows of its array in training, the held-out ones among them."""
