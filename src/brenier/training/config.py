@@ -1,5 +1,6 @@
 """Every number that training depends on, and the one rule that chooses them."""
 
+import math
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -13,7 +14,12 @@ _SHORT = 1024
 """Training steps up to which a high rate pays more than a fine end."""
 
 _FEW_DIMENSIONS = 4
-"""Most dimensions in which noise, more than the number of steps, limits fits to samplers."""
+"""Most dimensions in which noise, more than the number of steps, limits fits to samplers from the start."""
+
+_LONG = 90.0
+"""Seconds from which on noise limits them in any dimension; four times as long, and it does so again."""
+
+_LARGEST_POOL = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -94,9 +100,11 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
       1,024, by a factor of up to the root of an eighth of the dimension; and it is up to twice as high where there are
       fewer than 20 samples a dimension, which are overfitted before a low rate gets anywhere.
     - Batches of 512 pairs: more and noisier steps in the same time brought both maps closer than batches of 1,024.
-      Samplers of up to 4 dimensions get 1,024: noise is what limits them.
-    - Samplers of up to 16 dimensions have pools of 32,768 points a side: twice as many couple closer, and each target
-      point is used half as often. Beyond, 16,384: coupling gains less there, and costs more.
+      Samplers of up to 4 dimensions get 1,024: noise is what limits them. All samplers get twice as many from a budget
+      of 90 seconds on, four times as many from 360: after enough steps more points a step do more.
+    - Pools of samplers of up to 16 dimensions start at 32,768 points a side: twice as many couple closer, and each
+      target point is used half as often. Beyond, at 16,384: coupling gains less there, and costs more. They grow with
+      the batches, up to 131,072.
     - Conjugate memory: a full inverse Jacobian a point up to 16 dimensions, three secant pairs beyond.
     - Tolerance of the conjugates: 0.01 standard deviations at the end of the schedule, in proportion to the dimension
       below 16, where maps become accurate enough for it to matter; ten times that at the start.
@@ -115,10 +123,12 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
         changes: Settings to take instead of the rule's.
     """
     width = min(max(_power_of_two(2 * dim), 64), 256)
-    noisy = size is None and dim <= _FEW_DIMENSIONS
-    pool = TrainingConfig.pool
+    batch, pool = TrainingConfig.batch, TrainingConfig.pool
     if size is None:
-        pool *= 2 if dim <= BFGS_DIMENSIONS else 1
+        longer = _doublings(changes.get("max_seconds"))
+        batch *= 2 ** (longer + (dim <= _FEW_DIMENSIONS))
+        pool = min(pool * 2 ** (longer + (dim <= BFGS_DIMENSIONS)), _LARGEST_POOL)
+        batch = min(batch, pool // 32)
     else:
         pool = min(max(_power_of_two(4 * size), 1 << 12), pool)
     tolerance = 0.01 * min(1.0, dim / 16)
@@ -135,11 +145,16 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
         jitter=0.0 if size is None else min(3.5 / (dim * size) ** 0.5, 0.15),
         refresh=min(max(2.0 / dim, 0.25), 1.0),
         patience=None if size is None else TrainingConfig.patience,
-        batch=min(TrainingConfig.batch * (2 if noisy else 1), pool // 8),
+        batch=min(batch, pool // 8),
         tolerance=(10.0 * tolerance, tolerance),
         solver=BFGS() if dim <= BFGS_DIMENSIONS else LBFGS(memory=3),
     )
     return config.replace(**changes)
+
+
+def _doublings(seconds: float | None) -> int:
+    """How often batches double for a budget in seconds: once from `_LONG` on, once more every four times as long."""
+    return 0 if seconds is None or seconds < _LONG else 1 + int(math.log(seconds / _LONG, 4.0))
 
 
 def _power_of_two(count: int) -> int:
