@@ -10,11 +10,11 @@ run again.
 """
 
 import argparse
-import json
 from pathlib import Path
 
-from tables import W2, run
+from cells import cells
 
+BUDGETS = {2: 60, 4: 60, 8: 60, 16: 60, 64: 120}
 FINITE = (2, 8, 16, 64)
 SHORT = {2: 30, 16: 30}
 
@@ -27,7 +27,7 @@ def command(data: Path, dim: int, seconds: float, options: argparse.Namespace, s
     return [*words, *(word for name in options.method for word in ("--method", name))]
 
 
-def cells(options: argparse.Namespace) -> dict[str, list[str]]:
+def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     """A name and a command for every cell."""
     if options.finite:
         return {
@@ -35,7 +35,7 @@ def cells(options: argparse.Namespace) -> dict[str, list[str]]:
             for dim in options.dims or FINITE
             for size in options.finite
         }
-    budgets = SHORT if options.short else W2
+    budgets = SHORT if options.short else BUDGETS
     return {
         f"d = {dim}, {options.seconds or budgets[dim]:g} s": command(
             options.data, dim, options.seconds or budgets[dim], options, None
@@ -82,17 +82,9 @@ def main() -> None:
     parser.add_argument("--core", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/peers.jsonl"))
     options = parser.parse_args()
-    done: dict[str, dict] = {}
-    if options.out.exists():
-        done = {row["command"]: row for row in map(json.loads, options.out.read_text().splitlines())}
     results = {}
-    for name, words in cells(options).items():
-        key = " ".join(words)
-        if key not in done:
-            done[key] = {"command": key, **run(words, options.core)}
-            with options.out.open("a") as file:
-                file.write(json.dumps(done[key]) + "\n")
-        results[name] = done[key]
+    for name, record in cells(commands(options), options.out, options.core):
+        results[name] = record
         print(name, flush=True)
     print(table(results))
 
