@@ -113,7 +113,8 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
     - Finite data: the pool holds each point several times, at least 4,096 and at most 16,384 points a side, and
       batches are at most an eighth of it. Parameters decay by the learning rate times 20 dimensions over the number
       of samples, at most a tenth. Every draw of a sample gets noise of 3.5 standard deviations over the square root of
-      dimension times samples, at most 0.15: a map cannot be known more finely than the samples lie.
+      dimension times samples, at most 0.15: a map cannot be known more finely than the samples lie. Below 8 dimensions
+      it is less, by the fourth root of an eighth of the dimension.
     - Only fits to finite data stop early: the rate falls to zero over the whole budget, and fresh points gain from
       that to the end.
 
@@ -131,18 +132,19 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
         batch = min(batch, pool // 32)
     else:
         pool = min(max(_power_of_two(4 * size), 1 << 12), pool)
+    few = min(1.0, dim / 8)
     tolerance = 0.01 * min(1.0, dim / 16)
     rate = 0.02 * min(1.0, 64.0 / dim) ** 0.5
     if size is not None:
         patient = (changes.get("max_steps") or TrainingConfig.max_steps or 1) / _SHORT
-        rate *= min(1.0, max(dim / 8, 1.0 / patient)) ** 0.5 * min(max(20.0 * dim / size, 1.0), 2.0)
+        rate *= min(1.0, max(few, 1.0 / patient)) ** 0.5 * min(max(20.0 * dim / size, 1.0), 2.0)
     config = TrainingConfig(
         widths=(width, width, width // 2),
         sharpness=1.0 + 16.0 / max(dim, 4),
         learning_rate=rate,
         decay=0.0 if size is None else min(20.0 * dim / size, 0.1),
         pool=pool,
-        jitter=0.0 if size is None else min(3.5 / (dim * size) ** 0.5, 0.15),
+        jitter=0.0 if size is None else few**0.25 * min(3.5 / (dim * size) ** 0.5, 0.15),
         refresh=min(max(2.0 / dim, 0.25), 1.0),
         patience=None if size is None else TrainingConfig.patience,
         batch=min(batch, pool // 8),
