@@ -11,9 +11,11 @@ from brenier._types import Array, Float, Int, Points, Scalar
 from brenier.potentials import AbstractPotential
 from brenier.solvers import AbstractSolver, Solution, iterate
 
-__all__ = ["Batches", "Context", "Statistics", "TrainingState", "run_steps", "solve_pool", "start"]
+__all__ = ["AVERAGING", "Batches", "Context", "Statistics", "TrainingState", "run_steps", "solve_pool", "start"]
 
-_AVERAGING = 8.0
+AVERAGING = 8.0
+"""Exponent of the polynomial average of the parameters: about the last ninth of the steps so far."""
+
 _OPTIMIZER = optax.scale_by_adam(b1=0.9, b2=0.99)
 
 
@@ -143,8 +145,8 @@ def run_steps(context: Context, state: TrainingState, batches: Batches) -> tuple
             lambda p, change: p - batch.rate * (change + context.decay * p), state.parameters, updates
         )
         steps = state.steps + 1
-        # Polynomial averaging: about the last ninth of the steps so far, whatever the budget (Shamir and Zhang 2013).
-        share = (_AVERAGING + 1.0) / (steps + _AVERAGING)
+        # The same share whatever the budget (Shamir and Zhang 2013).
+        share = (AVERAGING + 1.0) / (steps + AVERAGING)
         new = TrainingState(
             parameters=parameters,
             average=jax.tree.map(lambda mean, p: mean + share * (p - mean), state.average, parameters),

@@ -12,16 +12,15 @@ from brenier.bench.problem import Clock, Problem
 from brenier.conjugate import conjugate_points
 from brenier.potentials import ICNN
 from brenier.training import choose_config
+from brenier.training.step import AVERAGING
 
 __all__ = ["fit"]
-
-_AVERAGING = 8.0
 
 
 def fit(problem: Problem, clock: Clock, steps: int) -> Fitted:
     """As many steps, of the same batch and rate, as brenier took."""
     setting = Setting.of(problem)
-    config, c = choose_config(problem.dim, problem.size), setting.coordinates
+    config, c = choose_config(problem.dim, problem.size, max_seconds=clock.left), setting.coordinates
     rng = np.random.default_rng(problem.seed)
     network = ICNN(problem.dim, config.widths, rng=rng, floor=config.floor, sharpness=config.sharpness)
     start, static = eqx.partition(network, eqx.is_inexact_array)
@@ -39,7 +38,7 @@ def fit(problem: Problem, clock: Clock, steps: int) -> Fitted:
 
         change, moments = adam.update(jax.grad(loss)(arrays), moments)
         arrays = jax.tree.map(lambda p, change: p - rate * change, arrays, change)
-        share = (_AVERAGING + 1.0) / (count + 1.0 + _AVERAGING)
+        share = (AVERAGING + 1.0) / (count + 1.0 + AVERAGING)
         average = jax.tree.map(lambda mean, p: mean + share * (p - mean), average, arrays)
         return arrays, average, moments, count + 1
 
