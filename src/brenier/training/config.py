@@ -101,7 +101,8 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
       fewer than 20 samples a dimension, which are overfitted before a low rate gets anywhere.
     - Batches of 512 pairs: more and noisier steps in the same time brought both maps closer than batches of 1,024.
       Samplers of up to 4 dimensions get 1,024: noise is what limits them. All samplers get twice as many from a budget
-      of 90 seconds on, four times as many from 360: after enough steps more points a step do more.
+      of 90 seconds on, four times as many from 360: after enough steps more points a step do more. A budget in steps
+      changes nothing about the steps.
     - Pools of samplers of up to 16 dimensions start at 32,768 points a side: twice as many couple closer, and each
       target point is used half as often. Beyond, at 16,384: coupling gains less there, and costs more. They grow with
       the batches, up to 131,072.
@@ -126,7 +127,7 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
     width = min(max(_power_of_two(2 * dim), 64), 256)
     batch, pool = TrainingConfig.batch, TrainingConfig.pool
     if size is None:
-        longer = _doublings(changes.get("max_seconds"))
+        longer = 0 if changes.get("max_steps") else _doublings(changes.get("max_seconds"))
         batch *= 2 ** (longer + (dim <= _FEW_DIMENSIONS))
         pool = min(pool * 2 ** (longer + (dim <= BFGS_DIMENSIONS)), _LARGEST_POOL)
         batch = min(batch, pool // 32)
