@@ -89,7 +89,7 @@ class TrainingConfig:
 
 
 def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:  # noqa: ANN401
-    """Settings for a problem, from its dimension and its number of samples only.
+    """Settings for a problem, from its dimension, its number of samples and its budget.
 
     - Hidden units: twice the dimension, rounded up to a power of two, between 64 and 256; half as many in the last
       of three layers.
