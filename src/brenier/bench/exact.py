@@ -28,7 +28,7 @@ _HELD_OUT = 4096
 _MARGIN = (1.0, 0.025)
 """Seconds, and share of the budget, kept for what the rehearsal of the evaluation does not see."""
 
-_WORTH_REHEARSING = 40.0
+_WORTH_REHEARSING = 25.0
 """Seconds of budget from which on the evaluation is compiled ahead, to learn how long it takes."""
 
 _UNREHEARSED = 0.35
