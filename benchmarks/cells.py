@@ -6,9 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
+
+Name = TypeVar("Name")
 
 
-def cells(commands: dict[str, list[str]], out: Path, core: int) -> Iterator[tuple[str, dict]]:
+def cells(commands: dict[Name, list[str]], out: Path, core: int) -> Iterator[tuple[Name, dict]]:
     """The record of every command of `brenier`, by name; those that `out` has are not run again.
 
     Args:

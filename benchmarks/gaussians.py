@@ -45,14 +45,13 @@ def main() -> None:
     parser.add_argument("--core", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/gaussians.jsonl"))
     options = parser.parse_args()
-    commands, keys = {}, {}
+    commands = {}
     for seed in options.seeds:
         for dim in DIMS:
             pair = str(options.data / "gaussians" / f"{dim}D_Test_Distributions.npz")
             words = ["bench", "gaussian", "--pair", pair, "--seconds", str(SECONDS), "--seed", str(seed), "--json"]
-            commands[f"d = {dim}, seed {seed}"] = words
-            keys[f"d = {dim}, seed {seed}"] = (dim, seed)
-    print(table({keys[name]: record for name, record in cells(commands, options.out, options.core)}))
+            commands[dim, seed] = words
+    print(table(dict(cells(commands, options.out, options.core))))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -159,6 +160,12 @@ class TestMethods:
         problem = Problem.of(Wasserstein2Pair.load(shared_data / "w2bench" / "2.npz"), seed=0)
         record = score(problem, METHODS[name].load()(problem, Steps(chunks)))
         assert record["l2_uvp_forward"] < bound
+
+    @pytest.mark.parametrize(("max_steps", "batch"), [(None, 4096), (2, 1024)])
+    def test_the_limit_has_the_batches_of_the_budget(self, shared_data, max_steps, batch) -> None:
+        problem = Problem.of(Wasserstein2Pair.load(shared_data / "w2bench/2.npz"), 0)
+        clock = Clock(1000.0, time.perf_counter())
+        assert METHODS["limit"].load()(problem, clock, steps=2, max_steps=max_steps).settings["batch"] == batch
 
     def test_the_limit_takes_the_steps_it_is_given(self, shared_data) -> None:
         problem = Problem.of(Wasserstein2Pair.load(shared_data / "w2bench" / "2.npz"), seed=0)

@@ -54,10 +54,7 @@ def _padded(arrays: tuple[NDArray[Any], ...], batch: int, least: int) -> Iterato
         rows = [array[start : start + batch] for array in arrays]
         count = len(rows[0])
         missing = min(batch, 1 << max(count - 1, least - 1).bit_length()) - count
-        yield (
-            count,
-            [np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) for part in rows],
-        )
+        yield count, [np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) for part in rows]
 
 
 def _gathered(rows: int, parts: Iterator[tuple[int, Any]]) -> Any:  # noqa: ANN401

@@ -40,7 +40,7 @@ _LEAST_HELD_OUT = 500
 """Points to hold out on each side where a second fit gets them back: fewer could not judge a network."""
 
 _DRAWING = 0.05
-"""Share of a budget in seconds that a sampler may take to draw the points for its moments."""
+"""Share of a budget in seconds that each sampler may take to draw the points for its moments."""
 
 
 class BrenierMap(TransformerMixin, BaseEstimator):
@@ -57,8 +57,8 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             for bit, on one machine.
         max_seconds: Budget in seconds of wall-clock, compilation included; how far training gets then depends on the
             machine and the moment, so results no longer repeat. With `max_steps`, whichever is used up first.
-        batch_size: Pairs of points a step; chosen from the sample size by default.
-        pool_size: Points a side kept with their conjugates, a power of two; chosen from the sample size by default.
+        batch_size: Pairs of points a step; chosen from dimension, sample size and budget by default.
+        pool_size: Points a side kept with their conjugates, a power of two; chosen in the same way by default.
         hidden: Units of each hidden layer; chosen from the dimension by default.
         convexity: Strong-convexity floor of the potential, in (0, 1), in units where the Gaussian map is the identity:
             the map never contracts more than this relative to the Gaussian one.

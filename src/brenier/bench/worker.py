@@ -32,7 +32,8 @@ def run(task: dict[str, Any], started: float) -> dict[str, Any]:
     if name == OURS and problem.size is None:
         return bench_problem(problem, seconds=seconds, started=started, max_steps=task.get("max_steps"))
     fit = METHODS[name].load()
-    options = {LIMIT: {"steps": task.get("steps")}, OURS: {"max_steps": task.get("max_steps")}}.get(name, {})
+    options = {"max_steps": task.get("max_steps")} if name in (OURS, LIMIT) else {}
+    options |= {"steps": task.get("steps")} if name == LIMIT else {}
     record = score(problem, fit(problem, Clock(seconds, started, _AHEAD), **options))
     return record | {"seconds": round(time.perf_counter() - started, 3), "peak_memory_mb": peak_memory()}
 

@@ -20,6 +20,7 @@ _LONG = 90.0
 """Seconds from which on noise limits them in any dimension; four times as long, and it does so again."""
 
 _LARGEST_POOL = 1 << 17
+"""Points a side beyond which a sampler's pool costs more memory than it couples closer."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,7 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
         batch = min(batch, pool // 32)
     else:
         pool = min(max(_power_of_two(4 * size), 1 << 12), pool)
+        batch = min(batch, pool // 8)
     few = min(1.0, dim / 8)
     tolerance = 0.01 * min(1.0, dim / 16)
     rate = 0.02 * min(1.0, 64.0 / dim) ** 0.5
@@ -148,7 +150,7 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
         jitter=0.0 if size is None else few**0.25 * min(3.5 / (dim * size) ** 0.5, 0.15),
         refresh=min(max(2.0 / dim, 0.25), 1.0),
         patience=None if size is None else TrainingConfig.patience,
-        batch=min(batch, pool // 8),
+        batch=batch,
         tolerance=(10.0 * tolerance, tolerance),
         solver=BFGS() if dim <= BFGS_DIMENSIONS else LBFGS(memory=3),
     )

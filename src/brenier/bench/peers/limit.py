@@ -17,10 +17,11 @@ from brenier.training.step import AVERAGING
 __all__ = ["fit"]
 
 
-def fit(problem: Problem, clock: Clock, steps: int) -> Fitted:
-    """As many steps, of the same batch and rate, as brenier took."""
+def fit(problem: Problem, clock: Clock, steps: int, max_steps: int | None = None) -> Fitted:
+    """As many steps, of the same batch and rate, as brenier took; `max_steps` is the budget in steps that it had."""
     setting = Setting.of(problem)
-    config, c = choose_config(problem.dim, problem.size, max_seconds=clock.left), setting.coordinates
+    config = choose_config(problem.dim, problem.size, max_seconds=clock.left, max_steps=max_steps)
+    c = setting.coordinates
     rng = np.random.default_rng(problem.seed)
     network = ICNN(problem.dim, config.widths, rng=rng, floor=config.floor, sharpness=config.sharpness)
     start, static = eqx.partition(network, eqx.is_inexact_array)
