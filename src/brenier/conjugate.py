@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from brenier._types import Array, Counts, Float, Mask, Points, Scalar, Values
 from brenier.batches import map_batches
 from brenier.potentials import AbstractPotential
-from brenier.solvers import BFGS, LBFGS, AbstractSolver, Newton, Solution, Spectral, iterate
+from brenier.solvers import BFGS, LBFGS, AbstractSolver, Newton, Solution, Spectral, iterate, iterate_queue
 
 __all__ = ["ConjugatePoints", "Tolerance", "conjugate", "conjugate_points", "dual_values", "solve_batch"]
 
@@ -30,6 +30,9 @@ _STRAGGLERS = 256
 
 _LEFT_OVER = 1 / 64
 """Share of a large input that is left to the second solver, so that no batch waits for its last rows."""
+
+_SLOTS = 1024
+"""Rows that are solved at the same time: so few that what the solver keeps of them stays in the processor's cache."""
 
 _LARGE = 4096
 """Rows from which on an input is large: for fewer, the second solver's compilation costs more than the wait."""
@@ -211,14 +214,15 @@ def _solve(
     allowed_unconverged: Scalar,
 ) -> tuple[Points, Values, Mask, Counts]:
     bound = atol + rtol * jnp.sqrt(jnp.mean(jnp.square(y / scale), axis=1))
-    solution = conjugate(
-        u,
-        y,
+    solution = iterate_queue(
         solver,
-        x0=x0,
+        lambda x, y: u.gradient(x) - y,
+        y,
+        x0,
         tolerance=bound,
         max_steps=max_steps,
-        scale=scale,
+        slots=min(_SLOTS, len(y)),
         allowed_unconverged=allowed_unconverged,
+        scale=scale,
     )
     return solution.value, solution.residual, solution.converged, solution.steps

@@ -4,8 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from brenier._types import Points, RowwiseMap
-from brenier.solvers._iterate import AbstractSolver
 from brenier.solvers._memory import SecantPairs
+from brenier.solvers._solver import AbstractSolver
 
 __all__ = ["Anderson"]
 

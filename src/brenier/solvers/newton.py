@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Points, RowwiseMap
-from brenier.solvers._iterate import AbstractSolver
+from brenier.solvers._solver import AbstractSolver
 
 __all__ = ["Newton"]
 

@@ -3,7 +3,7 @@
 import equinox as eqx
 
 from brenier._types import Points, RowwiseMap
-from brenier.solvers._iterate import AbstractSolver
+from brenier.solvers._solver import AbstractSolver
 
 __all__ = ["Picard"]
 

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from brenier._types import Points, RowwiseMap, Values
-from brenier.solvers._iterate import AbstractSolver
+from brenier.solvers._solver import AbstractSolver
 
 __all__ = ["Spectral"]
 
