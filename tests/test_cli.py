@@ -165,9 +165,20 @@ class TestDistance:
     def test_same_as_the_map(self, map_file: Path, files: tuple[Path, Path]) -> None:
         record = as_json("distance", map_file, *files)
         assert record.pop("rows") == [600, 600]
-        assert record == TransportMap.load(map_file).distance(*clouds())._asdict()
+        expected = TransportMap.load(map_file).distance(*clouds()).record()
+        assert {name: record.pop(name) for name in ("method", "notes")} == {
+            name: expected.pop(name) for name in ("method", "notes")
+        }
+        assert json.dumps(record) == json.dumps(expected)
+        assert 0 < record["population_lower"] < record["w2"]
         text = run("distance", map_file, *files).stdout
-        assert "neither squared nor halved, in the units of the data" in text
+        for words in ("neither squared nor halved", "in the units of the data", "with 95 % confidence", "exact"):
+            assert words in text
+
+    def test_less_on_request(self, map_file: Path, files: tuple[Path, Path]) -> None:
+        record = as_json("distance", map_file, *files, "--no-empirical", "--confidence", 0.5)
+        assert (record["lower"], record["upper"], record["mismatch"]) == (None, None, None)
+        assert record["confidence"] == 0.5
 
     def test_a_negative_dual_value_is_explained(self, map_file: Path, files: tuple[Path, Path], tmp_path: Path) -> None:
         write_points(tmp_path / "far.csv", clouds()[1] * 20, NAMES)

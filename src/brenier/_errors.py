@@ -14,7 +14,7 @@ class MapFileError(InputError):
 
 
 class SolveError(RuntimeError):
-    """An inner solve failed where its caller asked for success; `solution` holds every point with its status."""
+    """An inner solve failed where its caller asked for success; `solution` holds what was found."""
 
     def __init__(self, message: str, solution: Any) -> None:  # noqa: ANN401 - importing Solution here would be circular
         super().__init__(message)

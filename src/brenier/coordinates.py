@@ -116,11 +116,19 @@ class BuresCoordinates(eqx.Module):
 
     def enter_x(self, points: Matrix) -> NDArray[np.float32]:
         """Source points in the new coordinates."""
-        return ((points - self.mean_x) @ self.to_x.T).astype(np.float32)
+        return self.precise_x(points).astype(np.float32)
 
     def enter_y(self, points: Matrix) -> NDArray[np.float32]:
         """Target points in the new coordinates."""
-        return ((points - self.mean_y) @ self.to_y.T).astype(np.float32)
+        return self.precise_y(points).astype(np.float32)
+
+    def precise_x(self, points: Matrix) -> Matrix:
+        """The same in double precision, for certificates."""
+        return (points - self.mean_x) @ self.to_x.T
+
+    def precise_y(self, points: Matrix) -> Matrix:
+        """The same in double precision, for certificates."""
+        return (points - self.mean_y) @ self.to_y.T
 
     def dual_offset(self, x: Matrix, y: Matrix) -> float:
         """What the dual value is, on two samples, before the potential is subtracted.

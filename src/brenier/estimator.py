@@ -161,27 +161,35 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         """Images of source points under the learned map; see `TransportMap.forward`."""
         return self._fitted().forward(self._same_columns(X, "X"))
 
-    def inverse_transform(self, Y: Unchecked, *, return_status: bool = False) -> Matrix | Inverse:
+    def inverse_transform(
+        self, Y: Unchecked, *, return_status: bool = False, return_error: bool = False
+    ) -> Matrix | Inverse:
         """Source points whose image is `Y`; warns, with row numbers, where one was not found to tolerance.
 
         Args:
             Y: `(m, d)` target points.
             return_status: Return an `Inverse` with residual and status for each row instead of warning.
+            return_error: The same, with a bound on the distance of each point to the exact preimage.
         """
-        points = self._same_columns(Y, "Y")
-        return self._fitted().inverse_with_status(points) if return_status else self._fitted().inverse(points)
+        points, map_ = self._same_columns(Y, "Y"), self._fitted()
+        if return_status or return_error:
+            return map_.inverse_with_status(points, error=return_error)
+        return map_.inverse(points)
 
     def interpolate(self, X: Unchecked, t: float) -> Matrix:
         """Points a share `t` of the way from `X` to its image: displacement interpolation."""
         return self._fitted().interpolate(self._same_columns(X, "X"), t)
 
-    def distance(self, X: Unchecked, Y: Unchecked) -> Distance:
-        """Wasserstein-2 distance between two samples that the fit has not seen; see `TransportMap.distance`."""
-        return self._fitted().distance(self._same_columns(X, "X"), self._same_columns(Y, "Y"))
+    def distance(
+        self, X: Unchecked, Y: Unchecked, *, confidence: float = 0.95, empirical: bool = True, seed: int = 0
+    ) -> Distance:
+        """Wasserstein-2 distance on two samples that the fit has not seen, with bounds; see `TransportMap.distance`."""
+        points = self._same_columns(X, "X"), self._same_columns(Y, "Y")
+        return self._fitted().distance(*points, confidence=confidence, empirical=empirical, seed=seed)
 
     def score(self, X: Unchecked, Y: Unchecked) -> float:
         """Dual value on samples that the fit has not seen, an estimate of `W2^2 / 2`: larger is better."""
-        return self.distance(X, Y).dual
+        return self._fitted().dual(self._same_columns(X, "X"), self._same_columns(Y, "Y")).value
 
     def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> NDArray[np.object_]:
         """Names of the output's columns: those of the input."""

@@ -11,16 +11,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier import mapfile
-from brenier._errors import ConvergenceWarning
+from brenier._errors import ConvergenceWarning, InputError
 from brenier._types import Points, Values
 from brenier.batches import BATCH, map_batches, map_chunks
+from brenier.certificates import (
+    Distance,
+    dual_terms,
+    empirical_interval,
+    inverse_errors,
+    mismatch,
+    population_bound,
+)
 from brenier.conjugate import Tolerance, conjugate_points, dual_values
 from brenier.coordinates import BuresCoordinates
 from brenier.data.checks import as_points
 from brenier.data.table import Matrix, Unchecked
 from brenier.potentials import AbstractPotential
 
-__all__ = ["Distance", "Inverse", "TransportMap"]
+__all__ = ["Distance", "Dual", "Inverse", "TransportMap"]
 
 _HESSIAN_ENTRIES = 1 << 22
 """Numbers in one batch of Hessians."""
@@ -34,29 +42,26 @@ class Inverse(NamedTuple):
         residual: `(n,)` Euclidean norms of `T(x) - y`, in units of the target.
         converged: `(n,)` whether each met its tolerance.
         steps: `(n,)` rounds of the inner solvers.
+        error: `(n,)` bounds on the distance to the exact preimages, in units of the source: each holds for its point,
+            converged or not. NaN where the potential is not known to be convex; None if they were not asked for.
     """
 
     points: Matrix
     residual: Matrix
     converged: NDArray[np.bool_]
     steps: NDArray[np.int32]
+    error: Matrix | None = None
 
 
-class Distance(NamedTuple):
-    """Distance between two clouds, by a map between them.
+class Dual(NamedTuple):
+    """A dual value.
 
     Attributes:
-        w2: Estimate of the Wasserstein-2 distance from the dual value: `W2`, neither squared nor halved, in the
-            units of the cost; 0 where the estimate of its square is negative.
-        dual: The dual value itself, an estimate of `W2^2 / 2`. In expectation over fresh points it is at most the
-            truth, whatever the map, up to the error of the conjugates.
-        cost: Root mean squared displacement of the source points under the map; equals `w2` for the optimal map.
+        value: Estimate of `W2^2 / 2`, in expectation at most the truth up to the error of the conjugates.
         unconverged: Share of the target points whose conjugate missed its tolerance.
     """
 
-    w2: float
-    dual: float
-    cost: float
+    value: float
     unconverged: float
 
 
@@ -115,15 +120,23 @@ class TransportMap(eqx.Module):
             )
         return result.points
 
-    def inverse_with_status(self, Y: Unchecked, *, tolerance: Tolerance | None = None) -> Inverse:
-        """Preimages with residual, status and steps for each row; never warns."""
+    def inverse_with_status(self, Y: Unchecked, *, tolerance: Tolerance | None = None, error: bool = False) -> Inverse:
+        """Preimages with residual, status and steps for each row; never warns.
+
+        Args:
+            Y: `(n, dim)` target points.
+            tolerance: When a point counts as solved; by default `Tolerance()`.
+            error: Whether to bound the distance of each point to the exact preimage, too: a gradient in double
+                precision each.
+        """
         c = self.coordinates
 
         def solve(target: Matrix) -> Inverse:
             solved = conjugate_points(self.potential, c.enter_y(target), scale=c.spread, tolerance=tolerance)
             reached = map_batches(lambda part: _gradient(self.potential, part), solved.points)
             residual = np.linalg.norm(c.leave_y(reached) - target, axis=1)
-            return Inverse(c.leave_x(solved.points), residual, solved.converged, solved.steps)
+            errors = inverse_errors(c, self.potential, target, solved.points) if error else None
+            return Inverse(c.leave_x(solved.points), residual, solved.converged, solved.steps, errors)
 
         return map_chunks(solve, self._points(Y, "Y"))
 
@@ -153,25 +166,80 @@ class TransportMap(eqx.Module):
         inner = map_batches(lambda part: _log_det(self.potential, part), x, batch=batch)
         return np.asarray(inner, np.float64) + np.linalg.slogdet(self.coordinates.linear_map)[1]
 
-    def distance(self, X: Unchecked, Y: Unchecked) -> Distance:
-        """Wasserstein-2 distance between the distributions behind two samples, by this map's potential.
-
-        Use points that the fit has not seen: on its own training points a flexible potential flatters itself.
+    def dual(self, X: Unchecked, Y: Unchecked) -> Dual:
+        """Dual value of this map's potential on two samples, the number that `distance` takes its estimate from.
 
         Args:
             X: `(n, dim)` source points.
             Y: `(m, dim)` target points; the sizes may differ.
+
+        Returns:
+            The value, an estimate of `W2^2 / 2` in squared units of the cost, and what is known of the conjugates.
         """
         x, y = self._points(X, "X"), self._points(Y, "Y")
         c = self.coordinates
-        inner_x, inner_y = c.enter_x(x), c.enter_y(y)
+        inner_y = c.enter_y(y)
         solved = conjugate_points(self.potential, inner_y, scale=c.spread)
-        values = map_batches(lambda part: _values(self.potential, part), inner_x)
+        values = map_batches(lambda part: _values(self.potential, part), c.enter_x(x))
         conjugates = map_batches(lambda b, a: _conjugates(self.potential, b, a), inner_y, solved.points)
         product = c.unit**2 * (np.mean(values, dtype=np.float64) + np.mean(conjugates, dtype=np.float64))
-        dual = c.dual_offset(x, y) - float(product)
-        cost = float(np.sqrt(np.mean(np.sum(np.square((self.forward(x) - x) / c.scale), axis=1))))
-        return Distance(float(np.sqrt(max(2.0 * dual, 0.0))), dual, cost, float(np.mean(~solved.converged)))
+        return Dual(c.dual_offset(x, y) - float(product), float(np.mean(~solved.converged)))
+
+    def distance(
+        self, X: Unchecked, Y: Unchecked, *, confidence: float = 0.95, empirical: bool = True, seed: int = 0
+    ) -> Distance:
+        """Wasserstein-2 distance between two samples and their populations: an estimate, bounds, and a test.
+
+        Use points that the fit has not seen: on its own training points a flexible potential flatters itself, and the
+        bound on the populations does not hold.
+
+        Args:
+            X: `(n, dim)` source points; at least two.
+            Y: `(m, dim)` target points; the sizes may differ.
+            confidence: Level of the lower bound on the distance between the populations, in (0, 1).
+            empirical: Whether to enclose the distance of these very samples and to test the image against the target,
+                too: for the interval an exact solver up to 5,000,000 pairs of points, otherwise time in proportion to
+                the number of pairs, up to a few minutes.
+            seed: Of the random directions and relabellings of the test.
+
+        Raises:
+            InputError: Fewer than two points, or a level that is none.
+
+        References: `docs/certificates.md` has the statements and their proofs.
+        """
+        x, y = self._points(X, "X"), self._points(Y, "Y")
+        for name, points in (("X", x), ("Y", y)):
+            if len(points) < 2:
+                raise InputError(f"`{name}` must have at least 2 points for a distance; got {len(points)}.")
+        if not 0.0 < confidence < 1.0:
+            raise InputError(f"`confidence` must lie strictly between 0 and 1; got {confidence!r}.")
+        c = self.coordinates
+        solved = conjugate_points(self.potential, c.enter_y(y), scale=c.spread)
+        terms = dual_terms(c, self.potential, x, y, solved.points)
+        images = self.forward(x)
+        dual = float(terms.source.mean() + terms.target.mean())
+        bound = population_bound(terms.source, terms.target - terms.slack, confidence) if terms.certified else None
+        interval = test = None
+        if empirical:
+            # One centre for both: differences stay, and units are divided out of numbers of the size of the clouds.
+            centre = 0.5 * (x.mean(axis=0) + y.mean(axis=0))
+            units = ((points - centre) / c.scale for points in (x, y, images))
+            own_x, own_y, own_images = units
+            interval = empirical_interval(own_x, own_y, own_images, terms)
+            test = mismatch(own_images, own_y, seed)
+        return Distance(
+            w2=float(np.sqrt(max(2.0 * dual, 0.0))),
+            dual=dual,
+            cost=float(np.sqrt(np.mean(np.sum(np.square((images - x) / c.scale), axis=1)))),
+            unconverged=float(np.mean(~solved.converged)),
+            dim=self.dim,
+            counts=(len(x), len(y)),
+            confidence=confidence,
+            population=bound,
+            inexact=float(terms.slack.mean()) if terms.certified else None,
+            empirical=interval,
+            mismatch=test,
+        )
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the map to one file, whole or not at all; see `brenier.mapfile` for the format."""

@@ -44,7 +44,7 @@ class Method(NamedTuple):
             raise InputError(f"{self.needs} is not installed ({error}): pip install 'brenier[peers]'.") from error
 
 
-_OTT, _POT = "OTT-JAX", "POT"
+_OTT = "OTT-JAX"
 
 METHODS: dict[str, Method] = {
     OURS: Method("ours", "fit", "brenier, defaults"),
@@ -55,10 +55,10 @@ METHODS: dict[str, Method] = {
     "minimax": Method("minimax", "fit", "MM:R, adversarial"),
     "cycle": Method("cycle", "fit", "W2GN, cycle loss"),
     LIMIT: Method("limit", "fit", "brenier's network, regression on the exact map"),
-    "emd": Method("couplings", "emd", "POT EMDTransport", streams=False, needs=_POT),
-    "sinkhorn": Method("couplings", "sinkhorn", "POT SinkhornTransport, best of a grid", streams=False, needs=_POT),
-    "linear": Method("couplings", "linear", "POT LinearTransport", streams=False, needs=_POT),
-    "mapping": Method("couplings", "mapping", "POT MappingTransport, best of a grid", streams=False, needs=_POT),
+    "emd": Method("couplings", "emd", "POT EMDTransport", streams=False),
+    "sinkhorn": Method("couplings", "sinkhorn", "POT SinkhornTransport, best of a grid", streams=False),
+    "linear": Method("couplings", "linear", "POT LinearTransport", streams=False),
+    "mapping": Method("couplings", "mapping", "POT MappingTransport, best of a grid", streams=False),
     "entropic": Method("entropic", "fit", "OTT-JAX entropic map, best of a grid", streams=False, needs=_OTT),
 }
 """In the order in which they run. The limit comes after brenier, whose number of steps it takes."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, share
+from brenier.cli.console import INTERRUPTED, Json, print_result, reporting, share
 from brenier.cli.progress import FitProgress, Interrupts
 
 __all__ = ["demo"]
@@ -47,7 +47,7 @@ def demo(
         interrupted = done.ot.stop_ == Stop.interrupted.value
         seconds = time.perf_counter() - started
         found, (clipped, clipped_back) = done.distance, done.clipped
-        record = found._asdict() | {
+        record = found.record() | {
             "gaussian": done.ot.gaussian_,
             "steps": done.ot.n_iter_,
             "stop": done.ot.stop_,
@@ -58,8 +58,8 @@ def demo(
             "files": {role: str(path) for role, path in done.files.items()},
         }
         lines = [
-            ("W2", f"{number(found.w2)}   between the two clouds of colours, 0 to 1 a channel, on held-out pixels"),
-            ("Dual", f"{number(found.dual)}   estimate of W2^2 / 2, on the same pixels"),
+            ("Distance", "between the two clouds of colours, 0 to 1 a channel, on held-out pixels"),
+            *found.lines(),
             ("Clipped", f"{share(clipped)} and {share(clipped_back)} of the channel values, there and back"),
             ("Time", f"{seconds:.0f} s, {done.ot.n_iter_} steps. {done.ot.stop_}"),
             *(("Wrote", str(path)) for path in done.files.values()),

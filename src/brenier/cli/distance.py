@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from brenier.cli.clouds import FORMATS, Key, TargetKey, check_columns, read_pair, unit_of
-from brenier.cli.console import Json, number, print_result, reporting, share
+from brenier.cli.console import Json, print_result, reporting
 
 __all__ = ["distance"]
 
@@ -17,12 +17,16 @@ def distance(
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="Held-out points of the target.")],
     key: Key = None,
     target_key: TargetKey = None,
+    confidence: Annotated[float, typer.Option(help="Level of the bound on the populations, between 0 and 1.")] = 0.95,
+    empirical: Annotated[
+        bool, typer.Option(help="Enclose the distance of these very samples, too, and test the image.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
-    """Estimate the Wasserstein-2 distance between SOURCE and TARGET by a map between them.
+    """The Wasserstein-2 distance between SOURCE and TARGET by a map between them: an estimate, and what is certain.
 
     The distance is W2, neither squared nor halved, in the units of the cost. Use held-out points: on the points of its
-    own fit a flexible map flatters itself.
+    own fit a flexible map flatters itself, and the bound on the populations does not hold.
 
     Example: `brenier distance effect.brenier control-test.csv treated-test.csv`
     """
@@ -33,15 +37,7 @@ def distance(
         clouds = read_pair(source, target, key, target_key)
         for cloud in clouds:
             check_columns(cloud, map_)
-        found = map_.distance(*(cloud.table for cloud in clouds))
-        unit = f"neither squared nor halved, {unit_of(map_)}; meaningful on held-out points"
-        lines = [
-            ("W2", f"{number(found.w2)}   {unit}"),
-            ("Dual", f"{number(found.dual)}   estimate of W2^2 / 2"),
-            ("Cost", f"{number(found.cost)}   root mean squared displacement by the map; W2 if the map is optimal"),
-            ("Unconverged", f"{share(found.unconverged)} of the target points"),
-        ]
-        if found.dual < 0:
-            lines.append(("Note", "a negative dual value says that the map does not belong to these points"))
+        found = map_.distance(*(cloud.table for cloud in clouds), confidence=confidence, empirical=empirical)
         rows = [len(cloud.table.values) for cloud in clouds]
-        print_result({"rows": rows} | found._asdict(), lines, as_json=as_json)
+        lines = [*found.lines(), ("Units", unit_of(map_))]
+        print_result({"rows": rows} | found.record(), lines, as_json=as_json)

@@ -44,6 +44,14 @@ class AbstractPotential(eqx.Module):
     def skeleton(cls, **hyperparameters: Any) -> Self:  # noqa: ANN401
         """A potential of this shape with arbitrary arrays, to be filled from a file."""
 
+    def rounding(self, x: Points) -> tuple[Values, Values] | None:
+        """Bounds on the errors of floating point, in the precision of `x`: of the value, and of the gradient's norm.
+
+        Certificates add them; without a bound, the default, there are no certificates. A bound may be far too large:
+        certificates are computed in double precision, where little is left of it.
+        """
+        return None
+
     def value_and_gradient(self, x: Points) -> tuple[Values, Points]:
         """Value and gradient at each row, in one forward and one backward pass."""
         values, pullback = jax.vjp(self, x)

@@ -11,10 +11,13 @@ import jax.numpy as jnp
 
 from brenier._types import Array
 
-__all__ = ["ACTIVATIONS", "bowl", "celu", "ramp", "softplus"]
+__all__ = ["ACTIVATIONS", "STEEPEST_BOWL", "bowl", "celu", "ramp", "softplus"]
 
 _RIM = 2.0
 """Where `bowl` turns straight."""
+
+STEEPEST_BOWL = 4.0 / 3.0 * _RIM
+"""Slope of `bowl` beyond the rim, its largest; its curvature is at most two."""
 
 
 @jax.custom_jvp
@@ -25,7 +28,7 @@ def bowl(x: Array) -> Array:
     network, and of the map beyond them. The curvature is `2 - x^2 / 2` up to the rim and zero from there on.
     """
     q = jnp.square(jnp.clip(x / _RIM, -1.0, 1.0))
-    return _RIM**2 * q * (1.0 - q / 6.0) + (4.0 / 3.0 * _RIM) * jnp.maximum(jnp.abs(x) - _RIM, 0.0)
+    return _RIM**2 * q * (1.0 - q / 6.0) + STEEPEST_BOWL * jnp.maximum(jnp.abs(x) - _RIM, 0.0)
 
 
 @bowl.defjvp

@@ -10,6 +10,7 @@ import numpy as np
 
 from brenier._types import Array, Float, Points, Scalar, Values
 from brenier.potentials._base import AbstractPotential, float32
+from brenier.potentials._rounding import network_rounding
 from brenier.potentials.activations import ACTIVATIONS, bowl
 
 __all__ = ["ICNN"]
@@ -107,8 +108,7 @@ class ICNN(AbstractPotential):
         self.diagonal = float32(np.zeros(dim))
 
     def __call__(self, x: Points) -> Values:
-        start = np.log(np.expm1(1.0 - self.floor))
-        value = 0.5 * jnp.square(x) @ (self.floor + jax.nn.softplus(self.diagonal + start))
+        value = 0.5 * jnp.square(x) @ self._curvatures()
         activate, hidden = ACTIVATIONS[self.activation], None
         if self.inert:
             x = x.at[:, jnp.asarray(self.inert)].set(0.0)
@@ -117,8 +117,21 @@ class ICNN(AbstractPotential):
             value = value + hidden @ jnp.square(layer.root_output)
         return value
 
+    def _curvatures(self) -> Float[Array, " d"]:
+        """The diagonal `D`: one at the start, never below the floor."""
+        start = np.log(np.expm1(1.0 - self.floor))
+        return self.floor + jax.nn.softplus(self.diagonal + start)
+
     def convexity_floor(self) -> Scalar:
         return jnp.asarray(self.floor)
+
+    def rounding(self, x: Points) -> tuple[Values, Values]:
+        operations = (self.dim + 24) * jnp.finfo(x.dtype).eps
+        slopes = jnp.abs(x) * self._curvatures()
+        seen = x.at[:, jnp.asarray(self.inert)].set(0.0) if self.inert else x
+        value, gradient = network_rounding(seen, self.layers)
+        square = operations * jnp.sum(jnp.abs(x) * slopes, axis=1)
+        return value + square, gradient + operations * jnp.linalg.norm(slopes, axis=1)
 
     def hyperparameters(self) -> Mapping[str, Any]:
         names = ("dim", "widths", "floor", "activation", "inert")

@@ -36,6 +36,11 @@ class Quadratic(AbstractPotential):
         smallest = jnp.linalg.eigvalsh(self.matrix)[0]
         return smallest if smallest > 0 else None
 
+    def rounding(self, x: Points) -> tuple[Values, Values]:
+        operations = (2 * self.dim + 8) * jnp.finfo(x.dtype).eps
+        slopes = jnp.abs(x) @ jnp.abs(self.matrix) + jnp.abs(self.shift)
+        return operations * jnp.sum(jnp.abs(x) * slopes, axis=1), operations * jnp.linalg.norm(slopes, axis=1)
+
     def hyperparameters(self) -> Mapping[str, Any]:
         return {"dim": self.dim}
 

@@ -1,0 +1,24 @@
+"""How far an answer can be from the truth: bounds that do not ask how well a training went.
+
+`terms` makes feasible dual values of a potential, `population` a confidence bound of their means, `empirical` an
+interval around the distance of two samples from `transforms` and `couplings`, `mismatch` tests the image of a map, and
+`distance` puts all of it into one answer.
+"""
+
+from brenier.certificates.distance import Distance
+from brenier.certificates.empirical import Interval, empirical_interval
+from brenier.certificates.mismatch import Mismatch, mismatch
+from brenier.certificates.population import population_bound
+from brenier.certificates.terms import DualTerms, dual_terms, inverse_errors
+
+__all__ = [
+    "Distance",
+    "DualTerms",
+    "Interval",
+    "Mismatch",
+    "dual_terms",
+    "empirical_interval",
+    "inverse_errors",
+    "mismatch",
+    "population_bound",
+]
