@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from brenier.cli.ablation import ablation
 from brenier.cli.console import Json, number, print_result, reporting
 from brenier.cli.peers import peers
 
@@ -78,6 +79,7 @@ def gaussian(
 
 
 bench.command()(peers)
+bench.command()(ablation)
 
 
 def _use(device: str) -> None:

@@ -46,6 +46,8 @@ class TrainingConfig:
         rounds: Fewest and most rounds of it a step.
         fresh_rounds: Most rounds for target points that are new to the pool.
         unconverged: Share of a batch that may miss the tolerance before further rounds are spent.
+        warm: Whether a target point's conjugate starts where the last step with that point left it, with the solver's
+            memory of it; otherwise every step starts at the point itself with a fresh memory.
         tolerance: Residual a coordinate, in standard deviations, at the start and at the end of the schedule.
         usable: Residual a coordinate beyond which a point is left out of the gradient.
         max_steps: Budget in steps.
@@ -72,6 +74,7 @@ class TrainingConfig:
     rounds: tuple[int, int] = (1, 4)
     fresh_rounds: int = 16
     unconverged: float = 0.2
+    warm: bool = True
     tolerance: tuple[float, float] = (0.1, 0.01)
     usable: float = 0.2
     max_steps: int | None = 4096

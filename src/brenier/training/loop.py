@@ -137,6 +137,7 @@ class _Fit:
             jnp.asarray(self.pool.x),
             jnp.asarray(self.pool.y),
             config.decay,
+            config.warm,
         )
         self.state = start(potential, self.context.y, config.solver)
         self.gaussian = holdout.gaussian()
@@ -256,4 +257,5 @@ class _Fit:
             lambda s: (s.conjugates, s.memory),
             self.state,
             scatter((self.state.conjugates, self.state.memory), slots, (conjugates, memory)),
+            is_leaf=lambda node: node is None,  # the memory of solvers that have none
         )

@@ -31,6 +31,8 @@ class Context(eqx.Module):
         static: The potential without its arrays.
         x, y: The pools.
         decay: Share of each parameter taken away a step, as a multiple of the learning rate.
+        warm: Whether solves start at the conjugates that the last step with the same points left, and with the solver's
+            memory of them; otherwise at the target points themselves, with a fresh memory.
     """
 
     solver: AbstractSolver
@@ -42,6 +44,7 @@ class Context(eqx.Module):
     x: Points
     y: Points
     decay: float = eqx.field(static=True, default=0.0)
+    warm: bool = eqx.field(static=True, default=True)
 
     def solve(
         self,
@@ -126,8 +129,12 @@ def run_steps(context: Context, state: TrainingState, batches: Batches) -> tuple
     def step(state: TrainingState, batch: Batches) -> tuple[TrainingState, Statistics]:
         potential = eqx.combine(state.parameters, context.static)
         x, y = context.x[batch.source], context.y[batch.target]
-        memory = jax.tree.map(lambda array: array[batch.target], state.memory)
-        solution, memory = context.solve(potential, y, state.conjugates[batch.target], memory, batch.tolerance)
+        if context.warm:
+            memory = jax.tree.map(lambda array: array[batch.target], state.memory)
+            guess = state.conjugates[batch.target]
+        else:
+            memory, guess = context.solver.init(y), y
+        solution, memory = context.solve(potential, y, guess, memory, batch.tolerance)
         # The pair of a point far from its root is left out whole: its value would make the loss unbounded below, and
         # dropping its partner keeps the two halves of the batch matched. Points that only miss the tolerance stay:
         # their bias is at most proportional to the residual, while leaving them out would stop the training just
