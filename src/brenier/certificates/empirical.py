@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 _EXACT = 5_000_000
 """Pairs of points up to which the coupling is found exactly: seconds."""
 
-_TRANSFORMED = 100_000_000_000
+_TRANSFORMED = 250_000_000_000
 """Operations of a discrete c-transform up to which it is done: a minute or so."""
 
 

@@ -39,5 +39,5 @@ def distance(
             check_columns(cloud, map_)
         found = map_.distance(*(cloud.table for cloud in clouds), confidence=confidence, empirical=empirical)
         rows = [len(cloud.table.values) for cloud in clouds]
-        lines = [*found.lines(), ("Units", unit_of(map_))]
+        lines = [*found.lines(), ("Measured", unit_of(map_))]
         print_result({"rows": rows} | found.record(), lines, as_json=as_json)

@@ -19,7 +19,7 @@ from brenier.training import Callback
 
 __all__ = ["Demo", "run_demo"]
 
-_HELD_OUT = 1 << 13
+_HELD_OUT = 1 << 12
 """Pixels of each photograph on which the distance is estimated."""
 
 NAMES = {
