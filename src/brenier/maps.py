@@ -14,14 +14,7 @@ from brenier import mapfile
 from brenier._errors import ConvergenceWarning, InputError
 from brenier._types import Points, Values
 from brenier.batches import BATCH, map_batches, map_chunks
-from brenier.certificates import (
-    Distance,
-    dual_terms,
-    empirical_interval,
-    inverse_errors,
-    mismatch,
-    population_bound,
-)
+from brenier.certificates import Distance, assess, inverse_errors
 from brenier.conjugate import Tolerance, conjugate_points, dual_values
 from brenier.coordinates import BuresCoordinates
 from brenier.data.checks import as_points
@@ -215,30 +208,17 @@ class TransportMap(eqx.Module):
             raise InputError(f"`confidence` must lie strictly between 0 and 1; got {confidence!r}.")
         c = self.coordinates
         solved = conjugate_points(self.potential, c.enter_y(y), scale=c.spread)
-        terms = dual_terms(c, self.potential, x, y, solved.points)
-        images = self.forward(x)
-        dual = float(terms.source.mean() + terms.target.mean())
-        bound = population_bound(terms.source, terms.target - terms.slack, confidence) if terms.certified else None
-        interval = test = None
-        if empirical:
-            # One centre for both: differences stay, and units are divided out of numbers of the size of the clouds.
-            centre = 0.5 * (x.mean(axis=0) + y.mean(axis=0))
-            units = ((points - centre) / c.scale for points in (x, y, images))
-            own_x, own_y, own_images = units
-            interval = empirical_interval(own_x, own_y, own_images, terms)
-            test = mismatch(own_images, own_y, seed)
-        return Distance(
-            w2=float(np.sqrt(max(2.0 * dual, 0.0))),
-            dual=dual,
-            cost=float(np.sqrt(np.mean(np.sum(np.square((images - x) / c.scale), axis=1)))),
-            unconverged=float(np.mean(~solved.converged)),
-            dim=self.dim,
-            counts=(len(x), len(y)),
+        return assess(
+            c,
+            self.potential,
+            x,
+            y,
+            images=self.forward(x),
+            conjugates=solved.points,
+            converged=solved.converged,
             confidence=confidence,
-            population=bound,
-            inexact=float(terms.slack.mean()) if terms.certified else None,
-            empirical=interval,
-            mismatch=test,
+            empirical=empirical,
+            seed=seed,
         )
 
     def save(self, path: str | PathLike[str]) -> None:

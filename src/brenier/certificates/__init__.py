@@ -2,9 +2,10 @@
 
 `terms` makes feasible dual values of a potential, `population` a confidence bound of their means, `empirical` an
 interval around the distance of two samples from `transforms` and `couplings`, `mismatch` tests the image of a map, and
-`distance` puts all of it into one answer.
+`assess` puts all of it into one answer, a `Distance`.
 """
 
+from brenier.certificates.assess import assess
 from brenier.certificates.distance import Distance
 from brenier.certificates.empirical import Interval, empirical_interval
 from brenier.certificates.mismatch import Mismatch, mismatch
@@ -16,6 +17,7 @@ __all__ = [
     "DualTerms",
     "Interval",
     "Mismatch",
+    "assess",
     "dual_terms",
     "empirical_interval",
     "inverse_errors",

@@ -1,0 +1,67 @@
+"""All that is known about the distance of two clouds by one map, put together."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brenier.certificates.distance import Distance
+from brenier.certificates.empirical import empirical_interval
+from brenier.certificates.mismatch import mismatch
+from brenier.certificates.population import population_bound
+from brenier.certificates.terms import dual_terms
+from brenier.coordinates import BuresCoordinates
+from brenier.potentials import AbstractPotential
+
+__all__ = ["assess"]
+
+Array = NDArray[np.float64]
+
+
+def assess(
+    coordinates: BuresCoordinates,
+    u: AbstractPotential,
+    x: Array,
+    y: Array,
+    *,
+    images: Array,
+    conjugates: NDArray[np.floating],
+    converged: NDArray[np.bool_],
+    confidence: float,
+    empirical: bool,
+    seed: int,
+) -> Distance:
+    """The answer of `TransportMap.distance`.
+
+    Args:
+        coordinates: Coordinates of the potential.
+        u: Potential.
+        x: `(n, d)` source points in the units of the data.
+        y: `(m, d)` target points.
+        images: `(n, d)` images of the source points.
+        conjugates: `(m, d)` presumed maximisers for the target points, in the new coordinates.
+        converged: `(m,)` which of them met their tolerance.
+        confidence: Level of the bound on the populations.
+        empirical: Whether to enclose the distance of the samples, and to test the image.
+        seed: Of that test.
+    """
+    terms = dual_terms(coordinates, u, x, y, conjugates)
+    dual = float(terms.source.mean() + terms.target.mean())
+    interval = test = None
+    if empirical:
+        # One centre for all: differences stay, and units are divided out of numbers of the size of the clouds.
+        centre = 0.5 * (x.mean(axis=0) + y.mean(axis=0))
+        own_x, own_y, own_images = ((points - centre) / coordinates.scale for points in (x, y, images))
+        interval = empirical_interval(own_x, own_y, own_images, terms)
+        test = mismatch(own_images, own_y, seed)
+    return Distance(
+        w2=float(np.sqrt(max(2.0 * dual, 0.0))),
+        dual=dual,
+        cost=float(np.sqrt(np.mean(np.sum(np.square((images - x) / coordinates.scale), axis=1)))),
+        unconverged=float(np.mean(~converged)),
+        dim=coordinates.dim,
+        counts=(len(x), len(y)),
+        confidence=confidence,
+        population=population_bound(terms.source, terms.target - terms.slack, confidence) if terms.certified else None,
+        inexact=float(terms.slack.mean()) if terms.certified else None,
+        empirical=interval,
+        mismatch=test,
+    )
