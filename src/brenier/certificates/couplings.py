@@ -17,7 +17,7 @@ _LEAF = 1024
 """Most points of a cell, on its larger side, that is solved exactly."""
 
 _MOST_PIVOTS = 10_000_000
-"""Pivots of the network simplex; it takes about ten a point."""
+"""Pivots of the network simplex after which it gives up: a hundred times its own default."""
 
 
 class Plan(NamedTuple):

@@ -5,18 +5,14 @@ A problem is a row-wise map `fn` with a root to find, `fn(x) = 0`. A fixed point
 should move and what it learns from the trial; everything that can go wrong is handled in a round, in one place.
 """
 
-from typing import TypeVar
-
 import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Float, Points, RowwiseMap, Scalar
 from brenier.solvers._rows import Rows, advance, ended, unseen
-from brenier.solvers._solver import AbstractSolver, Solution
+from brenier.solvers._solver import AbstractSolver, Solution, State
 
 __all__ = ["iterate"]
-
-State = TypeVar("State")
 
 
 def iterate(

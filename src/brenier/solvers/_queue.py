@@ -1,14 +1,14 @@
 """Many rows through few slots: a row that is done hands its slot to the next, so that none waits for the slowest."""
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from brenier._types import Array, Counts, Float, Int, Points, Scalar, Values
 from brenier.solvers._rows import Rows, advance, ended, unseen, where_rows
-from brenier.solvers._solver import AbstractSolver, Solution
+from brenier.solvers._solver import AbstractSolver, Solution, State
 
 __all__ = ["iterate_queue"]
 
@@ -21,9 +21,6 @@ class _Queue(NamedTuple):
     found: Solution
     next: Int[Array, ""]
     left: Int[Array, ""]
-
-
-State = TypeVar("State")
 
 
 def iterate_queue(
