@@ -63,7 +63,7 @@ def test_rounding_errors_are_within_their_bounds(kind, size, rng, request):
 def test_rounding_errors_of_the_layers_alone(kind, rng, request):
     # A single layer of a single unit, for which the bound is not far from the truth, without the diagonal beside it.
     def layers_only(u, x):
-        return jax.grad(lambda z: u(z).sum() - 0.5 * (z**2 @ u._curvatures()).sum())(x)
+        return jax.grad(lambda z: u(z).sum() - 0.5 * (z**2 @ u.curvatures()).sum())(x)
 
     u = perturb(fresh(kind, 1, (1,)), 3, 1.0)
     x = rng.standard_normal((2000, 1)).astype(np.float32)

@@ -129,7 +129,7 @@ class TestNotes:
     def test_conjugates_that_are_not_solved(self, rng):
         pair = gaussians(3)
         found = exact_map(pair).distance(*draw(pair, 400, 400, rng), empirical=False)
-        low = MeanBound(0.5 * found.dual, 0.1 * found.dual)
+        low = MeanBound(0.5 * found.dual, 0.1 * found.dual, 1.0, 99.0)
         found = dataclasses.replace(found, population=low, inexact=0.4 * found.dual, unconverged=0.25)
         assert "because of inexact conjugates (25 % unconverged)" in " ".join(found.notes())
 

@@ -57,7 +57,7 @@ class TestEstimator:
         assert not any(row.refit for row in rows)
 
     def test_many_samples_are_fitted_once(self, monkeypatch) -> None:
-        monkeypatch.setattr("brenier.estimator.MOST_REFITTED", 599)
+        monkeypatch.setattr("brenier.fitting.MOST_REFITTED", 599)
         monkeypatch.setattr("brenier.estimator.train_twice", None)
         BrenierMap(max_steps=1, random_state=0).fit(*clouds())
 

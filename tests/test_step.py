@@ -105,7 +105,7 @@ def test_a_pool_is_solved_batch_by_batch(rng, x64):
     u = quadratic(covariance(2, 4, 0))
     y = rng.standard_normal((12, 2))
     context, _, arrays = setting(u, y, y, Spectral())
-    points, memory = solve_pool(context, arrays, y.reshape(3, 4, 2), y.reshape(3, 4, 2), jnp.asarray(1e-10), 200)
+    points, memory = solve_pool(context, arrays, y.reshape(3, 4, 2), jnp.asarray(1e-10), 200)
     assert_close(points.reshape(12, 2), np.linalg.solve(covariance(2, 4, 0), y.T).T, atol=1e-9)
     assert memory.shape == (3, 4)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from brenier._types import Array, Counts, Float, Mask, Points, Scalar, Values
 from brenier.batches import map_batches
-from brenier.potentials import AbstractPotential
+from brenier.potentials import AbstractFamily, AbstractFunction
 from brenier.solvers import BFGS, LBFGS, AbstractSolver, Newton, Solution, Spectral, iterate, iterate_queue
 
 __all__ = ["ConjugatePoints", "Tolerance", "conjugate", "conjugate_points", "dual_values", "solve_batch"]
@@ -49,7 +49,7 @@ class Tolerance(NamedTuple):
 
 
 def conjugate(
-    u: AbstractPotential,
+    u: AbstractFunction,
     y: Points,
     solver: AbstractSolver | None = None,
     *,
@@ -102,7 +102,7 @@ def conjugate(
     return solution
 
 
-def dual_values(u: AbstractPotential, y: Points, x: Points) -> tuple[Values, Scalar]:
+def dual_values(u: AbstractFunction, y: Points, x: Points) -> tuple[Values, Scalar]:
     r"""Values :math:`\langle x, y\rangle - u(x)`, at most the conjugate's, and the residual norms that bound the rest.
 
     If `u` is `m`-strongly convex, the conjugate at y exceeds the value by at most `residual^2 / (2 m)`.
@@ -128,7 +128,7 @@ class ConjugatePoints(NamedTuple):
 
 
 def conjugate_points(
-    u: AbstractPotential,
+    u: AbstractFamily,
     y: NDArray[np.float32],
     *,
     x0: NDArray[np.float32] | None = None,
@@ -143,8 +143,9 @@ def conjugate_points(
     Rows left over go to Newton's method up to 64 dimensions, to limited-memory BFGS beyond, with four times the budget.
 
     Args:
-        u: Potential.
-        y: `(n, d)` target points in the coordinates of `u`.
+        u: Potential, or a family of them.
+        y: `(n, d)` target points in the coordinates of `u`; for a family with the numbers of their condition behind
+            them.
         x0: `(n, d)` first guesses; `y` by default.
         scale: Standard deviation of each coordinate, the unit of residuals for the tolerance; ones by default.
         tolerance: When a row is done.
@@ -166,7 +167,8 @@ def conjugate_points(
         )
         return ConjugatePoints(*solution)
 
-    first = run(solver, max_steps, _LEFT_OVER if len(y) >= _LARGE else 0.0, y, y if x0 is None else x0)
+    guesses = y[:, : u.dim] if x0 is None else x0
+    first = run(solver, max_steps, _LEFT_OVER if len(y) >= _LARGE else 0.0, y, guesses)
     left = np.flatnonzero(~first.converged)
     if not len(left):
         return first
@@ -183,7 +185,7 @@ def _replace_rows(old: NDArray[Any], rows: NDArray[np.intp], new: NDArray[Any]) 
 
 def solve_batch(
     solver: AbstractSolver,
-    u: AbstractPotential,
+    u: AbstractFamily,
     y: Array | NDArray[np.float32],
     x0: Array | NDArray[np.float32],
     scale: Array,
@@ -204,8 +206,8 @@ def solve_batch(
 @eqx.filter_jit
 def _solve(
     solver: AbstractSolver,
-    u: AbstractPotential,
-    y: Array,
+    u: AbstractFamily,
+    rows: Array,
     x0: Array,
     scale: Array,
     max_steps: Scalar,
@@ -213,11 +215,12 @@ def _solve(
     atol: Scalar,
     allowed_unconverged: Scalar,
 ) -> tuple[Points, Values, Mask, Counts]:
+    y = rows[:, : u.dim]
     bound = atol + rtol * jnp.sqrt(jnp.mean(jnp.square(y / scale), axis=1))
     solution = iterate_queue(
         solver,
-        lambda x, y: u.gradient(x) - y,
-        y,
+        lambda x, data: u.under(data[0]).gradient(x) - data[1],
+        (u.changes(rows[:, u.dim :]), y),
         x0,
         tolerance=bound,
         max_steps=max_steps,

@@ -9,15 +9,15 @@ origin or in tiny units lose no digits before they reach the float32 core.
 References: Bhatia, Jain, Lim 2019, "On the Bures-Wasserstein distance between positive definite matrices".
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeAlias
 
 import equinox as eqx
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BuresCoordinates", "Moments", "bures_map"]
+__all__ = ["BuresCoordinates", "Coordinates", "Moments", "bures_map"]
 
-Matrix = NDArray[np.float64]
+Matrix: TypeAlias = NDArray[np.float64]
 
 _MOSTLY = 0.5
 """Share of a coordinate's variance."""
@@ -40,6 +40,42 @@ class Moments(NamedTuple):
     count: int
     shrinkage: float = 0.0
     lift: Matrix | None = None
+
+
+class Coordinates(Protocol):
+    """What training asks of coordinates. Rows are points with the numbers of their condition behind them, if any."""
+
+    @property
+    def dim(self) -> int:
+        """Number of columns of the points."""
+        ...
+
+    @property
+    def conditions(self) -> tuple[int, int] | None:
+        """How many classes and numbers a condition has; None without conditions."""
+        ...
+
+    @property
+    def spread(self) -> Matrix:
+        """`(dim,)` standard deviation of each new coordinate."""
+        ...
+
+    @property
+    def unit(self) -> float:
+        """Length of one unit of the new coordinates."""
+        ...
+
+    def enter_x(self, points: Matrix) -> NDArray[np.float32]:
+        """Rows of the source in the new coordinates."""
+        ...
+
+    def enter_y(self, points: Matrix) -> NDArray[np.float32]:
+        """Rows of the target in the new coordinates."""
+        ...
+
+    def dual_offset(self, x: Matrix, y: Matrix) -> float:
+        """The dual value before the potential is subtracted."""
+        ...
 
 
 class BuresCoordinates(eqx.Module):
@@ -108,6 +144,10 @@ class BuresCoordinates(eqx.Module):
     def dim(self) -> int:
         """Number of columns."""
         return self.mean_x.shape[0]
+
+    @property
+    def conditions(self) -> None:
+        """Points have no condition."""
 
     @property
     def linear_map(self) -> Matrix:

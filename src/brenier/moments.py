@@ -16,7 +16,7 @@ _EIGENVALUE_FLOOR = 1e-6
 """Least variance of a direction kept, with every column scaled to unit variance."""
 
 
-def moments(values: NDArray[np.float64]) -> Moments:
+def moments(values: NDArray[np.float64], spread: NDArray[np.float64] | None = None) -> Moments:
     """Mean and positive definite covariance of a sample.
 
     With fewer than 20 samples a dimension, correlations are shrunk towards zero by the Ledoit-Wolf amount. Directions
@@ -24,11 +24,13 @@ def moments(values: NDArray[np.float64]) -> Moments:
     column's variance, so that coordinates exist; the map is the identity along them, up to scale.
 
     Args:
-        values: `(n, d)`, `n >= 2`, no constant column.
+        values: `(n, d)`, `n >= 2`; no constant column, unless `spread` is given.
+        spread: `(d,)` what counts as a unit of each column, their standard deviations by default: a part of a sample
+            may have no variance where all of it has some.
     """
     mean = values.mean(axis=0)
     covariance = np.atleast_2d(np.cov(values.T))
-    return _usable(mean, covariance, len(values), values)
+    return _usable(mean, covariance, len(values), values, spread)
 
 
 def accumulate_moments(batches: Iterable[NDArray[np.float64]]) -> Moments:
@@ -48,9 +50,13 @@ def accumulate_moments(batches: Iterable[NDArray[np.float64]]) -> Moments:
 
 
 def _usable(
-    mean: NDArray[np.float64], covariance: NDArray[np.float64], count: int, values: NDArray[np.float64] | None
+    mean: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    count: int,
+    values: NDArray[np.float64] | None,
+    spread: NDArray[np.float64] | None = None,
 ) -> Moments:
-    spread = np.sqrt(np.diag(covariance))
+    spread = np.sqrt(np.diag(covariance)) if spread is None else spread
     correlation = covariance / np.outer(spread, spread)
     shrinkage = 0.0
     if values is not None and count < _FEW * len(mean):

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from brenier.coordinates import BuresCoordinates, Moments
 from brenier.datasets import Wasserstein2Pair
 from brenier.maps import TransportMap
 from brenier.moments import accumulate_moments
+from brenier.potentials import AbstractPotential
 from brenier.solvers import BFGS, LBFGS, AbstractSolver, Anderson, Newton, Picard, Spectral
 from brenier.training import Outcome, TrainingConfig, choose_config, train
 
@@ -189,7 +190,7 @@ def _run(cell: Cell, problem: Problem, moments: tuple[Moments, Moments], steps: 
     started = time.perf_counter()
     outcome = train(source, target, coordinates, holdout, config, seed=problem.seed)
     trained = time.perf_counter() - started
-    map_ = TransportMap(coordinates, outcome.potential)
+    map_ = TransportMap(coordinates, cast(AbstractPotential, outcome.potential))
     unconverged = 0.0
 
     def inverse(points: NDArray[np.floating]) -> NDArray[np.floating]:

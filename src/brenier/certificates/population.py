@@ -17,13 +17,14 @@ whose distribution is not quite normal. What is taken off does not grow with the
 means.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-__all__ = ["MeanBound", "population_bound"]
+__all__ = ["MeanBound", "lower_bound", "population_bound"]
 
 Array = NDArray[np.float64]
 
@@ -34,10 +35,14 @@ class MeanBound(NamedTuple):
     Attributes:
         value: The bound.
         margin: What was taken off the sum of the two means for their sampling errors.
+        variance: Squared standard error of that sum.
+        freedom: Degrees of freedom of that error.
     """
 
     value: float
     margin: float
+    variance: float
+    freedom: float
 
 
 def population_bound(source: Array, target: Array, confidence: float) -> MeanBound:
@@ -53,9 +58,21 @@ def population_bound(source: Array, target: Array, confidence: float) -> MeanBou
     """
     counts = np.array([len(source), len(target)])
     variances = np.array([source.var(ddof=1), target.var(ddof=1)]) / counts
-    total = float(variances.sum())
-    margin = 0.0
-    if total > 0:
-        freedom = total**2 / float(np.sum(variances**2 / (counts - 1)))
-        margin = float(student.ppf(0.5 + 0.5 * confidence, freedom)) * total**0.5
-    return MeanBound(float(source.mean() + target.mean()) - margin, margin)
+    return lower_bound(float(source.mean() + target.mean()), variances, counts - 1.0, confidence)
+
+
+def lower_bound(total: float, variances: Array, freedoms: Array, confidence: float) -> MeanBound:
+    """Lower confidence bound on a sum of expectations, from the sum of their independent estimates.
+
+    Args:
+        total: The sum.
+        variances: Squared standard error of each estimate.
+        freedoms: Degrees of freedom of each of those.
+        confidence: As for `population_bound`.
+    """
+    variance = float(variances.sum())
+    if variance == 0:
+        return MeanBound(total, 0.0, 0.0, math.inf)
+    freedom = variance**2 / float(np.sum(variances**2 / freedoms))
+    margin = float(student.ppf(0.5 + 0.5 * confidence, freedom)) * variance**0.5
+    return MeanBound(total - margin, margin, variance, freedom)

@@ -11,7 +11,7 @@ satisfy :math:`a(x) + b(y) \le \tfrac12 |x - y|^2` for every pair, by the defini
 are taken off.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import equinox as eqx
 import jax
@@ -23,11 +23,13 @@ from brenier._types import Points, Scalar, Values
 from brenier.batches import map_batches
 from brenier.certificates.transforms import EPS
 from brenier.coordinates import BuresCoordinates
-from brenier.potentials import AbstractPotential
+from brenier.potentials import AbstractFamily, AbstractPotential
 
-__all__ = ["DualTerms", "dual_terms", "inverse_errors"]
+__all__ = ["DualTerms", "double", "dual_terms", "floor_of", "inverse_errors"]
 
 Array = NDArray[np.float64]
+
+Family = TypeVar("Family", bound=AbstractFamily)
 
 
 class DualTerms(NamedTuple):
@@ -114,31 +116,31 @@ def _coordinate_rounding(c: BuresCoordinates) -> float:
 
 def _source_values(u: AbstractPotential, x: Array) -> tuple[Array, Array]:
     with jax.enable_x64(True):
-        precise = _double(u)
+        precise = double(u)
         return map_batches(lambda part: _values(precise, part), x)
 
 
 def _conjugate_values(u: AbstractPotential, y: Array, found: Array) -> tuple[Array, Array]:
     with jax.enable_x64(True):
-        precise = _double(u)
-        floor = _floor(precise)
+        precise = double(u)
+        floor = floor_of(precise)
         return map_batches(lambda b, a: _conjugates(precise, floor, b, a), y, found)
 
 
 def _inner_errors(u: AbstractPotential, y: Array, found: Array, extra: Array) -> Array:
     with jax.enable_x64(True):
-        precise = _double(u)
-        floor = _floor(precise)
+        precise = double(u)
+        floor = floor_of(precise)
         return map_batches(lambda b, a, more: _distances(precise, floor, b, a, more), y, found, extra)
 
 
-def _floor(u: AbstractPotential) -> Scalar:
+def floor_of(u: AbstractFamily) -> Scalar:
     """The convexity floor, less what rounding may have added to it; NaN, which no bound survives, if there is none."""
     floor = u.convexity_floor()
     return jnp.asarray(jnp.nan if floor is None else floor * (1.0 - 1e-9))
 
 
-def _double(u: AbstractPotential) -> AbstractPotential:
+def double(u: Family) -> Family:
     """The same potential in double precision: single-precision parameters are exact there."""
 
     def convert(leaf: object) -> object:

@@ -1,14 +1,29 @@
 """Potentials: Equinox modules that map `(n, d)` points to `(n,)` values. The forward map is their gradient.
 
 A new potential is one file with a class derived from `AbstractPotential`, and one line in `POTENTIALS`, which is how
-saved maps find it.
+saved maps find it. A family of them, one for every condition, derives from `AbstractFamily`.
 """
 
-from brenier.potentials._base import AbstractPotential
+from brenier.potentials._base import AbstractFamily, AbstractFunction, AbstractPotential
 from brenier.potentials.icnn import ICNN
 from brenier.potentials.mlp import MLP
+from brenier.potentials.modulated import ModulatedICNN
 from brenier.potentials.quadratic import Quadratic
 
-__all__ = ["ICNN", "MLP", "POTENTIALS", "AbstractPotential", "Quadratic"]
+__all__ = [
+    "ICNN",
+    "MLP",
+    "POTENTIALS",
+    "AbstractFamily",
+    "AbstractFunction",
+    "AbstractPotential",
+    "ModulatedICNN",
+    "Quadratic",
+]
 
-POTENTIALS: dict[str, type[AbstractPotential]] = {"icnn": ICNN, "mlp": MLP, "quadratic": Quadratic}
+POTENTIALS: dict[str, type[AbstractFamily]] = {
+    "icnn": ICNN,
+    "mlp": MLP,
+    "modulated": ModulatedICNN,
+    "quadratic": Quadratic,
+}

@@ -108,7 +108,7 @@ class ICNN(AbstractPotential):
         self.diagonal = float32(np.zeros(dim))
 
     def __call__(self, x: Points) -> Values:
-        value = 0.5 * jnp.square(x) @ self._curvatures()
+        value = 0.5 * jnp.square(x) @ self.curvatures()
         activate, hidden = ACTIVATIONS[self.activation], None
         if self.inert:
             x = x.at[:, jnp.asarray(self.inert)].set(0.0)
@@ -117,17 +117,17 @@ class ICNN(AbstractPotential):
             value = value + hidden @ jnp.square(layer.root_output)
         return value
 
-    def _curvatures(self) -> Float[Array, " d"]:
-        """The diagonal `D`: one at the start, never below the floor."""
+    def curvatures(self, change: Array | float = 0.0) -> Array:
+        """The diagonal `D`: one at the start, never below the floor, whatever is added to its parameters."""
         start = np.log(np.expm1(1.0 - self.floor))
-        return self.floor + jax.nn.softplus(self.diagonal + start)
+        return self.floor + jax.nn.softplus(self.diagonal + change + start)
 
     def convexity_floor(self) -> Scalar:
         return jnp.asarray(self.floor)
 
     def rounding(self, x: Points) -> tuple[Values, Values]:
         operations = (self.dim + 24) * jnp.finfo(x.dtype).eps
-        slopes = jnp.abs(x) * self._curvatures()
+        slopes = jnp.abs(x) * self.curvatures()
         seen = x.at[:, jnp.asarray(self.inert)].set(0.0) if self.inert else x
         value, gradient = network_rounding(seen, self.layers)
         square = operations * jnp.sum(jnp.abs(x) * slopes, axis=1)

@@ -1,7 +1,7 @@
 """Many rows through few slots: a row that is done hands its slot to the next, so that none waits for the slowest."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,9 @@ from brenier.solvers._rows import Rows, advance, ended, unseen, where_rows
 from brenier.solvers._solver import AbstractSolver, Solution, State
 
 __all__ = ["iterate_queue"]
+
+Data: TypeAlias = Any
+"""Arrays with an entry a row, in any structure."""
 
 
 class _Queue(NamedTuple):
@@ -25,8 +28,8 @@ class _Queue(NamedTuple):
 
 def iterate_queue(
     solver: AbstractSolver[State],
-    fn: Callable[[Points, Points], Points],
-    y: Points,
+    fn: Callable[[Points, Data], Points],
+    data: Data,
     x: Points,
     *,
     tolerance: Values,
@@ -35,7 +38,7 @@ def iterate_queue(
     allowed_unconverged: float | Scalar = 0.0,
     scale: Float[Array, " d"] | None = None,
 ) -> Solution:
-    """Solve `fn(x, y) = 0` for every row of `y`, a few rows at a time.
+    """Solve `fn(x, data) = 0` for every row of `x`, a few rows at a time.
 
     As `iterate`, and to the same tolerance, for batches so large that the memory of the solver would not fit the
     processor's, or that most rows would wait for few.
@@ -43,7 +46,7 @@ def iterate_queue(
     Args:
         solver: The rule that proposes steps.
         fn: Row-wise map of points and their data.
-        y: Data of each row.
+        data: Arrays that have one entry for each row of `x`, in any structure.
         x: First guess of each row.
         tolerance: Residual norm at which a row is done, one a row.
         max_steps: Steps at most, for each row by itself.
@@ -54,7 +57,7 @@ def iterate_queue(
     Returns:
         The solution at the best point seen for each row; `evaluations` counts calls of `fn` on `slots` rows.
     """
-    count = y.shape[0]
+    count = x.shape[0]
 
     def unfinished(queue: _Queue) -> Array:
         return (queue.next < count) | (queue.left > allowed_unconverged * count)
@@ -65,9 +68,9 @@ def iterate_queue(
         taken = empty & (candidate < count)
         held = jnp.where(taken, candidate, queue.held)
         own = jnp.minimum(held, count - 1)
-        target, bound = y[own], tolerance[own]
-        rows = where_rows(taken, unseen(x[own], solver.init(target)), queue.rows)
-        rows = advance(solver, lambda at: fn(at, target), rows, held < count, scale)
+        theirs, guess, bound = jax.tree.map(lambda array: array[own], (data, x, tolerance))
+        rows = where_rows(taken, unseen(guess, solver.init(guess)), queue.rows)
+        rows = advance(solver, lambda at: fn(at, theirs), rows, held < count, scale)
         done = (held < count) & ((rows.best_norm <= bound) | ~rows.alive | (rows.steps >= max_steps))
         return _Queue(
             held=jnp.where(done, count, held),

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier._types import Points, Values
+from brenier._types import Array, Float, Points, Values
 from brenier.conjugate import Tolerance, dual_values, solve_batch
-from brenier.coordinates import BuresCoordinates
-from brenier.potentials import AbstractPotential
+from brenier.coordinates import Coordinates
+from brenier.potentials import AbstractFamily
 from brenier.solvers import BFGS, LBFGS, AbstractSolver
 
 __all__ = ["Holdout", "HoldoutValue"]
@@ -50,7 +50,8 @@ class Holdout:
     """Held-out points of both sides, and the conjugates of the last potential as a start for the next.
 
     Args:
-        x, y: Points in the new coordinates.
+        x, y: Points in the new coordinates; with a condition, its numbers behind them, and equal for the two points of
+            a row.
         scale: Standard deviation of each coordinate.
         solver: Inner solver.
         unit, offset: `dual = offset - unit^2 * objective`, in squared units of the data.
@@ -68,15 +69,22 @@ class Holdout:
         self._x, self._y = jnp.asarray(x), jnp.asarray(y)
         self._scale = jnp.asarray(scale, jnp.float32)
         self._solver = BFGS() if isinstance(solver, BFGS) else LBFGS()
-        self._conjugates = self._y
+        self._conjugates = self._y[:, : len(scale)]
         self._unit, self._offset = unit, offset
 
     @classmethod
     def of(
-        cls, x: NDArray[np.float64], y: NDArray[np.float64], coordinates: BuresCoordinates, solver: AbstractSolver
+        cls, x: NDArray[np.float64], y: NDArray[np.float64], coordinates: Coordinates, solver: AbstractSolver
     ) -> "Holdout":
-        """Held-out points given in the units of the data."""
+        """Held-out points given in the units of the data.
+
+        With conditions, there are as many points on both sides, and the two of a row have conditions that are about
+        equal. The potential is asked under that of the target: a function of the condition alone then cancels, which
+        would otherwise make the value as large as one likes.
+        """
         inner_x, inner_y = coordinates.enter_x(x), coordinates.enter_y(y)
+        if coordinates.conditions is not None:
+            inner_x[:, coordinates.dim :] = inner_y[:, coordinates.dim :]
         return cls(inner_x, inner_y, coordinates.spread, solver, coordinates.unit, coordinates.dual_offset(x, y))
 
     def dual(self, value: HoldoutValue) -> float:
@@ -85,10 +93,11 @@ class Holdout:
 
     def gaussian(self) -> HoldoutValue:
         """Value of the Gaussian map, half the squared norm in these coordinates."""
-        x, y = np.asarray(self._x, np.float64), np.asarray(self._y, np.float64)
+        dim = len(self._scale)
+        x, y = (np.asarray(rows, np.float64)[:, :dim] for rows in (self._x, self._y))
         return HoldoutValue(0.5 * np.sum(x**2, axis=1), 0.5 * np.sum(y**2, axis=1), 0.0)
 
-    def evaluate(self, u: AbstractPotential) -> HoldoutValue:
+    def evaluate(self, u: AbstractFamily) -> HoldoutValue:
         """Value of a potential. An unconverged conjugate is raised by its certified error, never flattered."""
         floor = u.convexity_floor()
         slack = 0.0 if floor is None else float(0.5 / floor)
@@ -104,6 +113,9 @@ class Holdout:
 
 
 @eqx.filter_jit
-def _values(u: AbstractPotential, x: Points, y: Points, z: Points) -> tuple[Values, Values, Values]:
+def _values(
+    u: AbstractFamily, x: Float[Array, "n e"], y: Float[Array, "m e"], z: Points
+) -> tuple[Values, Values, Values]:
     """Values of the potential, and values and residuals of the conjugate at its presumed maximisers `z`."""
-    return u(x), *dual_values(u, y, z)
+    (source, points), (target, images) = u.condition(x), u.condition(y)
+    return source(points), *dual_values(target, images, z)

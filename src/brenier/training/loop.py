@@ -1,16 +1,16 @@
 """The outer loop: compiled chunks of steps, and between them refreshment, selection and stopping."""
 
 import enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier.coordinates import BuresCoordinates
+from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
-from brenier.potentials import ICNN, AbstractPotential, Quadratic
+from brenier.potentials import ICNN, AbstractFamily, ModulatedICNN, Quadratic
 from brenier.training.config import TrainingConfig
 from brenier.training.history import Callback, Row
 from brenier.training.holdout import Holdout, HoldoutValue
@@ -53,7 +53,7 @@ class Outcome(NamedTuple):
         best_step: Steps behind the potential.
     """
 
-    potential: AbstractPotential
+    potential: AbstractFamily
     history: list[Row]
     stop: Stop
     gaussian: bool
@@ -64,7 +64,7 @@ class Outcome(NamedTuple):
 def train(
     source: Source,
     target: Source,
-    coordinates: BuresCoordinates,
+    coordinates: Coordinates,
     holdout: Holdout,
     config: TrainingConfig,
     *,
@@ -79,7 +79,7 @@ def train(
     Args:
         source: Where source points come from, in the units of the data.
         target: Where target points come from.
-        coordinates: Bures coordinates between the two.
+        coordinates: Bures coordinates between the two, or a family of them; then the potential is a family, too.
         holdout: Points kept aside to choose the best state.
         config: Settings.
         seed: One seed gives one result on one machine, if the budget is in steps.
@@ -96,6 +96,16 @@ def gaussian_outcome(dim: int) -> Outcome:
     return Outcome(Quadratic.identity(dim), [], Stop.untrained, True, 0)
 
 
+def _untrained(
+    coordinates: Coordinates, config: TrainingConfig, inert: tuple[int, ...], rng: np.random.Generator
+) -> AbstractFamily:
+    """The network before the first step: next to the Gaussian map."""
+    options: dict[str, Any] = {"floor": config.floor, "activation": config.activation, "sharpness": config.sharpness}
+    if coordinates.conditions is None:
+        return ICNN(coordinates.dim, config.widths, rng=rng, inert=inert, **options)
+    return ModulatedICNN(coordinates.dim, *coordinates.conditions, config.widths, rng=rng, **options)
+
+
 class _Fit:
     """The variables of one call of `train`."""
 
@@ -103,7 +113,7 @@ class _Fit:
         self,
         source: Source,
         target: Source,
-        coordinates: BuresCoordinates,
+        coordinates: Coordinates,
         holdout: Holdout,
         config: TrainingConfig,
         seed: int,
@@ -116,15 +126,7 @@ class _Fit:
         self.unit = coordinates.unit
         self.schedule = Schedule(config, started)
         self.pool = Pool(source, target, coordinates, config, np.random.default_rng(seed))
-        potential = ICNN(
-            coordinates.dim,
-            config.widths,
-            rng=np.random.default_rng(seed),
-            floor=config.floor,
-            activation=config.activation,
-            sharpness=config.sharpness,
-            inert=inert,
-        )
+        potential = _untrained(coordinates, config, inert, np.random.default_rng(seed))
         self.initial = eqx.filter(potential, eqx.is_inexact_array)
         self.static = eqx.filter(potential, eqx.is_inexact_array, inverse=True)
         self.context = Context(
@@ -142,7 +144,7 @@ class _Fit:
         self.state = start(potential, self.context.y, config.solver)
         self.gaussian = holdout.gaussian()
         self.lowest = self.best_value = self.gaussian
-        self.best: AbstractPotential | None = None
+        self.best: AbstractFamily | None = None
         self.best_progress, self.best_step = 0.0, 0
         self.history: list[Row] = []
         self.statistics: list[Statistics] = []
@@ -248,11 +250,9 @@ class _Fit:
         self.context = eqx.tree_at(
             lambda c: (c.x, c.y), self.context, (jnp.asarray(self.pool.x), jnp.asarray(self.pool.y))
         )
-        fresh = jnp.asarray(self.pool.y[slots]).reshape(-1, self.config.batch, self.static.dim)
+        fresh = jnp.asarray(self.pool.y[slots]).reshape(-1, self.config.batch, self.pool.y.shape[1])
         tolerance = jnp.asarray(self.config.tolerance[0], jnp.float32)
-        conjugates, memory = solve_pool(
-            self.context, self.state.parameters, fresh, fresh, tolerance, self.config.fresh_rounds
-        )
+        conjugates, memory = solve_pool(self.context, self.state.parameters, fresh, tolerance, self.config.fresh_rounds)
         self.state = eqx.tree_at(
             lambda s: (s.conjugates, s.memory),
             self.state,

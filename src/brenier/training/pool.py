@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._types import Array
-from brenier.coordinates import BuresCoordinates
+from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
 from brenier.training.config import TrainingConfig
 from brenier.training.coupling import coupled_orders
@@ -16,8 +16,16 @@ from brenier.training.coupling import coupled_orders
 __all__ = ["Pool"]
 
 
+_CLASSES = 1e3
+"""Distance between two classes for the coupling, in standard deviations: only points of one class match."""
+
+_NUMBERS = 24.0
+"""Half the range of a condition's number for the coupling, in standard deviations of the points: pairs are matched
+first to about a sixteenth of the range of the numbers, then by place and number alike."""
+
+
 class Pool:
-    """Source and target points of training, in the new coordinates.
+    """Source and target points of training, in the new coordinates, with the numbers of their condition behind them.
 
     Source points are all drawn anew at a refreshment. Target points carry conjugates that cost solves, so only a
     share of them is, in a ring: every target point is used for the same number of cycles.
@@ -33,7 +41,7 @@ class Pool:
         self,
         source: Source,
         target: Source,
-        coordinates: BuresCoordinates,
+        coordinates: Coordinates,
         config: TrainingConfig,
         rng: np.random.Generator,
     ) -> None:
@@ -52,9 +60,11 @@ class Pool:
         """Points with fresh noise, where there is to be any."""
         if not self._config.jitter:
             return points
-        noise = self._rng.standard_normal(points.shape, dtype=np.float32)
+        dim = self._coordinates.dim
+        noise = self._rng.standard_normal((len(points), dim), dtype=np.float32)
         noise *= (self._config.jitter * self._coordinates.spread).astype(np.float32)
-        return points + noise
+        points[:, :dim] += noise
+        return points
 
     def refresh(self) -> NDArray[np.intp]:
         """Replace all source points and the oldest share of the target points; returns the slots of the latter."""
@@ -73,13 +83,24 @@ class Pool:
         """
         config = self._config
         if config.coupled:
-            order_x, order_y = coupled_orders(self.x, np.asarray(conjugates))
+            codes = self.y[:, self._coordinates.dim :]
+            targets = np.concatenate([np.asarray(conjugates), codes], axis=1)
+            order_x, order_y = coupled_orders(self._keys(self.x), self._keys(targets))
         else:
             order_x, order_y = self._rng.permutation(config.pool), self._rng.permutation(config.pool)
         epochs = -(-steps * config.batch // config.pool)
         pairs = np.concatenate([self._rng.permutation(config.pool) for _ in range(epochs)])[: steps * config.batch]
         shape = (steps, config.batch)
         return order_x[pairs].reshape(shape).astype(np.int32), order_y[pairs].reshape(shape).astype(np.int32)
+
+    def _keys(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What decides which points match: their places, before that their classes, and the numbers of conditions."""
+        dim = self._coordinates.dim
+        if rows.shape[1] == dim:
+            return rows
+        units = np.full(rows.shape[1], _NUMBERS, np.float32)
+        units[:dim], units[dim] = 1.0, _CLASSES
+        return rows * units
 
 
 def scatter(old: Any, slots: NDArray[np.intp], new: Any) -> Any:  # noqa: ANN401

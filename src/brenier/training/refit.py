@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from brenier.coordinates import BuresCoordinates
+from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
 from brenier.training.config import TrainingConfig
 from brenier.training.history import Callback, Row
@@ -27,7 +27,7 @@ class Supply(NamedTuple):
 
     source: Source
     target: Source
-    coordinates: BuresCoordinates
+    coordinates: Coordinates
     holdout: Holdout
     inert: tuple[int, ...]
 
@@ -62,7 +62,7 @@ def train_twice(
     seed: int,
     callback: Callback | None = None,
     started: float | None = None,
-) -> tuple[Outcome, BuresCoordinates]:
+) -> tuple[Outcome, Coordinates]:
     """Let the held-out samples choose the number of steps and judge the network, then train on all samples.
 
     The error of a map falls about as one over the number of samples, so that those held out would be missed. The second

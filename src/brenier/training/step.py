@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from brenier._types import Array, Float, Int, Points, Scalar
-from brenier.potentials import AbstractPotential
+from brenier.potentials import AbstractFamily
 from brenier.solvers import AbstractSolver, Solution, iterate
 
 __all__ = ["AVERAGING", "Batches", "Context", "Statistics", "TrainingState", "run_steps", "solve_pool", "start"]
@@ -28,8 +28,8 @@ class Context(eqx.Module):
         unconverged: Share of a batch that may miss the tolerance before further rounds are spent.
         usable: Residual up to which a point takes part in the gradient.
         scale: Standard deviation of each coordinate, the unit of residuals.
-        static: The potential without its arrays.
-        x, y: The pools.
+        static: The potential, or the family of them, without its arrays.
+        x, y: The pools: points, with the numbers of their condition behind them where there is one.
         decay: Share of each parameter taken away a step, as a multiple of the learning rate.
         warm: Whether solves start at the conjugates that the last step with the same points left, and with the solver's
             memory of them; otherwise at the target points themselves, with a fresh memory.
@@ -40,25 +40,26 @@ class Context(eqx.Module):
     unconverged: float = eqx.field(static=True)
     usable: float = eqx.field(static=True)
     scale: Float[Array, " d"]
-    static: AbstractPotential
-    x: Points
-    y: Points
+    static: AbstractFamily
+    x: Float[Array, "p e"]
+    y: Float[Array, "p e"]
     decay: float = eqx.field(static=True, default=0.0)
     warm: bool = eqx.field(static=True, default=True)
 
     def solve(
         self,
-        potential: AbstractPotential,
-        y: Points,
+        potential: AbstractFamily,
+        rows: Float[Array, "n e"],
         x0: Points,
         memory: Any,  # noqa: ANN401
         tolerance: Scalar,
         max_rounds: int | None = None,
     ) -> tuple[Solution, Any]:
         """Move guesses for `grad u(x) = y` towards their roots: cheap rounds, more while too many points miss."""
+        u, y = potential.condition(rows)
         return iterate(
             self.solver,
-            lambda x: potential.gradient(x) - y,
+            lambda x: u.gradient(x) - y,
             x0,
             tolerance=tolerance,
             min_steps=self.rounds[0],
@@ -81,8 +82,8 @@ class TrainingState(eqx.Module):
         steps: Steps taken.
     """
 
-    parameters: AbstractPotential
-    average: AbstractPotential
+    parameters: AbstractFamily
+    average: AbstractFamily
     optimizer: optax.OptState
     conjugates: Points
     memory: Any
@@ -106,8 +107,9 @@ class Statistics(NamedTuple):
 
 
 @eqx.filter_jit
-def start(potential: AbstractPotential, y: Points, solver: AbstractSolver) -> TrainingState:
+def start(potential: AbstractFamily, rows: Float[Array, "p e"], solver: AbstractSolver) -> TrainingState:
     """The state before the first step: conjugates start at the target points themselves."""
+    y = rows[:, : potential.dim]
     arrays = eqx.filter(potential, eqx.is_inexact_array)
     return TrainingState(
         parameters=arrays,
@@ -129,21 +131,29 @@ def run_steps(context: Context, state: TrainingState, batches: Batches) -> tuple
     def step(state: TrainingState, batch: Batches) -> tuple[TrainingState, Statistics]:
         potential = eqx.combine(state.parameters, context.static)
         x, y = context.x[batch.source], context.y[batch.target]
+        dim = potential.dim
+        points, codes = y[:, :dim], y[:, dim:]
         if context.warm:
             memory = jax.tree.map(lambda array: array[batch.target], state.memory)
             guess = state.conjugates[batch.target]
         else:
-            memory, guess = context.solver.init(y), y
+            memory, guess = context.solver.init(points), points
         solution, memory = context.solve(potential, y, guess, memory, batch.tolerance)
         # The pair of a point far from its root is left out whole: its value would make the loss unbounded below, and
         # dropping its partner keeps the two halves of the batch matched. Points that only miss the tolerance stay:
         # their bias is at most proportional to the residual, while leaving them out would stop the training just
         # where the map is hardest.
-        usable = solution.norm <= context.usable
+        usable = (solution.norm <= context.usable) & jnp.all(x[:, dim : dim + 1] == y[:, dim : dim + 1], axis=1)
         weight = usable / jnp.maximum(jnp.sum(usable), 1)
 
-        def loss(parameters: AbstractPotential) -> Scalar:
-            values = eqx.combine(parameters, context.static)(jnp.concatenate([x, solution.value]))
+        # Both points of a pair count under the condition of the target, which is about that of the source. A function
+        # of the condition alone then cancels pair by pair; otherwise it could make the loss as low as one likes, for
+        # no two points of a finite sample have the same condition. Only pairs of one class count.
+        rows = jnp.concatenate([jnp.concatenate([x[:, :dim], solution.value]), jnp.tile(codes, (2, 1))], axis=1)
+
+        def loss(parameters: AbstractFamily) -> Scalar:
+            u, both = eqx.combine(parameters, context.static).condition(rows)
+            values = u(both)
             return jnp.sum(weight * (values[: len(x)] - values[len(x) :]))
 
         updates, moments = _OPTIMIZER.update(eqx.filter_grad(loss)(state.parameters), state.optimizer)
@@ -170,9 +180,8 @@ def run_steps(context: Context, state: TrainingState, batches: Batches) -> tuple
 @eqx.filter_jit
 def solve_pool(
     context: Context,
-    parameters: AbstractPotential,
-    y: Float[Array, "k b d"],
-    x0: Float[Array, "k b d"],
+    parameters: AbstractFamily,
+    rows: Float[Array, "k b e"],
     tolerance: Scalar,
     max_rounds: int,
 ) -> tuple[Float[Array, "k b d"], Any]:
@@ -183,9 +192,9 @@ def solve_pool(
     """
     potential = eqx.combine(parameters, context.static)
 
-    def solve(_: None, batch: tuple[Points, Points]) -> tuple[None, tuple[Points, Any]]:
-        memory = context.solver.init(batch[1])
-        solution, memory = context.solve(potential, batch[0], batch[1], memory, tolerance, max_rounds)
+    def solve(_: None, batch: Float[Array, "b e"]) -> tuple[None, tuple[Points, Any]]:
+        guess = batch[:, : potential.dim]
+        solution, memory = context.solve(potential, batch, guess, context.solver.init(guess), tolerance, max_rounds)
         return None, (solution.value, memory)
 
-    return jax.lax.scan(solve, None, (y, x0))[1]
+    return jax.lax.scan(solve, None, rows)[1]
