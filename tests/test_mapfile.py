@@ -87,7 +87,8 @@ def test_arrays_that_are_not_contiguous_are_written_as_they_read(saved, tmp_path
 
 
 def test_every_potential_can_be_saved():
-    assert {kind.split("-")[0] for kind in KINDS} == set(POTENTIALS)
+    # Families of potentials are saved in `test_conditional.py`.
+    assert {kind.split("-")[0] for kind in KINDS} | {"modulated"} == set(POTENTIALS)
 
 
 def test_the_file_is_plain_safetensors_and_json(saved, monkeypatch):
@@ -101,7 +102,7 @@ def test_the_file_is_plain_safetensors_and_json(saved, monkeypatch):
     with safe_open(saved, framework="numpy") as file:
         description = json.loads(file.metadata()["brenier"])
     assert set(description) == {"format", "kind", "hyperparameters", "columns", "info"}
-    assert description["format"] == mapfile.FORMAT
+    assert description["format"] == 1  # maps without conditions can be read by the first version
     assert {str(tensor.dtype) for tensor in read_tensors(saved.read_bytes()).values()} == {"float32", "float64"}
 
 

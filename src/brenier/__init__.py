@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 from brenier._errors import ConvergenceWarning, DataWarning, InputError, MapFileError, SolveError
 
 if TYPE_CHECKING:
+    from brenier.conditional.distance import ConditionalDistance
+    from brenier.conditional.maps import ConditionalMap
     from brenier.estimator import BrenierMap
     from brenier.maps import Distance, Inverse, TransportMap
 
 __all__ = [
     "BrenierMap",
+    "ConditionalDistance",
+    "ConditionalMap",
     "ConvergenceWarning",
     "DataWarning",
     "Distance",
@@ -26,6 +30,8 @@ __all__ = [
 
 _HOMES = {
     "BrenierMap": "brenier.estimator",
+    "ConditionalDistance": "brenier.conditional.distance",
+    "ConditionalMap": "brenier.conditional.maps",
     "Distance": "brenier.maps",
     "Inverse": "brenier.maps",
     "TransportMap": "brenier.maps",

@@ -13,34 +13,21 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import ConvergenceWarning, InputError
-from brenier.coordinates import BuresCoordinates, Moments
+from brenier.conditional.coordinates import ConditionalCoordinates
+from brenier.conditional.distance import ConditionalDistance
+from brenier.conditional.fitting import fit_conditional
+from brenier.conditional.maps import ConditionalMap
+from brenier.conditional.space import ConditionSpace, Kinds
+from brenier.coordinates import BuresCoordinates
 from brenier.data.checks import as_points
-from brenier.data.pairs import check_pair
-from brenier.data.sides import FEWEST_HELD_OUT, Side, split_side
 from brenier.data.table import Matrix, Unchecked
-from brenier.data.units import cost_units
+from brenier.fitting import Fitted, Request, fit_pair
 from brenier.maps import Distance, Inverse, TransportMap
+from brenier.potentials import AbstractPotential
 from brenier.potentials.activations import ACTIVATIONS
-from brenier.training import (
-    MOST_REFITTED,
-    Callback,
-    Holdout,
-    Outcome,
-    Stop,
-    Supply,
-    TrainingConfig,
-    choose_config,
-    gaussian_outcome,
-    train_twice,
-)
+from brenier.training import Callback, Outcome, Stop
 
 __all__ = ["BrenierMap"]
-
-_LEAST_HELD_OUT = 500
-"""Points to hold out on each side where a second fit gets them back: fewer could not judge a network."""
-
-_DRAWING = 0.05
-"""Share of a budget in seconds that each sampler may take to draw the points for its moments."""
 
 
 class BrenierMap(TransformerMixin, BaseEstimator):
@@ -68,11 +55,13 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             at least 500 points are, where that is no more than 30 % of the samples.
         refit: Train again on all samples, for as many steps as were best on those held out. Arrays of up to 16,384
             rows only; a fit takes twice as long.
+        condition_types: Whether conditions are `"label"` or `"number"`: one word for all columns, one a column, or a
+            mapping from names; detected by default.
         random_state: Seed, generator, or None for a new result each time.
         callback: Called with a `Row` at every look at the held-out points; a true result ends the fit.
 
     Attributes:
-        map_: The learned `TransportMap`, which can be saved.
+        map_: The learned `TransportMap`, or `ConditionalMap` where there were conditions; either can be saved.
         history_: List of `Row`, one for each look at the held-out points.
         n_iter_: Training steps taken; those of a second fit are not counted.
         stop_: Why the fit ended, a sentence.
@@ -109,6 +98,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         activation: str = "ramp",
         holdout: float = 0.1,
         refit: bool = True,
+        condition_types: Kinds = None,
         random_state: int | np.random.RandomState | None = None,
         callback: Callback | None = None,
     ) -> None:
@@ -123,15 +113,20 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         self.activation = activation
         self.holdout = holdout
         self.refit = refit
+        self.condition_types = condition_types
         self.random_state = random_state
         self.callback = callback
 
-    def fit(self, X: Unchecked, Y: Unchecked) -> Self:
-        """Learn the map from the distribution of `X` to that of `Y`.
+    def fit(self, X: Unchecked, Y: Unchecked, *, x_condition: Unchecked = None, y_condition: Unchecked = None) -> Self:
+        """Learn the map from the distribution of `X` to that of `Y`, or one for every value of a condition.
 
         Args:
-            X: Source: `(n, d)` array or frame, a sampler `(key, n) -> points`, or an iterable of arrays.
+            X: Source: `(n, d)` array or frame, a sampler `(key, n) -> points`, or an iterable of arrays; with a
+                condition an array or frame.
             Y: Target: the same, `(m, d)`; rows are not paired with those of `X`, and the sizes may differ.
+            x_condition: Condition of each source point: labels, numbers, or a frame or two-dimensional array of both.
+                Text and truth values are labels, and so are up to 20 different integers; see `condition_types`.
+            y_condition: Condition of each target point, with the same columns.
 
         Raises:
             InputError: An argument cannot be used.
@@ -143,53 +138,88 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         started = time.perf_counter()
         self._check_parameters()
         generator = check_random_state(self.random_state)
-        seeds = [int(seed) for seed in generator.randint(2**31 - 1, size=3)]
-        most = TrainingConfig().holdout
-        least = _LEAST_HELD_OUT if self.refit else 0
-        source = split_side(X, "X", share=self.holdout, most=most, least=least, seed=seeds[0])
-        target = split_side(Y, "Y", share=self.holdout, most=most, least=least, seed=seeds[1])
-        check_pair(source.sample, target.sample)
-        drawing = None if self.max_seconds is None else _DRAWING * self.max_seconds
-        moments = source.moments(drawing), target.moments(drawing)
-        units = cost_units(self.scale, *moments, source.sample)
-        outcome, coordinates, config = self._train(source, target, moments, units, seeds[2], started)
-        self._keep(source, outcome, coordinates, config)
-        self._warn(outcome)
+        first, second, third = (int(seed) for seed in generator.randint(2**31 - 1, size=3))
+        request = Request(
+            scale=self.scale,
+            changes=self._changes(),
+            holdout=self.holdout,
+            refit=self.refit,
+            seeds=(first, second, third),
+            callback=self.callback,
+            started=started,
+        )
+        if x_condition is None and y_condition is None:
+            fitted, space = fit_pair(X, Y, request), None
+        elif x_condition is None or y_condition is None:
+            missing = "x_condition" if x_condition is None else "y_condition"
+            raise InputError(f"`{missing}` is missing: conditions must be given for both sides, or for neither.")
+        else:
+            fitted, space = fit_conditional(X, Y, x_condition, y_condition, self.condition_types, request)
+        self._keep(fitted, space)
+        self._warn(fitted.outcome)
         return self
 
-    def transform(self, X: Unchecked) -> Matrix:
-        """Images of source points under the learned map; see `TransportMap.forward`."""
-        return self._fitted().forward(self._same_columns(X, "X"))
+    def transform(self, X: Unchecked, *, condition: Unchecked = None) -> Matrix:
+        """Images of source points under the learned map.
+
+        Args:
+            X: `(n, d)` source points.
+            condition: Where the fit had conditions: one label, number or tuple for all points, or one for each.
+        """
+        map_, extra = self._under(condition)
+        return map_.forward(self._same_columns(X, "X"), *extra)
 
     def inverse_transform(
-        self, Y: Unchecked, *, return_status: bool = False, return_error: bool = False
+        self, Y: Unchecked, *, condition: Unchecked = None, return_status: bool = False, return_error: bool = False
     ) -> Matrix | Inverse:
         """Source points whose image is `Y`; warns, with row numbers, where one was not found to tolerance.
 
         Args:
             Y: `(m, d)` target points.
+            condition: As for `transform`.
             return_status: Return an `Inverse` with residual and status for each row instead of warning.
             return_error: The same, with a bound on the distance of each point to the exact preimage.
         """
-        points, map_ = self._same_columns(Y, "Y"), self._fitted()
+        points, (map_, extra) = self._same_columns(Y, "Y"), self._under(condition)
         if return_status or return_error:
-            return map_.inverse_with_status(points, error=return_error)
-        return map_.inverse(points)
+            return map_.inverse_with_status(points, *extra, error=return_error)
+        return map_.inverse(points, *extra)
 
-    def interpolate(self, X: Unchecked, t: float) -> Matrix:
+    def interpolate(self, X: Unchecked, t: float, *, condition: Unchecked = None) -> Matrix:
         """Points a share `t` of the way from `X` to its image: displacement interpolation."""
-        return self._fitted().interpolate(self._same_columns(X, "X"), t)
+        map_, extra = self._under(condition)
+        return map_.interpolate(self._same_columns(X, "X"), t, *extra)
 
     def distance(
-        self, X: Unchecked, Y: Unchecked, *, confidence: float = 0.95, empirical: bool = True, seed: int = 0
-    ) -> Distance:
-        """Wasserstein-2 distance on two samples that the fit has not seen, with bounds; see `TransportMap.distance`."""
-        points = self._same_columns(X, "X"), self._same_columns(Y, "Y")
-        return self._fitted().distance(*points, confidence=confidence, empirical=empirical, seed=seed)
+        self,
+        X: Unchecked,
+        Y: Unchecked,
+        *,
+        x_condition: Unchecked = None,
+        y_condition: Unchecked = None,
+        confidence: float = 0.95,
+        empirical: bool = True,
+        seed: int = 0,
+    ) -> Distance | ConditionalDistance:
+        """Wasserstein-2 distance on two samples that the fit has not seen, with bounds; see `TransportMap.distance`.
 
-    def score(self, X: Unchecked, Y: Unchecked) -> float:
+        Where the fit had conditions: in each class, and the mean over the conditions of the source; see
+        `ConditionalMap.distance`.
+        """
+        x, y = self._same_columns(X, "X"), self._same_columns(Y, "Y")
+        options: dict[str, Any] = {"confidence": confidence, "empirical": empirical, "seed": seed}
+        if isinstance(self.map_, ConditionalMap):
+            return self.map_.distance(x, y, x_condition, y_condition, **options)
+        return self._plain(x_condition, y_condition).distance(x, y, **options)
+
+    def score(
+        self, X: Unchecked, Y: Unchecked, *, x_condition: Unchecked = None, y_condition: Unchecked = None
+    ) -> float:
         """Dual value on samples that the fit has not seen, an estimate of `W2^2 / 2`: larger is better."""
-        return self._fitted().dual(self._same_columns(X, "X"), self._same_columns(Y, "Y")).value
+        x, y = self._same_columns(X, "X"), self._same_columns(Y, "Y")
+        if isinstance(self.map_, ConditionalMap):
+            return self.map_.dual(x, y, x_condition, y_condition).value
+        return self._plain(x_condition, y_condition).dual(x, y).value
 
     def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> NDArray[np.object_]:
         """Names of the output's columns: those of the input."""
@@ -226,48 +256,10 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             given |= {"max_steps": self.max_steps, "max_seconds": self.max_seconds}
         return given | {"floor": self.convexity, "activation": self.activation}
 
-    def _train(
-        self,
-        source: Side,
-        target: Side,
-        moments: tuple[Moments, Moments],
-        units: NDArray[np.float64],
-        seed: int,
-        started: float,
-    ) -> tuple[Outcome, BuresCoordinates, TrainingConfig]:
-        """The result, the coordinates that it is in, and the settings that led to it."""
-        sizes = [side.size for side in (source, target) if side.size is not None]
-        config = choose_config(source.source.dim, min(sizes, default=None), **self._changes())
-        if min(len(source.holdout), len(target.holdout)) < FEWEST_HELD_OUT:
-            warnings.warn(
-                f"too few samples to hold {FEWEST_HELD_OUT} out on each side, so no network was trained: the result is "
-                "the Gaussian map. Pass more samples, or raise `holdout`.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-            coordinates = BuresCoordinates.between(*moments, units)
-            return gaussian_outcome(coordinates.dim), coordinates, config
-
-        def supply(x: Side, y: Side, moments: tuple[Moments, Moments]) -> Supply:
-            coordinates = BuresCoordinates.between(*moments, units)
-            holdout = Holdout.of(x.holdout, y.holdout, coordinates, config.solver)
-            return Supply(x.source, y.source, coordinates, holdout, coordinates.inert(*moments))
-
-        part = supply(source, target, moments)
-        arrays = source.training is not None and target.training is not None
-        rows = max(len(source.sample.values), len(target.sample.values))
-        if not (self.refit and arrays and rows <= MOST_REFITTED):
-            return part.train(config, seed, self.callback, started), part.coordinates, config
-        rng = np.random.default_rng(seed)
-        x, y = source.whole(rng), target.whole(rng)
-        whole = supply(x, y, (x.moments(), y.moments()))
-        outcome, coordinates = train_twice(part, whole, config, seed=seed, callback=self.callback, started=started)
-        return outcome, coordinates, config
-
-    def _keep(self, source: Side, outcome: Outcome, coordinates: BuresCoordinates, config: TrainingConfig) -> None:
+    def _keep(self, fitted: Fitted, space: ConditionSpace | None) -> None:
         """Set every learned attribute, so that a second fit forgets the first."""
-        self.n_features_in_ = coordinates.dim
-        columns = source.sample.columns
+        outcome, columns = fitted.outcome, fitted.columns
+        self.n_features_in_ = fitted.coordinates.dim
         if columns is not None:
             self.feature_names_in_ = np.asarray(columns, dtype=object)
         elif hasattr(self, "feature_names_in_"):
@@ -282,9 +274,15 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             "steps": self.n_iter_,
             "stop": self.stop_,
             "gaussian": self.gaussian_,
-            "settings": config.summary(),
+            "settings": fitted.config.summary(),
         }
-        self.map_ = TransportMap(coordinates, outcome.potential, None if columns is None else tuple(columns), info)
+        names = None if columns is None else tuple(columns)
+        # Not a union of the two kinds: callers know which one they have fitted, and would have to say so at every use.
+        self.map_: Any
+        if isinstance(fitted.coordinates, ConditionalCoordinates) and space is not None:
+            self.map_ = ConditionalMap(fitted.coordinates, outcome.potential, space, names, info)
+        elif isinstance(fitted.coordinates, BuresCoordinates) and isinstance(outcome.potential, AbstractPotential):
+            self.map_ = TransportMap(fitted.coordinates, outcome.potential, names, info)
 
     def _warn(self, outcome: Outcome) -> None:
         if outcome.restarts:
@@ -297,9 +295,22 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         if outcome.stop is Stop.interrupted:
             warnings.warn(outcome.stop.value, ConvergenceWarning, stacklevel=3)
 
-    def _fitted(self) -> TransportMap:
+    def _fitted(self) -> TransportMap | ConditionalMap:
         check_is_fitted(self, "map_")
         return self.map_
+
+    def _plain(self, *conditions: Unchecked) -> TransportMap:
+        """The map of a fit without conditions."""
+        map_ = self._fitted()
+        assert isinstance(map_, TransportMap)
+        if any(condition is not None for condition in conditions):
+            raise InputError("`condition` was given, but the fit had none. Leave it out, or fit with conditions.")
+        return map_
+
+    def _under(self, condition: Unchecked) -> tuple[Any, tuple[Unchecked, ...]]:
+        """The map, and what its methods take besides points."""
+        map_ = self._fitted()
+        return (map_, (condition,)) if isinstance(map_, ConditionalMap) else (self._plain(condition), ())
 
     def _same_columns(self, value: Unchecked, name: str) -> Matrix:
         """Checked points, with the columns of the fit."""

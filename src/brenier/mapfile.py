@@ -3,6 +3,9 @@
 Tensors: `coordinates.<field>` in float64, `potential.<number>` in the order of the potential's arrays. The metadata
 have two entries: `brenier`, a JSON object with `format` (an integer), `kind` and `hyperparameters` of the potential,
 `columns` and `info`; and `sha256`, of that text followed by name, type, shape and bytes of every tensor by name.
+
+Format 1 has maps without conditions; they are still written so. Format 2 has two entries more: `degree` of the
+polynomials of the coordinates, and `conditions`, the record of a `ConditionSpace`.
 """
 
 import hashlib
@@ -10,7 +13,7 @@ import json
 from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -21,24 +24,49 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from brenier._errors import MapFileError
+from brenier.conditional.coordinates import ConditionalCoordinates
+from brenier.conditional.space import ConditionSpace
 from brenier.coordinates import BuresCoordinates
 from brenier.data.atomic import atomic_write
-from brenier.potentials import POTENTIALS, AbstractPotential
+from brenier.potentials import POTENTIALS, AbstractFamily
 
-__all__ = ["FORMAT", "load", "save"]
+__all__ = ["FORMAT", "Contents", "load", "save"]
 
-FORMAT = 1
-"""Version of the format that this version writes; it reads every version up to it."""
+FORMAT = 2
+"""Newest version of the format, for maps with conditions; every version up to it is read."""
+
+_PLAIN = 1
+"""Version of the format for maps without conditions."""
+
+
+class Contents(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        coordinates: Of the kind that belongs to the map.
+        potential: A potential, or a family of them where there are conditions.
+        columns: Names of the columns, if there are any.
+        info: How the map was made.
+        space: The conditions; None for maps without.
+    """
+
+    coordinates: BuresCoordinates | ConditionalCoordinates
+    potential: AbstractFamily
+    columns: tuple[str, ...] | None
+    info: Mapping[str, Any]
+    space: ConditionSpace | None = None
+
 
 Tensors = dict[str, NDArray[Any]]
 
 
 def save(
     path: str | PathLike[str],
-    coordinates: BuresCoordinates,
-    potential: AbstractPotential,
+    coordinates: BuresCoordinates | ConditionalCoordinates,
+    potential: AbstractFamily,
     columns: tuple[str, ...] | None,
     info: Mapping[str, Any],
+    space: ConditionSpace | None = None,
 ) -> None:
     """Write a map, whole or not at all.
 
@@ -47,13 +75,16 @@ def save(
     """
     kinds = {cls: kind for kind, cls in POTENTIALS.items()}
     description = {
-        "format": FORMAT,
+        "format": _PLAIN if space is None else FORMAT,
         "kind": kinds[type(potential)],
         "hyperparameters": dict(potential.hyperparameters()),
         "columns": columns,
         "info": dict(info),
     }
-    named: dict[str, Any] = {f"coordinates.{name}": np.float64(value) for name, value in vars(coordinates).items()}
+    fields = dict(vars(coordinates))
+    if space is not None:
+        description |= {"degree": fields.pop("degree"), "conditions": space.record()}
+    named: dict[str, Any] = {f"coordinates.{name}": np.float64(value) for name, value in fields.items()}
     arrays = jax.tree.leaves(eqx.filter(potential, eqx.is_array))
     named |= {f"potential.{number}": array for number, array in enumerate(arrays)}
     # safetensors writes memory as it lies, whatever the strides say.
@@ -64,9 +95,7 @@ def save(
         file.write(contents)
 
 
-def load(
-    path: str | PathLike[str],
-) -> tuple[BuresCoordinates, AbstractPotential, tuple[str, ...] | None, Mapping[str, Any]]:
+def load(path: str | PathLike[str]) -> Contents:
     """Read a map.
 
     Raises:
@@ -87,15 +116,27 @@ def load(
         raise MapFileError(f"'{path}' was altered after it was written: its checksum does not match. Get a new copy.")
     try:
         potential = _fill(POTENTIALS[description["kind"]].skeleton(**description["hyperparameters"]), tensors)
-        arrays: dict[str, Any] = {
-            name: tensors[f"coordinates.{name}"] for name in BuresCoordinates.__dataclass_fields__
-        }
-        arrays["unit"] = float(arrays["unit"])
-        coordinates = BuresCoordinates(**arrays)
+        coordinates, space = _coordinates(description, tensors)
     except (KeyError, TypeError, ValueError) as error:
         raise MapFileError(f"'{path}' does not describe a map that this version knows ({error!r}).") from error
     columns = description.get("columns")
-    return coordinates, potential, None if columns is None else tuple(columns), description.get("info", {})
+    names = None if columns is None else tuple(columns)
+    return Contents(coordinates, potential, names, description.get("info", {}), space)
+
+
+def _coordinates(
+    description: Mapping[str, Any], tensors: Tensors
+) -> tuple[BuresCoordinates | ConditionalCoordinates, ConditionSpace | None]:
+    """The coordinates, and the conditions if there are any."""
+    conditional = "conditions" in description
+    kind = ConditionalCoordinates if conditional else BuresCoordinates
+    fields = [name for name in kind.__dataclass_fields__ if name != "degree"]
+    arrays: dict[str, Any] = {name: tensors[f"coordinates.{name}"] for name in fields}
+    arrays["unit"] = float(arrays["unit"])
+    if not conditional:
+        return BuresCoordinates(**arrays), None
+    space = ConditionSpace.from_record(description["conditions"])
+    return ConditionalCoordinates(**arrays, degree=int(description["degree"])), space
 
 
 def _read(path: Path) -> tuple[str, str, Tensors]:
@@ -113,7 +154,7 @@ def _read(path: Path) -> tuple[str, str, Tensors]:
     return metadata["brenier"], metadata["sha256"], tensors
 
 
-def _fill(skeleton: AbstractPotential, tensors: Tensors) -> AbstractPotential:
+def _fill(skeleton: AbstractFamily, tensors: Tensors) -> AbstractFamily:
     """Put the arrays of a file into a potential of the right shape."""
     arrays, static = eqx.partition(skeleton, eqx.is_array)
     leaves, structure = jax.tree.flatten(arrays)

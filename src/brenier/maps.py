@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier import mapfile
-from brenier._errors import ConvergenceWarning, InputError
+from brenier._errors import ConvergenceWarning, InputError, MapFileError
 from brenier._types import Points, Values
 from brenier.batches import BATCH, map_batches, map_chunks
 from brenier.certificates import Distance, assess, inverse_errors
@@ -21,7 +21,7 @@ from brenier.data.checks import as_points
 from brenier.data.table import Matrix, Unchecked
 from brenier.potentials import AbstractPotential
 
-__all__ = ["Distance", "Dual", "Inverse", "TransportMap"]
+__all__ = ["Distance", "Dual", "Inverse", "TransportMap", "check_confidence", "warn_unconverged"]
 
 _HESSIAN_ENTRIES = 1 << 22
 """Numbers in one batch of Hessians."""
@@ -101,16 +101,7 @@ class TransportMap(eqx.Module):
             Cost: some ten to fifty gradients a point.
         """
         result = self.inverse_with_status(Y, tolerance=tolerance)
-        failed = np.flatnonzero(~result.converged)
-        if len(failed):
-            warnings.warn(
-                f"{len(failed)} of {len(result.points)} preimages are not converged: rows "
-                f"{', '.join(map(str, failed[:10]))}{' ...' if len(failed) > 10 else ''}; largest residual "
-                f"{result.residual[failed].max():.3g} in units of the target. They are the best points found. Such "
-                "rows usually lie far outside the data of the fit; `inverse_with_status` has the status of each row.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        warn_unconverged(result)
         return result.points
 
     def inverse_with_status(self, Y: Unchecked, *, tolerance: Tolerance | None = None, error: bool = False) -> Inverse:
@@ -204,8 +195,7 @@ class TransportMap(eqx.Module):
         for name, points in (("X", x), ("Y", y)):
             if len(points) < 2:
                 raise InputError(f"`{name}` must have at least 2 points for a distance; got {len(points)}.")
-        if not 0.0 < confidence < 1.0:
-            raise InputError(f"`confidence` must lie strictly between 0 and 1; got {confidence!r}.")
+        check_confidence(confidence)
         c = self.coordinates
         solved = conjugate_points(self.potential, c.enter_y(y), scale=c.spread)
         return assess(
@@ -228,8 +218,12 @@ class TransportMap(eqx.Module):
     @classmethod
     def load(cls, path: str | PathLike[str]) -> "TransportMap":
         """Read a map. Runs no code from the file, and refuses one that is truncated or altered."""
-        coordinates, potential, columns, info = mapfile.load(path)
-        return cls(coordinates, potential, columns, info)
+        contents = mapfile.load(path)
+        if not isinstance(contents.coordinates, BuresCoordinates) or not isinstance(
+            contents.potential, AbstractPotential
+        ):
+            raise MapFileError(f"'{path}' holds a map with conditions. Read it with `ConditionalMap.load`.")
+        return cls(contents.coordinates, contents.potential, contents.columns, contents.info)
 
     def _forward(self, x: Matrix) -> Matrix:
         """Images of one batch."""
@@ -238,6 +232,26 @@ class TransportMap(eqx.Module):
 
     def _points(self, value: Unchecked, name: str) -> Matrix:
         return as_points(value, name, columns=self.dim).values
+
+
+def check_confidence(confidence: float) -> None:
+    """Refuse what is no level of confidence."""
+    if not 0.0 < confidence < 1.0:
+        raise InputError(f"`confidence` must lie strictly between 0 and 1; got {confidence!r}.")
+
+
+def warn_unconverged(result: Inverse) -> None:
+    """Warn, at the line that called its caller, of preimages that were not found."""
+    failed = np.flatnonzero(~result.converged)
+    if len(failed):
+        warnings.warn(
+            f"{len(failed)} of {len(result.points)} preimages are not converged: rows "
+            f"{', '.join(map(str, failed[:10]))}{' ...' if len(failed) > 10 else ''}; largest residual "
+            f"{result.residual[failed].max():.3g} in units of the target. They are the best points found. Such "
+            "rows usually lie far outside the data of the fit; `inverse_with_status` has the status of each row.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
 
 
 @eqx.filter_jit

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from brenier._errors import InputError
 from brenier.data.table import InputTypeError, Matrix, Table, Unchecked, label, listed, warn
 
-__all__ = ["as_points"]
+__all__ = ["as_points", "frame_columns"]
 
 _LARGEST = 1e100
 """Magnitudes beyond this overflow once they are squared and summed."""
@@ -40,7 +40,7 @@ def as_points(value: Unchecked, name: str, *, columns: int | None = None) -> Tab
     labels = None
     if isinstance(value, Table):
         value, labels = value.values, value.columns
-    frame = _frame_columns(value)
+    frame = frame_columns(value)
     if frame is None:
         raw = _read_array(value, name)
         _check_shape(raw.shape, name, columns, value)
@@ -56,7 +56,7 @@ def as_points(value: Unchecked, name: str, *, columns: int | None = None) -> Tab
     return Table(values, labels)
 
 
-def _frame_columns(value: Unchecked) -> tuple[list[object], list[NDArray[Any]]] | None:
+def frame_columns(value: Unchecked) -> tuple[list[object], list[NDArray[Any]]] | None:
     """Names and columns of a frame; None where the value is not one."""
     if hasattr(value, "column_names"):  # pyarrow
         return list(value.column_names), [column.to_numpy(zero_copy_only=False) for column in value.columns]

@@ -13,7 +13,7 @@ from brenier.data.sources import ArraySource, Source, as_source
 from brenier.data.table import Matrix, Table, Unchecked
 from brenier.moments import accumulate_moments, moments
 
-__all__ = ["FEWEST_HELD_OUT", "Side", "split_side"]
+__all__ = ["FEWEST_HELD_OUT", "Side", "held_out_count", "split_side"]
 
 FEWEST_HELD_OUT = 20
 """Held-out samples a side below which no network is trained: nothing could tell it from the Gaussian map."""
@@ -95,13 +95,17 @@ def split_side(value: Unchecked, name: str, *, share: float, most: int, seed: in
     return Side(source, source.draw(most), sample)
 
 
+def held_out_count(size: int, share: float, most: int, least: int) -> int:
+    """How many of so many rows to hold out; none where they would be too few to judge by."""
+    count = min(max(int(share * size), min(least, int(_LARGEST_SHARE * size))), most)
+    return count if count >= FEWEST_HELD_OUT else 0
+
+
 def _split_array(table: Table, share: float, most: int, least: int, seed: int) -> Side:
     """Shuffle rows and hold a share out; too few rows for that all stay in training."""
     rng = np.random.default_rng(seed)
     size = len(table.values)
-    count = min(max(int(share * size), min(least, int(_LARGEST_SHARE * size))), most)
-    if count < FEWEST_HELD_OUT:
-        count = 0
+    count = held_out_count(size, share, most, least)
     order = rng.permutation(size)
     training = table.values[order[count:]]
     return Side(ArraySource(training, rng), table.values[order[:count]], table, training)

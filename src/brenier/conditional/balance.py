@@ -1,0 +1,173 @@
+r"""Weights that give conditions one and the same distribution on both sides.
+
+The dual of a conditional problem is a mean over conditions. If the two sides have different conditions, a function of
+the condition alone, added to the potential, makes it as large as one likes, while it changes no map. So the rows of
+both sides are weighted: classes equally, and within a class such that the means of polynomials of the numbers agree,
+with weights as close to equal ones as that allows in relative entropy: :math:`w_i \propto \exp(\lambda \cdot f(c_i))`.
+
+References: Hainmueller 2012, "Entropy balancing for causal effects", equations 3 to 6.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp, softmax
+
+from brenier.conditional.basis import largest_degree, legendre
+
+__all__ = ["Balance", "balance", "entropy_weights", "weights_towards"]
+
+Matrix = NDArray[np.float64]
+
+_DEGREE = 4
+"""Largest degree of the polynomials whose means are matched."""
+
+_ROWS_A_TERM = 10
+"""Rows of the smaller side for each polynomial."""
+
+_ACCURATE = 1e-8
+"""Largest difference of the means, in units of orthonormal polynomials."""
+
+_NEWTON_STEPS = 100
+
+
+class Balance(NamedTuple):
+    """Weights of the rows of both sides.
+
+    Attributes:
+        x, y: `(n,)` and `(m,)`, each summing to one.
+        effective: `(classes, 2)` share of the rows of a class and side that are left in effect: Kish's effective
+            sample size over their number.
+        unequal: Classes whose numbers no weights bring to one mean; theirs are equal.
+    """
+
+    x: Matrix
+    y: Matrix
+    effective: Matrix
+    unequal: tuple[int, ...]
+
+    @property
+    def sides(self) -> tuple[Matrix, Matrix]:
+        """The weights alone."""
+        return self.x, self.y
+
+
+def balance(codes_x: Matrix, codes_y: Matrix, low: Matrix, high: Matrix) -> Balance:
+    """Weights under which classes are equally frequent, and numbers have equal means of polynomials, on both sides.
+
+    Means are matched to the mean of both sides, at the largest degree up to 4 at which weights exist.
+
+    Args:
+        codes_x: `(n, 1 + q)` number of the class, then the numbers.
+        codes_y: `(m, 1 + q)` the same; every class has rows on both sides.
+        low: `(classes, q)` lower ends of the ranges of the numbers.
+        high: `(classes, q)` upper ends.
+    """
+    weights = np.zeros(len(codes_x)), np.zeros(len(codes_y))
+    effective, unequal = np.ones((len(low), 2)), []
+    for number in range(len(low)):
+        rows = [np.flatnonzero(codes[:, 0] == number) for codes in (codes_x, codes_y)]
+        numbers = [
+            _unscaled(codes[own, 1:], low[number], high[number])
+            for codes, own in zip((codes_x, codes_y), rows, strict=True)
+        ]
+        found = _class_weights(numbers[0], numbers[1])
+        if found is None:
+            unequal.append(number)
+        for side, own in enumerate(found or [np.full(len(part), 1.0 / len(part)) for part in numbers]):
+            weights[side][rows[side]] = own / len(low)
+            effective[number, side] = 1.0 / (float(np.sum(own**2)) * len(own))
+    return Balance(*weights, effective, tuple(unequal))
+
+
+def weights_towards(codes_x: Matrix, codes_y: Matrix, low: Matrix, high: Matrix) -> tuple[Matrix, tuple[int, ...]]:
+    """Weights of the target's rows under which their conditions are distributed as those of the source's rows.
+
+    Args:
+        codes_x: `(n, 1 + q)` number of the class, then the numbers.
+        codes_y: `(m, 1 + q)` the same, with every class that `codes_x` has.
+        low: `(classes, q)` lower ends of the ranges of the numbers.
+        high: `(classes, q)` upper ends.
+
+    Returns:
+        `(m,)`, summing to one, zero in classes that the source lacks; and the classes whose numbers no weights bring to
+        the means of the source's, where they are equal.
+    """
+    weights, unequal = np.zeros(len(codes_y)), []
+    for number in np.unique(codes_x[:, 0].astype(np.intp)):
+        x, y = (_unscaled(codes[codes[:, 0] == number, 1:], low[number], high[number]) for codes in (codes_x, codes_y))
+        own = _towards(x, y)
+        if own is None:
+            unequal.append(int(number))
+            own = np.full(len(y), 1.0 / len(y))
+        weights[codes_y[:, 0] == number] = own * len(x) / len(codes_x)
+    return weights, tuple(unequal)
+
+
+def _unscaled(numbers: Matrix, low: Matrix, high: Matrix) -> Matrix:
+    """From -1 to 1 over the range."""
+    return (2.0 * numbers - low - high) / np.where(high > low, high - low, 1.0)
+
+
+def _degrees(numbers: int, rows: int) -> range:
+    """Degrees to try, from the largest on."""
+    return range(min(_DEGREE, largest_degree(numbers, rows // _ROWS_A_TERM)), 0, -1)
+
+
+def _class_weights(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix] | None:
+    """Weights of both sides of a class; None if no degree has some."""
+    if not x.shape[1]:
+        return np.full(len(x), 1.0 / len(x)), np.full(len(y), 1.0 / len(y))
+    for degree in _degrees(x.shape[1], min(len(x), len(y))):
+        features = [legendre(side, degree)[:, 1:] for side in (x, y)]
+        target = 0.5 * (features[0].mean(axis=0) + features[1].mean(axis=0))
+        found = [entropy_weights(side, target) for side in features]
+        if found[0] is not None and found[1] is not None:
+            return found[0], found[1]
+    return None
+
+
+def _towards(x: Matrix, y: Matrix) -> Matrix | None:
+    """Weights of `y` alone, with the means of `x`; None if no degree has some."""
+    if not x.shape[1]:
+        return np.full(len(y), 1.0 / len(y))
+    for degree in _degrees(x.shape[1], min(len(x), len(y))):
+        found = entropy_weights(legendre(y, degree)[:, 1:], legendre(x, degree)[:, 1:].mean(axis=0))
+        if found is not None:
+            return found
+    return None
+
+
+def entropy_weights(features: Matrix, target: Matrix) -> Matrix | None:
+    r"""The weights closest to equal ones, in relative entropy, with :math:`\sum_i w_i f_i` as given.
+
+    Args:
+        features: `(n, p)`.
+        target: `(p,)` means to reach.
+
+    Returns:
+        `(n,)` positive weights that sum to one; None if there are none, or none that are found in 100 Newton steps.
+    """
+    centred = features - target
+    dual = np.zeros(features.shape[1])
+
+    def value(dual: Matrix) -> float:
+        return float(np.asarray(logsumexp(centred @ dual)))
+
+    current = value(dual)
+    for _ in range(_NEWTON_STEPS):
+        weights = np.asarray(softmax(centred @ dual), np.float64)
+        gradient = weights @ centred
+        if np.abs(gradient).max() < _ACCURATE:
+            return weights
+        hessian = (centred * weights[:, None]).T @ centred - np.outer(gradient, gradient)
+        ridge = 1e-12 * np.trace(hessian) + 1e-300
+        step = np.linalg.solve(hessian + ridge * np.eye(len(dual)), gradient)
+        length, slope = 1.0, float(gradient @ step)
+        while (new := value(dual - length * step)) > current - 1e-4 * length * slope and length > 1e-8:
+            length *= 0.5
+        if not np.isfinite(new) or length <= 1e-8:
+            return None
+        dual, current = dual - length * step, new
+    return None

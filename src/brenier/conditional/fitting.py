@@ -1,0 +1,76 @@
+"""From two sides with conditions to an outcome: a family of potentials, one for every condition."""
+
+from typing import Any
+
+import numpy as np
+
+from brenier.conditional.between import coordinates_between
+from brenier.conditional.sides import Pair, conditioned_pair
+from brenier.conditional.space import ConditionSpace, Kinds
+from brenier.data.checks import as_points
+from brenier.data.pairs import check_pair
+from brenier.data.sides import FEWEST_HELD_OUT, held_out_count
+from brenier.data.table import Unchecked
+from brenier.data.units import cost_units
+from brenier.fitting import Fitted, Request, too_few
+from brenier.moments import moments
+from brenier.training import MOST_REFITTED, Holdout, Supply, TrainingConfig, choose_config, train_twice
+
+__all__ = ["fit_conditional"]
+
+_LARGEST_POOL = 1 << 16
+
+
+def fit_conditional(
+    X: Unchecked, Y: Unchecked, x_condition: Unchecked, y_condition: Unchecked, kinds: Kinds, request: Request
+) -> tuple[Fitted, ConditionSpace]:
+    """Learn a map for every condition; see `BrenierMap.fit`."""
+    x, y = as_points(X, "X"), as_points(Y, "Y")
+    check_pair(x, y)
+    units = cost_units(request.scale, moments(x.values), moments(y.values), x)
+    pair, space = conditioned_pair(x, y, x_condition, y_condition, kinds)
+    config = _config(pair, space, request)
+    most, least = config.holdout, request.least_held_out
+    counts = (
+        held_out_count(len(pair.x), request.holdout, most, least),
+        held_out_count(len(pair.y), request.holdout, most, least),
+    )
+    seed = request.seeds[2]
+
+    def supply(training: Pair, held_out: Pair) -> Supply:
+        coordinates = coordinates_between(training.x, training.y, *space.scaled_ranges, units, seed)
+        x, y = held_out.matched(coordinates.dim, np.random.default_rng(seed))
+        holdout = Holdout.of(x, y, coordinates, config.solver)
+        source, target = training.sources(coordinates.dim, np.random.default_rng(seed))
+        return Supply(source, target, coordinates, holdout, ())
+
+    if min(counts) < max(FEWEST_HELD_OUT, len(space.classes)):
+        coordinates = coordinates_between(pair.x, pair.y, *space.scaled_ranges, units, seed)
+        return Fitted(too_few(coordinates.dim), coordinates, config, x.columns), space
+    held_out, training = pair.split(space, counts, request.seeds[0])
+    part = supply(training, held_out)
+    if not request.refit or max(len(pair.x), len(pair.y)) > MOST_REFITTED:
+        outcome = part.train(config, seed, request.callback, request.started)
+        return Fitted(outcome, part.coordinates, config, x.columns), space
+    outcome, coordinates = train_twice(
+        part, supply(pair, held_out), config, seed=seed, callback=request.callback, started=request.started
+    )
+    return Fitted(outcome, coordinates, config, x.columns), space
+
+
+def _config(pair: Pair, space: ConditionSpace, request: Request) -> TrainingConfig:
+    """The rule's settings for all samples, but for what several classes in one network call for.
+
+    - Decay and noise of the draws are those for the samples of one class: a map is known no more finely than they lie.
+    - The pool grows with the number of classes, rounded down to a power of two, up to 65,536 points a side, so that the
+      points of one class are coupled about as closely as in a fit of their own.
+    - Networks are wider by half from two classes on: their units serve several maps.
+    """
+    dim, size, classes = pair.x.shape[1] - 1 - space.numbers, min(len(pair.x), len(pair.y)), len(space.classes)
+    own = choose_config(dim, max(size // classes, 1), **request.changes)
+    whole = choose_config(dim, size, **request.changes)
+    changes: dict[str, Any] = {"decay": own.decay, "jitter": own.jitter}
+    if classes > 1:
+        changes["pool"] = min(whole.pool << (classes.bit_length() - 1), _LARGEST_POOL)
+        changes["widths"] = tuple(width * 3 // 2 for width in whole.widths)
+    return choose_config(dim, size, **changes | request.changes)

@@ -1,0 +1,399 @@
+"""A learned family of transport maps: one for every value of a condition."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from os import PathLike
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from brenier import mapfile
+from brenier._errors import DataWarning, InputError, MapFileError
+from brenier._types import Array, Float, Points, Values
+from brenier.batches import map_batches, map_chunks
+from brenier.certificates import Distance
+from brenier.certificates.mismatch import mismatch
+from brenier.conditional.balance import weights_towards
+from brenier.conditional.coordinates import ConditionalCoordinates
+from brenier.conditional.distance import ConditionalDistance, averaged, weighted_bound
+from brenier.conditional.space import ConditionSpace
+from brenier.conditional.terms import conditional_terms
+from brenier.conjugate import Tolerance, conjugate_points, dual_values
+from brenier.data.checks import as_points
+from brenier.data.table import Matrix, Unchecked, listed
+from brenier.maps import Dual, Inverse, TransportMap, check_confidence, warn_unconverged
+from brenier.potentials import AbstractFamily
+
+__all__ = ["ConditionalMap"]
+
+_FEW = 64
+"""Different numbers up to which each is handled as a map of its own; classes always are."""
+
+
+class ConditionalMap(eqx.Module):
+    """Optimal-transport maps in both directions, under a condition. Points are in the units of the data of the fit.
+
+    A condition is one label, number or tuple for all points, or an array, series or frame with one for each. Numbers
+    beyond the range of the fit are taken as its ends, with a warning.
+
+    Attributes:
+        coordinates: Affine coordinates for each condition, in which the potentials live.
+        family: The convex potentials; their gradients are the maps in those coordinates.
+        space: Which conditions there are.
+        columns: Names of the columns, if the data of the fit had any.
+        info: How the map was made: settings, versions, counts. JSON values only.
+    """
+
+    coordinates: ConditionalCoordinates
+    family: AbstractFamily
+    space: ConditionSpace = eqx.field(static=True)
+    columns: tuple[str, ...] | None = eqx.field(static=True, default=None)
+    info: Mapping[str, Any] = eqx.field(static=True, default_factory=dict)
+
+    @property
+    def dim(self) -> int:
+        """Number of columns."""
+        return self.coordinates.dim
+
+    def at(self, condition: Unchecked) -> TransportMap:
+        """The map of one condition, an ordinary `TransportMap`: exact, certified and saved as any other.
+
+        Args:
+            condition: A label or number; a tuple with one entry for each column of the conditions, or a mapping.
+
+        Example:
+            >>> import numpy as np
+            >>> from brenier import BrenierMap
+            >>> rng = np.random.default_rng(0)
+            >>> kind = rng.choice(["a", "b"], size=2000)
+            >>> X = rng.normal(size=(2000, 2))
+            >>> Y = X * np.where(kind == "a", 2.0, 0.5)[:, None]
+            >>> ot = BrenierMap(max_steps=128, random_state=0).fit(X, Y, x_condition=kind, y_condition=kind)
+            >>> bool(abs(ot.map_.at("a").forward([[1.0, 0.0]])[0, 0] - 2.0) < 0.1)
+            True
+        """
+        return self._at(self.codes(condition, 1)[0])
+
+    def forward(self, X: Unchecked, condition: Unchecked) -> Matrix:
+        """Images `T(x; c)` of source points.
+
+        Args:
+            X: `(n, dim)` source points.
+            condition: Of all points, or of each.
+
+        Returns:
+            `(n, dim)`. Cost: a gradient of the potential a point, and as much again where every point has its own
+            condition.
+        """
+        x = self._points(X, "X")
+        codes = self.codes(condition, len(x))
+
+        def one(map_: TransportMap, own: Matrix) -> Matrix:
+            return map_.forward(own)
+
+        def each(own: Matrix, code: Matrix) -> Matrix:
+            rows = np.column_stack([own, code])
+            images = map_batches(lambda part: _gradient(self.family, part), self.coordinates.enter_x(rows))
+            return self._leave_y(images, code)
+
+        return self._apply(one, each, x, codes)
+
+    def inverse(self, Y: Unchecked, condition: Unchecked, *, tolerance: Tolerance | None = None) -> Matrix:
+        """Preimages of target points. Warns, with row numbers, where one was not found to tolerance.
+
+        Args:
+            Y: `(n, dim)` target points.
+            condition: Of all points, or of each.
+            tolerance: When a point counts as solved; by default `Tolerance()`.
+        """
+        result = self.inverse_with_status(Y, condition, tolerance=tolerance)
+        warn_unconverged(result)
+        return result.points
+
+    def inverse_with_status(
+        self, Y: Unchecked, condition: Unchecked, *, tolerance: Tolerance | None = None, error: bool = False
+    ) -> Inverse:
+        """Preimages with residual, status and steps for each row; never warns of those.
+
+        Args:
+            Y: `(n, dim)` target points.
+            condition: Of all points, or of each.
+            tolerance: When a point counts as solved; by default `Tolerance()`.
+            error: Whether to bound the distance of each point to the exact preimage, too; where every point has its
+                own condition, that is done point by point, some milliseconds each.
+        """
+        y = self._points(Y, "Y")
+        codes = self.codes(condition, len(y))
+
+        def one(map_: TransportMap, own: Matrix) -> Inverse:
+            return map_.inverse_with_status(own, tolerance=tolerance, error=error)
+
+        def each(own: Matrix, code: Matrix) -> Inverse:
+            rows = self.coordinates.enter_y(np.column_stack([own, code]))
+            solved = conjugate_points(self.family, rows, scale=self.coordinates.spread, tolerance=tolerance)
+            found = np.column_stack([solved.points, code.astype(np.float32)])
+            reached = map_batches(lambda part: _gradient(self.family, part), found)
+            residual = np.linalg.norm(self._leave_y(reached, code) - own, axis=1)
+            points = self.coordinates.leave_x(np.column_stack([solved.points, code]))[:, : self.dim]
+            return Inverse(points, residual, solved.converged, solved.steps)
+
+        return self._apply(one, None if error else each, y, codes)
+
+    def interpolate(self, X: Unchecked, t: float, condition: Unchecked) -> Matrix:
+        """Points on the way: `(1 - t) x + t T(x; c)`, McCann's displacement interpolation."""
+        x = self._points(X, "X")
+        return (1.0 - t) * x + t * self.forward(x, condition)
+
+    def dual(self, X: Unchecked, Y: Unchecked, x_condition: Unchecked, y_condition: Unchecked) -> Dual:
+        """Dual value on two samples, a mean over the conditions of the source: an estimate of `E_c W2^2 / 2`.
+
+        Args:
+            X: `(n, dim)` source points.
+            Y: `(m, dim)` target points; the sizes may differ.
+            x_condition: Of the source points.
+            y_condition: Of the target points; they are weighted to be distributed as those of the source.
+        """
+        x, y = self._rows(X, Y, x_condition, y_condition)
+        c, dim = self.coordinates, self.dim
+        weights = self._weights(x[:, dim:], y[:, dim:])
+        inner_y = c.enter_y(y)
+        solved = conjugate_points(self.family, inner_y, scale=c.spread)
+        values = map_batches(lambda part: _values(self.family, part), c.enter_x(x))
+        conjugates = map_batches(lambda b, a: _conjugates(self.family, b, a), inner_y, solved.points)
+        product = c.unit**2 * (np.mean(values, dtype=np.float64) + weights @ np.asarray(conjugates, np.float64))
+        offset = float(np.mean(c.offsets_x(x)) + weights @ c.offsets_y(y))
+        return Dual(offset - float(product), float(np.mean(~solved.converged)))
+
+    def distance(
+        self,
+        X: Unchecked,
+        Y: Unchecked,
+        x_condition: Unchecked,
+        y_condition: Unchecked,
+        *,
+        confidence: float = 0.95,
+        empirical: bool = True,
+        seed: int = 0,
+    ) -> ConditionalDistance:
+        """Wasserstein-2 distances under the same condition, of each class and in the mean; see `TransportMap.distance`.
+
+        Use points that the fit has not seen. Where conditions are numbers, target points are weighted so that theirs
+        are distributed as those of the source, and there is no interval for the very samples: no two points share a
+        condition. The bound on the populations then takes these weights as known.
+
+        Args:
+            X: `(n, dim)` source points, two or more of each class.
+            Y: `(m, dim)` target points, two or more of each class that `X` has.
+            x_condition: Of the source points.
+            y_condition: Of the target points.
+            confidence: Level of the lower bounds on the distances between the populations, in (0, 1).
+            empirical: Whether to enclose the distances of these very samples and to test images against targets, too.
+            seed: Of that test.
+        """
+        check_confidence(confidence)
+        x, y = self._rows(X, Y, x_condition, y_condition)
+        options: dict[str, Any] = {"confidence": confidence, "empirical": empirical, "seed": seed}
+        numbers = np.unique(x[:, self.dim].astype(np.intp))
+        parts, names = [], self.space.class_names()
+        for number in numbers:
+            own_x, own_y = x[x[:, self.dim] == number], y[y[:, self.dim] == number]
+            if min(len(own_x), len(own_y)) < 2:
+                raise InputError(
+                    f"`X` and `Y` must have at least 2 points of class '{names[number]}' for a distance; got "
+                    f"{len(own_x)} and {len(own_y)}."
+                )
+            if self.space.numbers:
+                parts.append(self._smooth_distance(own_x, own_y, **options))
+            else:
+                map_ = self._at(own_x[0, self.dim :])
+                parts.append(map_.distance(own_x[:, : self.dim], own_y[:, : self.dim], **options))
+        counts = np.array([np.sum(x[:, self.dim] == number) for number in numbers], np.float64)
+        return averaged([names[number] for number in numbers], parts, counts)
+
+    def _smooth_distance(self, x: Matrix, y: Matrix, *, confidence: float, empirical: bool, seed: int) -> Distance:
+        """The mean distance over the numbers of the rows of one class."""
+        c, dim = self.coordinates, self.dim
+        weights = self._weights(x[:, dim:], y[:, dim:])
+        solved = conjugate_points(self.family, c.enter_y(y), scale=c.spread)
+        terms = conditional_terms(c, self.family, x, y, solved.points)
+        images = map_batches(lambda part: _gradient(self.family, part), c.enter_x(x))
+        images = self._leave_y(images, x[:, dim:])
+        dual = float(terms.source.mean() + weights @ terms.target)
+        test = None
+        if empirical:
+            # Jointly with the numbers, in units of the spread of the target: the images must follow the condition.
+            size = float(np.sqrt(np.mean(np.var(y[:, :dim] / c.scale, axis=0))))
+            drawn = np.random.default_rng(seed).choice(len(y), len(y), p=weights)
+            joint_x = np.column_stack([images / c.scale, size * x[:, dim + 1 :]])
+            joint_y = np.column_stack([y[:, :dim] / c.scale, size * y[:, dim + 1 :]])
+            test = mismatch(joint_x, joint_y[drawn] if np.ptp(weights) > 0 else joint_y, seed)
+        return Distance(
+            w2=float(np.sqrt(max(2.0 * dual, 0.0))),
+            dual=dual,
+            cost=float(np.sqrt(np.mean(np.sum(np.square((images - x[:, :dim]) / c.scale), axis=1)))),
+            unconverged=float(np.mean(~solved.converged)),
+            dim=dim,
+            counts=(len(x), len(y)),
+            confidence=confidence,
+            population=weighted_bound(terms.source, terms.target - terms.slack, weights, confidence)
+            if terms.certified
+            else None,
+            inexact=float(terms.slack.mean()) if terms.certified else None,
+            empirical=None,
+            mismatch=test,
+        )
+
+    def _weights(self, codes_x: Matrix, codes_y: Matrix) -> Matrix:
+        """Weights of target points under which their conditions are distributed as those of the source."""
+        weights, unequal = weights_towards(codes_x, codes_y, *self.space.scaled_ranges)
+        if unequal:
+            names = [repr(self.space.class_names()[number]) for number in unequal]
+            warnings.warn(
+                "The numbers of `y_condition` cannot be weighted to be distributed as those of `x_condition`: class "
+                f"{listed(names)}. There, the answer mixes distances between points of different numbers with distances "
+                "under the same. Pass points whose numbers overlap more, or more of them.",
+                DataWarning,
+                stacklevel=4,
+            )
+        return weights
+
+    def _rows(
+        self, X: Unchecked, Y: Unchecked, x_condition: Unchecked, y_condition: Unchecked
+    ) -> tuple[Matrix, Matrix]:
+        """Points with their codes, of those classes that the source has."""
+        x, y = self._points(X, "X"), self._points(Y, "Y")
+        rows_x = np.column_stack([x, self.codes(x_condition, len(x), "x_condition")])
+        rows_y = np.column_stack([y, self.codes(y_condition, len(y), "y_condition")])
+        missing = np.setdiff1d(rows_x[:, self.dim], rows_y[:, self.dim])
+        if len(missing):
+            names = self.space.class_names()
+            raise InputError(
+                f"`y_condition` lacks classes of `x_condition`: {listed([repr(names[int(k)]) for k in missing])}. "
+                "Leave their points out."
+            )
+        return rows_x, rows_y[np.isin(rows_y[:, self.dim], rows_x[:, self.dim])]
+
+    def codes(self, condition: Unchecked, rows: int, name: str = "condition") -> Matrix:
+        """Codes of conditions for so many points; see `ConditionSpace.encode`.
+
+        Raises:
+            InputError: No condition, or one that the fit has not seen.
+
+        Warns:
+            DataWarning: Numbers beyond the range of the fit.
+        """
+        if condition is None:
+            raise InputError(
+                f"`{name}` is missing: this map was fitted with conditions ({self._described()}). Pass one for all "
+                "points, or one for each."
+            )
+        codes = self.space.encode(condition, rows, name)
+        beyond = self.space.outside(codes[:1] if codes.strides[0] == 0 else codes)
+        if len(beyond):
+            which = "" if codes.strides[0] == 0 else f" in rows {listed([str(row) for row in beyond])}"
+            warnings.warn(
+                f"`{name}` has numbers{which} outside the range of the fit ({self._described()}); they are taken as "
+                "the nearest number inside.",
+                DataWarning,
+                stacklevel=3,
+            )
+            low, high = self.space.scaled_ranges
+            own = codes[:, 0].astype(np.intp)
+            codes = np.column_stack([codes[:, 0], np.clip(codes[:, 1:], low[own], high[own])])
+        return codes
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the map to one file, whole or not at all; see `brenier.mapfile` for the format."""
+        mapfile.save(path, self.coordinates, self.family, self.columns, self.info, self.space)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> "ConditionalMap":
+        """Read a map. Runs no code from the file, and refuses one that is truncated or altered."""
+        contents = mapfile.load(path)
+        if not isinstance(contents.coordinates, ConditionalCoordinates) or contents.space is None:
+            raise MapFileError(f"'{path}' holds a map without conditions. Read it with `TransportMap.load`.")
+        return cls(contents.coordinates, contents.potential, contents.space, contents.columns, contents.info)
+
+    def _described(self) -> str:
+        """The conditions for people."""
+        parts = []
+        if self.space.classes != ((),):
+            parts.append(f"classes {listed([repr(name) for name in self.space.class_names()], 8)}")
+        names = [variable.name for variable in self.space.variables if variable.kind == "number"]
+        for name, low, high in zip(names, self.space.low.min(axis=0), self.space.high.max(axis=0), strict=True):
+            parts.append(f"{'a number' if name is None else f'`{name}`'} from {low:.6g} to {high:.6g}")
+        return "; ".join(parts)
+
+    def _at(self, code: Matrix) -> TransportMap:
+        potential = self.family.at(jnp.asarray(np.asarray(code, np.float32)))
+        return TransportMap(self.coordinates.at(code), potential, self.columns, self.info)
+
+    def _groups(self, codes: Matrix) -> list[tuple[Matrix, Any]]:
+        """Different conditions, and the rows of each."""
+        if codes.strides[0] == 0:
+            return [(codes[0], slice(None))]
+        found, number = np.unique(codes, axis=0, return_inverse=True)
+        order = np.argsort(number, kind="stable")
+        return list(zip(found, np.split(order, np.cumsum(np.bincount(number))[:-1]), strict=True))
+
+    def _apply(
+        self,
+        one: Callable[[TransportMap, Matrix], Any],
+        each: Callable[[Matrix, Matrix], Any] | None,
+        points: Matrix,
+        codes: Matrix,
+    ) -> Any:  # noqa: ANN401
+        """Results of all rows, in order, from maps of single conditions or from rows with their own."""
+        groups = self._groups(codes)
+        if each is not None and len(groups) > _FEW and self.space.numbers:
+            return map_chunks(each, points, codes)
+        parts = [(rows, one(self._at(code), points[rows])) for code, rows in groups]
+        if len(parts) == 1:
+            return parts[0][1]
+        return _merged(parts, len(points))
+
+    def _leave_y(self, inner: NDArray[np.floating], codes: Matrix) -> Matrix:
+        return self.coordinates.leave_y(np.column_stack([inner, codes]))[:, : self.dim]
+
+    def _points(self, value: Unchecked, name: str) -> Matrix:
+        return as_points(value, name, columns=self.dim).values
+
+
+def _merged(parts: list[tuple[Any, Any]], count: int) -> Any:  # noqa: ANN401
+    """Rows of several results, arrays or tuples of them, in their places."""
+    first = parts[0][1]
+    if first is None:
+        return None
+    if isinstance(first, tuple):
+        fields = zip(*(part for _, part in parts), strict=True)
+        rows = [own for own, _ in parts]
+        return type(first)(*(_merged(list(zip(rows, field, strict=True)), count) for field in fields))
+    whole = np.empty((count, *first.shape[1:]), first.dtype)
+    for rows, part in parts:
+        whole[rows] = part
+    return whole
+
+
+# Values are differences to those at the origin: what the potentials add to them for a condition changes no map, and
+# would be noise in means over conditions.
+
+
+@eqx.filter_jit
+def _values(family: AbstractFamily, rows: Float[Array, "n e"]) -> Values:
+    u, points = family.condition(jnp.asarray(rows))
+    return u(points) - u(jnp.zeros_like(points))
+
+
+@eqx.filter_jit
+def _conjugates(family: AbstractFamily, rows: Float[Array, "n e"], found: Points) -> Values:
+    u, points = family.condition(jnp.asarray(rows))
+    return dual_values(u, points, jnp.asarray(found))[0] + u(jnp.zeros_like(points))
+
+
+@eqx.filter_jit
+def _gradient(family: AbstractFamily, rows: Float[Array, "n e"]) -> Points:
+    u, points = family.condition(jnp.asarray(rows))
+    return u.gradient(points)

@@ -1,0 +1,192 @@
+"""The two sides of a conditional fit: which rows take part, what is held out, and the weight of each."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brenier._errors import DataWarning, InputError
+from brenier.conditional.balance import Balance, balance
+from brenier.conditional.space import ConditionSpace, Kinds, find_space
+from brenier.data.conditions import read_conditions
+from brenier.data.sources import Source
+from brenier.data.table import Table, Unchecked, listed
+from brenier.training.coupling import coupled_orders
+
+__all__ = ["Pair", "WeightedSource", "conditioned_pair"]
+
+Matrix = NDArray[np.float64]
+
+_FEWEST = 20
+"""Points of a class and side that a map needs."""
+
+_CLASSES_APART = 1e3
+"""Distance between two classes, where numbers are about one apart, so that classes are matched before numbers."""
+
+_LEFT_OUT = 0.02
+"""Share of the rows beyond the common range from which on it is said."""
+
+_EFFECTIVE = 0.5
+"""Share of the rows left in effect below which it is said that conditions differ."""
+
+
+class Pair(NamedTuple):
+    """Both sides, as rows: points, the number of their class, their numbers.
+
+    Attributes:
+        x: `(n, d + 1 + q)`.
+        y: `(m, d + 1 + q)`.
+        weights: Weights of all rows under which both sides have the same conditions.
+    """
+
+    x: Matrix
+    y: Matrix
+    weights: tuple[Matrix, Matrix]
+
+    @classmethod
+    def of(cls, x: Matrix, y: Matrix, space: ConditionSpace) -> "Pair":
+        """The rows with their weights."""
+        return cls(x, y, _weights(x, y, space).sides)
+
+    def split(self, space: ConditionSpace, counts: tuple[int, int], seed: int) -> "tuple[Pair, Pair]":
+        """Held-out rows, about so many a side in the shares of the classes, and the others."""
+        rng = np.random.default_rng(seed)
+        parts = [_divided(rows, space, count, rng) for rows, count in zip((self.x, self.y), counts, strict=True)]
+        held_out, training = zip(*parts, strict=True)
+        return Pair.of(held_out[0], held_out[1], space), Pair.of(training[0], training[1], space)
+
+    def matched(self, dim: int, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
+        """As many rows of both sides, drawn by their weights; the two of a row have about the same condition."""
+        count = 1 << (max(len(self.x), len(self.y)) - 1).bit_length()
+        x, y = (source.draw(count) for source in self.sources(dim, rng))
+        units = np.r_[_CLASSES_APART, np.ones(x.shape[1] - dim - 1)]
+        order_x, order_y = coupled_orders(x[:, dim:] * units, y[:, dim:] * units)
+        x, y = x[order_x], y[order_y]
+        alike = x[:, dim] == y[:, dim]
+        return x[alike], y[alike]
+
+    def sources(self, dim: int, rng: np.random.Generator) -> "tuple[WeightedSource, WeightedSource]":
+        """Supplies of both sides, whose points have `dim` columns."""
+        x, y = (WeightedSource(*side, dim, rng) for side in zip((self.x, self.y), self.weights, strict=True))
+        return x, y
+
+
+class WeightedSource(Source):
+    """Rows in proportion to their weights, each class as often as its weight says in every draw.
+
+    Systematic sampling in a random order within each class: a row of expected count k comes k times, rounded up or
+    down.
+
+    Args:
+        rows: `(n, d + 1 + q)`.
+        weights: `(n,)`, summing to one.
+        class_column: Where the number of the class is.
+        rng: Randomness of the draws.
+
+    References: Cochran 1977, "Sampling techniques", section 8.1.
+    """
+
+    def __init__(self, rows: Matrix, weights: Matrix, class_column: int, rng: np.random.Generator) -> None:
+        self._rows, self._weights, self._class_column, self._rng = rows, weights, class_column, rng
+
+    @property
+    def dim(self) -> int:
+        return self._rows.shape[1]
+
+    @property
+    def size(self) -> int:
+        return self._rows.shape[0]
+
+    def draw(self, n: int) -> Matrix:
+        order = self._rng.permutation(self.size)
+        order = order[np.argsort(self._rows[order, self._class_column], kind="stable")]
+        ends = np.cumsum(self._weights[order])
+        places = (self._rng.uniform() + np.arange(n)) / n * ends[-1]
+        return self._rows[order[np.minimum(np.searchsorted(ends, places, side="right"), self.size - 1)]]
+
+
+def conditioned_pair(
+    x: Table, y: Table, x_condition: Unchecked, y_condition: Unchecked, kinds: Kinds
+) -> tuple[Pair, ConditionSpace]:
+    """Rows of both sides with their conditions, of those classes and in that range that both sides have.
+
+    Raises:
+        InputError: Conditions that cannot be used; a class with fewer than 20 points on a side.
+
+    Warns:
+        DataWarning: Rows were left out; conditions differ so much that few rows count; few points for their dimension.
+    """
+    columns = (
+        read_conditions(x_condition, len(x.values), "x_condition"),
+        read_conditions(y_condition, len(y.values), "y_condition"),
+    )
+    space, notes = find_space(*columns, kinds)
+    sides = []
+    for table, own, name in zip((x, y), columns, ("x_condition", "y_condition"), strict=True):
+        codes, known = space.encode_known(own, name)
+        inside = np.ones(len(codes), bool)
+        inside[space.outside(codes)] = False
+        if 1.0 - inside.mean() > _LEFT_OUT:
+            notes.append(
+                f"{100.0 * (1.0 - inside.mean()):.2g} % of the rows of `{name}` lie where the other side has no points."
+            )
+        sides.append(np.column_stack([table.values[known][inside], codes[inside]]))
+    if notes:
+        warnings.warn(
+            f"{' '.join(notes)} These rows were left out, and the map does not know their conditions.",
+            DataWarning,
+            stacklevel=3,
+        )
+    _check_counts(sides[0], sides[1], space)
+    weighted = _weights(sides[0], sides[1], space)
+    _check_effective(weighted, space)
+    return Pair(sides[0], sides[1], weighted.sides), space
+
+
+def _weights(x: Matrix, y: Matrix, space: ConditionSpace) -> Balance:
+    codes = 1 + space.numbers
+    return balance(x[:, -codes:], y[:, -codes:], *space.scaled_ranges)
+
+
+def _divided(rows: Matrix, space: ConditionSpace, count: int, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
+    """About `count` rows, in the shares of the classes, and the rest."""
+    order = rng.permutation(len(rows))
+    order = order[np.argsort(rows[order, -1 - space.numbers], kind="stable")]
+    chosen = np.zeros(len(rows), bool)
+    if count:
+        chosen[order[((np.arange(count) + 0.5) * (len(rows) / count)).astype(np.intp)]] = True
+    return rows[chosen], rows[~chosen]
+
+
+def _check_counts(x: Matrix, y: Matrix, space: ConditionSpace) -> None:
+    dim = x.shape[1] - 1 - space.numbers
+    counts = np.array([np.bincount(side[:, dim].astype(np.intp), minlength=len(space.classes)) for side in (x, y)])
+    names = space.class_names()
+    few = [f"'{name}' ({a} and {b})" for name, a, b in zip(names, *counts, strict=True) if min(a, b) < _FEWEST]
+    if few:
+        raise InputError(
+            f"`x_condition` and `y_condition` have classes with fewer than {_FEWEST} points on a side: {listed(few)}. "
+            "Leave their points out, or merge them with other classes."
+        )
+    few = [f"'{name}' ({min(a, b)})" for name, a, b in zip(names, *counts, strict=True) if min(a, b) <= dim]
+    if few and len(names) > 1:
+        warnings.warn(
+            f"Classes have no more points on a side than the {dim} dimensions: {listed(few)}. Most directions of their "
+            "covariances are unknown, and taken as uncorrelated. Use more points, or fewer columns.",
+            DataWarning,
+            stacklevel=4,
+        )
+
+
+def _check_effective(weighted: Balance, space: ConditionSpace) -> None:
+    low = weighted.effective.min(axis=1)
+    poor = [f"'{name}' ({100 * share:.0f} %)" for name, share in zip(space.class_names(), low, strict=True)]
+    poor = [text for text, share in zip(poor, low, strict=True) if share < _EFFECTIVE]
+    if poor:
+        warnings.warn(
+            "The numbers of `x_condition` and `y_condition` are distributed so differently that, weighted to agree, a "
+            f"side is left with few rows in effect: {listed(poor)}. Where a side has few points, the map is uncertain.",
+            DataWarning,
+            stacklevel=4,
+        )

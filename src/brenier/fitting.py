@@ -1,0 +1,125 @@
+"""From two checked sides to an outcome: what is held out, which settings, one fit or two."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from brenier._errors import ConvergenceWarning
+from brenier.coordinates import BuresCoordinates, Coordinates, Moments
+from brenier.data.pairs import check_pair
+from brenier.data.sides import FEWEST_HELD_OUT, Side, split_side
+from brenier.data.table import Unchecked
+from brenier.data.units import cost_units
+from brenier.training import (
+    MOST_REFITTED,
+    Callback,
+    Holdout,
+    Outcome,
+    Supply,
+    TrainingConfig,
+    choose_config,
+    gaussian_outcome,
+    train_twice,
+)
+
+__all__ = ["Fitted", "Request", "fit_pair", "too_few"]
+
+LEAST_HELD_OUT = 500
+"""Points to hold out on each side where a second fit gets them back: fewer could not judge a network."""
+
+_DRAWING = 0.05
+"""Share of a budget in seconds that each sampler may take to draw the points for its moments."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked of a fit, besides the data.
+
+    Attributes:
+        scale: Units of the columns in the cost, as for `BrenierMap`.
+        changes: Settings that replace those of the rule.
+        holdout: Share of the samples to hold out.
+        refit: Whether to train again on all samples.
+        seeds: Of the split of the source, the split of the target, and the training.
+        callback: Called with every row of the history.
+        started: `time.perf_counter()` from which a budget in seconds counts.
+    """
+
+    scale: str | ArrayLike
+    changes: dict[str, Any]
+    holdout: float
+    refit: bool
+    seeds: tuple[int, int, int]
+    callback: Callback | None
+    started: float
+
+    @property
+    def least_held_out(self) -> int:
+        """Points a side to hold out even if they are more than the share."""
+        return LEAST_HELD_OUT if self.refit else 0
+
+
+class Fitted(NamedTuple):
+    """What a fit found.
+
+    Attributes:
+        outcome: The potential and how it came about.
+        coordinates: The coordinates that it is in.
+        config: The settings that led to it.
+        columns: Names of the columns, if the source had any.
+    """
+
+    outcome: Outcome
+    coordinates: Coordinates
+    config: TrainingConfig
+    columns: list[str] | None
+
+
+def fit_pair(X: Unchecked, Y: Unchecked, request: Request) -> Fitted:
+    """Learn the map between two sides; see `BrenierMap.fit`."""
+    most, least = TrainingConfig().holdout, request.least_held_out
+    source = split_side(X, "X", share=request.holdout, most=most, least=least, seed=request.seeds[0])
+    target = split_side(Y, "Y", share=request.holdout, most=most, least=least, seed=request.seeds[1])
+    check_pair(source.sample, target.sample)
+    seconds = request.changes.get("max_seconds")
+    drawing = None if seconds is None else _DRAWING * seconds
+    moments = source.moments(drawing), target.moments(drawing)
+    units = cost_units(request.scale, *moments, source.sample)
+    sizes = [side.size for side in (source, target) if side.size is not None]
+    config = choose_config(source.source.dim, min(sizes, default=None), **request.changes)
+    if min(len(source.holdout), len(target.holdout)) < FEWEST_HELD_OUT:
+        coordinates = BuresCoordinates.between(*moments, units)
+        return Fitted(too_few(coordinates.dim), coordinates, config, source.sample.columns)
+
+    def supply(x: Side, y: Side, moments: tuple[Moments, Moments]) -> Supply:
+        coordinates = BuresCoordinates.between(*moments, units)
+        holdout = Holdout.of(x.holdout, y.holdout, coordinates, config.solver)
+        return Supply(x.source, y.source, coordinates, holdout, coordinates.inert(*moments))
+
+    part, seed = supply(source, target, moments), request.seeds[2]
+    arrays = source.training is not None and target.training is not None
+    rows = max(len(source.sample.values), len(target.sample.values))
+    if not (request.refit and arrays and rows <= MOST_REFITTED):
+        outcome = part.train(config, seed, request.callback, request.started)
+        return Fitted(outcome, part.coordinates, config, source.sample.columns)
+    rng = np.random.default_rng(seed)
+    x, y = source.whole(rng), target.whole(rng)
+    whole = supply(x, y, (x.moments(), y.moments()))
+    outcome, coordinates = train_twice(
+        part, whole, config, seed=seed, callback=request.callback, started=request.started
+    )
+    return Fitted(outcome, coordinates, config, source.sample.columns)
+
+
+def too_few(dim: int) -> Outcome:
+    """The Gaussian map, with a warning that nothing could judge a network."""
+    warnings.warn(
+        f"too few samples to hold {FEWEST_HELD_OUT} out on each side, so no network was trained: the result is the "
+        "Gaussian map. Pass more samples, or raise `holdout`.",
+        ConvergenceWarning,
+        stacklevel=4,
+    )
+    return gaussian_outcome(dim)
