@@ -1,6 +1,23 @@
-"""Benchmark pairs with exact maps."""
+"""Benchmark pairs with exact maps, and small images with labels."""
 
 from brenier.datasets.gaussian import GaussianPair
+from brenier.datasets.images import (
+    LabelledImages,
+    load_digits,
+    load_fashion_mnist,
+    load_kmnist,
+    load_mnist,
+    load_usps,
+)
 from brenier.datasets.wasserstein2 import Wasserstein2Pair
 
-__all__ = ["GaussianPair", "Wasserstein2Pair"]
+__all__ = [
+    "GaussianPair",
+    "LabelledImages",
+    "Wasserstein2Pair",
+    "load_digits",
+    "load_fashion_mnist",
+    "load_kmnist",
+    "load_mnist",
+    "load_usps",
+]

@@ -1,0 +1,32 @@
+"""Reading files that may be compressed."""
+
+import bz2
+import gzip
+import zlib
+from pathlib import Path
+
+from brenier._errors import InputError
+
+__all__ = ["read_decompressed"]
+
+
+def read_decompressed(path: Path) -> bytes:
+    """The bytes of a file, decompressed where they begin as gzip or bzip2 do.
+
+    The name does not count: browsers decompress some downloads and leave the name as it was.
+
+    Raises:
+        InputError: The file cannot be read, or is a damaged or incomplete gzip or bzip2 file.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"`{path}` cannot be read: {error.strerror or error}. Check the path.") from error
+    try:
+        if content.startswith(b"\x1f\x8b"):
+            return gzip.decompress(content)
+        if content.startswith(b"BZh"):
+            return bz2.decompress(content)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise InputError(f"`{path}` is damaged or incomplete: {error}. Download it again.") from error
+    return content
