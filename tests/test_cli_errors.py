@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from brenier import BrenierMap, InputError, TransportMap
+from brenier import InputError, TransportMap
 from brenier.cli import app
 from brenier.cli.clouds import POINT_SUFFIXES
 from brenier.cli.console import number, print_result
 from brenier.coordinates import BuresCoordinates, Moments
 from brenier.data import read_points, write_points
-from brenier.training import Outcome, Stop, TrainingConfig, choose_config, gaussian_outcome
+from brenier.fitting import Fitted
+from brenier.training import Stop, choose_config, gaussian_outcome
 
 RNG = np.random.default_rng(0)
 POINTS = RNG.normal(size=(40, 2))
@@ -51,7 +52,7 @@ def folder(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     (tmp_path / "kept.csv").write_text("kept")
     os.chmod(tmp_path / "kept.csv", 0o444)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(BrenierMap, "_train", lambda *_: pytest.fail("trained in spite of the error"))
+    monkeypatch.setattr("brenier.fitting.choose_config", lambda *_, **__: pytest.fail("trained in spite of the error"))
     monkeypatch.setattr(TransportMap, "forward", lambda *_: pytest.fail("moved points in spite of the error"))
     return tmp_path
 
@@ -163,7 +164,7 @@ def test_unexpected_exceptions_are_not_hidden(folder: Path, monkeypatch: pytest.
     def fail(*_: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(BrenierMap, "_train", fail)
+    monkeypatch.setattr("brenier.estimator.fit_pair", fail)
     result = invoke("fit x.csv y.csv -o out")
     assert isinstance(result.exception, ZeroDivisionError)
     assert result.exit_code == 1
@@ -172,15 +173,15 @@ def test_unexpected_exceptions_are_not_hidden(folder: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize(("times", "kept"), [(1, True), (2, False)])
 def test_interrupts(folder: Path, monkeypatch: pytest.MonkeyPatch, times: int, kept: bool) -> None:
-    def train(*_: object) -> tuple[Outcome, BuresCoordinates, TrainingConfig]:
+    def train(*_: object) -> Fitted:
         for _ in range(times):
             with contextlib.suppress(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
         standard = Moments(np.zeros(2), np.eye(2), 0)
         coordinates = BuresCoordinates.between(standard, standard)
-        return gaussian_outcome(2)._replace(stop=Stop.interrupted), coordinates, choose_config(2, None)
+        return Fitted(gaussian_outcome(2)._replace(stop=Stop.interrupted), coordinates, choose_config(2, None), None)
 
-    monkeypatch.setattr(BrenierMap, "_train", train)
+    monkeypatch.setattr("brenier.estimator.fit_pair", train)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         result = invoke("fit x.csv y.csv -o out --json")
@@ -195,7 +196,7 @@ def test_an_interrupt_outside_the_training_loop(folder: Path, monkeypatch: pytes
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(BrenierMap, "_train", interrupt)
+    monkeypatch.setattr("brenier.estimator.fit_pair", interrupt)
     result = invoke("fit x.csv y.csv -o out")
     assert result.exit_code == 130
     assert "error: interrupted" in result.stderr

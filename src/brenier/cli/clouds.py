@@ -1,7 +1,7 @@
 """Files of the command line as clouds of points, and the checks that come before any work."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
 
@@ -10,6 +10,8 @@ import typer
 from brenier._errors import InputError
 
 if TYPE_CHECKING:
+    from brenier.conditional.maps import ConditionalMap
+    from brenier.data.conditions import Column
     from brenier.data.table import Table
     from brenier.maps import TransportMap
 
@@ -47,34 +49,52 @@ class Cloud(NamedTuple):
         path: The file.
         table: Its points; the colours of all pixels, from 0 to 1, if it is an image.
         image: Height and width of an image.
+        conditions: Columns of the file that are no part of the points, an entry for each.
     """
 
     path: Path
     table: "Table"
     image: tuple[int, int] | None = None
+    conditions: "Sequence[Column]" = ()
 
 
-def read_cloud(path: Path, key: str | None) -> Cloud:
+def read_cloud(path: Path, key: str | None, conditions: Sequence[str] = ()) -> Cloud:
     """Read points or an image.
 
     Args:
         path: The file.
         key: Which array, if the file is an .npz archive.
+        conditions: Names of the columns of a table that hold conditions; see `read_with_conditions`.
 
     Raises:
-        InputError: The file cannot be read, or not as points.
+        InputError: The file cannot be read, not as points, or not with these conditions.
     """
-    from brenier.data import Table, is_image, read_image, read_points, to_colours
+    from brenier.data import Table, is_image, read_image, to_colours
+    from brenier.data.content import AbsentError
+    from brenier.data.files import read_with_conditions
 
     if not is_image(path):
-        return Cloud(path, read_points(path, key))
+        table, columns = read_with_conditions(path, key, conditions)
+        return Cloud(path, table, conditions=columns)
     if key is not None:
         raise InputError(f"`key` ({key!r}) selects an array of an .npz archive; `{path}` is not one. Leave it out.")
+    if conditions:
+        names = ", ".join(f"`{name}`" for name in conditions)
+        raise AbsentError(
+            f"`{path}` is an image, whose pixels have no column {names} to take conditions from. Write colours and "
+            "conditions to a table instead."
+        )
     image = read_image(path)
     return Cloud(path, Table(to_colours(image), _CHANNELS), image.shape[:2])
 
 
-def read_pair(source: Path, target: Path, key: str | None, target_key: str | None) -> tuple[Cloud, Cloud]:
+def read_pair(
+    source: Path,
+    target: Path,
+    key: str | None,
+    target_key: str | None,
+    read: Callable[[Path, str | None], Cloud] = read_cloud,
+) -> tuple[Cloud, Cloud]:
     """Read two files.
 
     Args:
@@ -82,14 +102,15 @@ def read_pair(source: Path, target: Path, key: str | None, target_key: str | Non
         target: Second file.
         key: Which array, for those of the two that are .npz archives; there must be one.
         target_key: The same for the target alone.
+        read: How to read one of them.
     """
     archives = [path.suffix.lower() == ".npz" for path in (source, target)]
     first = key if archives[0] or not archives[1] else None
     second = key if target_key is None and archives[1] else target_key
-    return read_cloud(source, first), read_cloud(target, second)
+    return read(source, first), read(target, second)
 
 
-def check_columns(cloud: Cloud, map_: "TransportMap") -> None:
+def check_columns(cloud: Cloud, map_: "TransportMap | ConditionalMap") -> None:
     """Check that a map can take the points of a file.
 
     Raises:
@@ -117,7 +138,7 @@ def check_names(cloud: Cloud, expected: Sequence[str] | None, owner: str) -> Non
         )
 
 
-def unit_of(map_: "TransportMap") -> str:
+def unit_of(map_: "TransportMap | ConditionalMap") -> str:
     """What distances by a map are measured in."""
     if (map_.coordinates.scale == 1.0).all():
         return "in the units of the data"

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,9 @@ __all__ = [
 FAILED, INTERRUPTED = 2, 130
 """Exit codes."""
 
+_ARGUMENT = re.compile(r"(?:^|(?<=\. )|(?<=\bof )|(?<=\bas )|(?<=\band )|(?<=\bwith ))`(\w+)`")
+"""Where messages of the library speak of an argument; elsewhere a name is that of a column, which may be the same."""
+
 _PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "emoji": False, "soft_wrap": True}
 
 stderr = Console(stderr=True, **_PLAIN)
@@ -40,19 +44,17 @@ Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON ob
 
 
 @contextmanager
-def reporting(as_json: bool, **files: Path) -> Iterator[None]:
+def reporting(as_json: bool, **names: Path | str) -> Iterator[None]:
     """Run the body of a command: its warnings become a line each, its errors a message and an exit code.
 
     Args:
         as_json: Whether errors are printed as JSON, too.
-        files: What messages call an argument of the library, for instance `X`, instead of its name.
+        names: What messages call an argument of the library, for instance `X`, instead of its name.
     """
 
     def rename(message: object) -> str:
         text = " ".join(str(message).split())
-        for name, path in files.items():
-            text = text.replace(f"`{name}`", f"`{path}`")
-        return text
+        return _ARGUMENT.sub(lambda found: f"`{names.get(found[1], found[1])}`", text)
 
     def show(
         message: Warning | str,

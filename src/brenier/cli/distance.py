@@ -7,6 +7,7 @@ import typer
 
 from brenier.cli.clouds import FORMATS, Key, TargetKey, check_columns, read_pair, unit_of
 from brenier.cli.console import Json, print_result, reporting
+from brenier.cli.opened import At, OpenMap
 
 __all__ = ["distance"]
 
@@ -15,6 +16,7 @@ def distance(
     map_file: Annotated[Path, typer.Argument(metavar="MAP", help="Map file of `brenier fit`.")],
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help=f"Held-out points of the source: {FORMATS}.")],
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="Held-out points of the target.")],
+    at: At = None,
     key: Key = None,
     target_key: TargetKey = None,
     confidence: Annotated[float, typer.Option(help="Level of the bound on the populations, between 0 and 1.")] = 0.95,
@@ -28,16 +30,22 @@ def distance(
     The distance is W2, neither squared nor halved, in the units of the cost. Use held-out points: on the points of its
     own fit a flexible map flatters itself, and the bound on the populations does not hold.
 
-    Example: `brenier distance effect.brenier control-test.csv treated-test.csv`
-    """
-    with reporting(as_json, X=source, Y=target):
-        from brenier.maps import TransportMap
+    Of maps with conditions: the distance of each class and the mean over the conditions of SOURCE, which are read from
+    the columns that the fit had; or, with `--at`, the distance between all rows of both files under one condition.
 
-        map_ = TransportMap.load(map_file)
-        clouds = read_pair(source, target, key, target_key)
+    Example: `brenier distance effect.brenier control-test.csv treated-test.csv`
+
+    With a condition for all rows: `brenier distance effect.brenier old-men.csv new-men.csv --at men`
+    """
+    with reporting(as_json, X=source, Y=target, x_condition=source, y_condition=target, condition="--at"):
+        opened = OpenMap.load(map_file, at)
+        clouds = read_pair(source, target, key, target_key, opened.read)
         for cloud in clouds:
-            check_columns(cloud, map_)
-        found = map_.distance(*(cloud.table for cloud in clouds), confidence=confidence, empirical=empirical)
+            check_columns(cloud, opened.map_)
+        conditions = [own for cloud in clouds for own in opened.extra(cloud)]
+        found = opened.map_.distance(
+            *(cloud.table for cloud in clouds), *conditions, confidence=confidence, empirical=empirical
+        )
         rows = [len(cloud.table.values) for cloud in clouds]
-        lines = [*found.lines(), ("Measured", unit_of(map_))]
-        print_result({"rows": rows} | found.record(), lines, as_json=as_json)
+        lines = [*found.lines(), *opened.lines(), ("Measured", unit_of(opened.map_))]
+        print_result({"rows": rows} | opened.record() | found.record(), lines, as_json=as_json)

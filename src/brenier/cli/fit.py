@@ -2,13 +2,25 @@
 
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from brenier._errors import DataWarning, InputError
-from brenier.cli.clouds import FORMATS, POINT_SUFFIXES, Key, TargetKey, check_names, check_output, read_pair, unit_of
+from brenier.cli.clouds import (
+    FORMATS,
+    POINT_SUFFIXES,
+    Key,
+    TargetKey,
+    check_names,
+    check_output,
+    read_cloud,
+    read_pair,
+    unit_of,
+)
+from brenier.cli.conditions import Conditions, condition_types, described, space_lines
 from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting
 from brenier.cli.progress import FitProgress, Interrupts
 
@@ -43,6 +55,22 @@ def fit(
             help="Train again on all rows, up to 16,384, once those held out have chosen; takes twice as long."
         ),
     ] = True,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--condition",
+            metavar="COL",
+            help="Column of both files (array of .npz archives) with the condition of each row. May be repeated.",
+        ),
+    ] = None,
+    condition_type: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--condition-type",
+            metavar="COL=KIND",
+            help="What a condition is, label or number; by default text and up to 20 different integers are labels.",
+        ),
+    ] = None,
     key: Key = None,
     target_key: TargetKey = None,
     as_json: Json = False,
@@ -52,19 +80,41 @@ def fit(
     Both files hold one point a row, with the same columns; rows are not paired, and the numbers of rows may differ.
     Ctrl-C ends the training and saves the best map so far (exit code 130); a second Ctrl-C saves nothing.
 
+    With conditions, one map is learned for every value of them, all in one file. Their columns are no part of the
+    points; several columns are one condition together. Each value should occur in both files.
+
     Example: `brenier fit control.csv treated.csv -o effect.brenier --max-seconds 60`
+
+    With conditions: `brenier fit control.csv treated.csv -o effect.brenier --condition sex --condition age
+    --condition-type age=number`
     """
-    with reporting(as_json, X=source, Y=target):
+    with reporting(
+        as_json,
+        X=source,
+        Y=target,
+        x_condition=source,
+        y_condition=target,
+        condition_types="--condition-type",
+    ):
         from brenier.data import is_image
 
         check_output(output, source, target)
         if output.suffix.lower() in POINT_SUFFIXES or is_image(output):
             raise InputError(f"`{output}` is to hold a map. Name it `{output.with_suffix('.brenier')}`.")
-        clouds = read_pair(source, target, key, target_key)
+        if not condition:
+            condition_types(condition_type, ())  # before columns of conditions are read as points
+        clouds = read_pair(source, target, key, target_key, partial(read_cloud, conditions=condition or ()))
         check_names(clouds[1], clouds[0].table.columns, f"`{source}`")
         if any(cloud.image for cloud in clouds):
             # Pixels of 8 bits repeat by nature.
             warnings.filterwarnings("ignore", ".*of the rows of .* repeat", DataWarning)
+        kinds = condition_types(condition_type, clouds[0].conditions)
+        conditions = {}
+        if condition:
+            conditions = {
+                "x_condition": Conditions(clouds[0].conditions),
+                "y_condition": Conditions(clouds[1].conditions),
+            }
         from brenier.estimator import BrenierMap
         from brenier.training import Stop
 
@@ -73,9 +123,11 @@ def fit(
             {"max_steps": max_steps, "max_seconds": max_seconds} if (max_steps, max_seconds) != (None, None) else {}
         )
         with FitProgress() as progress, Interrupts() as interrupts:
-            ot = BrenierMap(scale=scale, refit=refit, random_state=seed, callback=progress, **budget)
+            ot = BrenierMap(
+                scale=scale, refit=refit, condition_types=kinds, random_state=seed, callback=progress, **budget
+            )
             started = time.perf_counter()
-            ot.fit(*(cloud.table for cloud in clouds))
+            ot.fit(*(cloud.table for cloud in clouds), **conditions)
             seconds = time.perf_counter() - started
             if interrupts.count > 1:
                 raise KeyboardInterrupt
@@ -83,6 +135,7 @@ def fit(
         interrupted = ot.stop_ == Stop.interrupted.value
         record = {"map": str(output), "rows": [len(cloud.table.values) for cloud in clouds]}
         record |= summary(ot) | {"seconds": seconds, "interrupted": interrupted}
+        record["conditions"] = described(ot.map_.space) if condition else None
         print_result(record, _lines(record, unit_of(ot.map_)), as_json=as_json)
         if interrupted:
             raise typer.Exit(INTERRUPTED)
@@ -114,14 +167,16 @@ def summary(ot: "BrenierMap") -> dict[str, Any]:
 
 def _lines(record: dict[str, Any], unit: str) -> list[tuple[str, str]]:
     columns = "columns" if record["dim"] > 1 else "column"
-    gain = f"{number(record['gain'], 3)} +- {number(record['gain_error'], 2)} above that of the Gaussian map"
+    gaussian, mean = ("Gaussian maps", ", mean over conditions") if record["conditions"] else ("Gaussian map", "")
+    gain = f"{number(record['gain'], 3)} +- {number(record['gain_error'], 2)} above that of the {gaussian}"
     if record["gaussian"]:
-        gain = "no network beat the Gaussian map by more than chance"
+        gain = f"no network beat the {gaussian} by more than chance"
     lines = [
         ("Map", f"{record['map']}   {record['dim']} {columns}{', Gaussian' if record['gaussian'] else ''}"),
-        ("W2", f"{number(record['w2'])}   on held-out points, {unit}; neither squared nor halved"),
+        ("W2", f"{number(record['w2'])}   on held-out points{mean}, {unit}; neither squared nor halved"),
         ("Dual", f"{number(record['dual'])}   estimate of W2^2 / 2; {gain}"),
         ("Steps", f"{record['steps']} in {record['seconds']:.1f} s"),
         ("Stop", record["stop"]),
     ]
-    return lines if record["w2"] is not None else [lines[0], *lines[3:]]
+    found = lines[1:3] if record["w2"] is not None else []
+    return [lines[0], *space_lines(record["conditions"]), *found, *lines[3:]]

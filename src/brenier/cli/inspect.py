@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from brenier.cli.conditions import described, space_lines
 from brenier.cli.console import Json, number, print_result, reporting
+from brenier.cli.opened import load_map
 
 if TYPE_CHECKING:
+    from brenier.conditional.space import ConditionSpace
     from brenier.coordinates import BuresCoordinates
-    from brenier.maps import TransportMap
 
 __all__ = ["inspect"]
 
@@ -18,21 +20,19 @@ def inspect(
     map_file: Annotated[Path, typer.Argument(metavar="MAP", help="Map file of `brenier fit`.")],
     as_json: Json = False,
 ) -> None:
-    """Say what a map is and how it was made. With --json, also all settings of the fit.
+    """Say what a map is, which conditions it has, and how it was made. With --json, also all settings of the fit.
 
     Example: `brenier inspect effect.brenier`
     """
     with reporting(as_json):
-        from brenier.maps import TransportMap
-
-        record = {"map": str(map_file)} | _describe(TransportMap.load(map_file))
+        record = {"map": str(map_file)} | _describe(*load_map(map_file))
         print_result(record, _lines(record), as_json=as_json)
 
 
-def _describe(map_: "TransportMap") -> dict[str, Any]:
+def _describe(map_: Any, space: "ConditionSpace | None") -> dict[str, Any]:  # noqa: ANN401 - either kind of map
     import jax
 
-    potential = map_.potential
+    potential = map_.potential if space is None else map_.family
     floor = potential.convexity_floor()
     return {
         "dim": map_.dim,
@@ -42,7 +42,8 @@ def _describe(map_: "TransportMap") -> dict[str, Any]:
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(potential) if hasattr(leaf, "size")),
         "convexity_floor": None if floor is None else float(floor),
         "scale": map_.coordinates.scale.tolist(),
-        "gaussian_w2": _gaussian_w2(map_.coordinates),
+        "gaussian_w2": _gaussian_w2(map_.coordinates) if space is None else None,
+        "conditions": described(space),
         "info": dict(map_.info),
     }
 
@@ -70,16 +71,20 @@ def _lines(record: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [
         ("Map", record["map"]),
         ("Columns", f"{record['dim']}{names}"),
+        *space_lines(record["conditions"]),
         ("Potential", f"{record['potential']}, {record['parameters']:,} parameters{shape}"),
         ("Convexity", floor),
-        ("Gaussian W2", f"{number(record['gaussian_w2'])}   between the Gaussians with the moments of the data"),
     ]
+    if record["gaussian_w2"] is not None:
+        text = f"{number(record['gaussian_w2'])}   between the Gaussians with the moments of the data"
+        lines.append(("Gaussian W2", text))
     if any(unit != 1.0 for unit in scale):
         lines.append(("Scale", f"{', '.join(number(unit) for unit in scale)}   units of the columns in the cost"))
     if "steps" in info:
         lines.append(("Fit", f"{info['steps']} steps. {info.get('stop', '')}".rstrip()))
     if info.get("gaussian"):
-        lines.append(("Note", "this is the closed-form Gaussian map"))
+        several = "these are the closed-form Gaussian maps, one for each condition"
+        lines.append(("Note", "this is the closed-form Gaussian map" if record["conditions"] is None else several))
     versions = [f"{name} {info[name]}" for name in ("brenier", "jax") if name in info]
     return [*lines, ("Versions", ", ".join(versions))] if versions else lines
 

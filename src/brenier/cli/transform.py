@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from brenier._errors import InputError
-from brenier.cli.clouds import FORMATS, POINT_SUFFIXES, Cloud, Key, check_columns, check_output, read_cloud
+from brenier.cli.clouds import FORMATS, POINT_SUFFIXES, Cloud, Key, check_columns, check_output
 from brenier.cli.console import Json, number, print_result, reporting, share
+from brenier.cli.opened import At, OpenMap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from brenier.cli.conditions import Conditions
     from brenier.data.table import Matrix
-    from brenier.maps import TransportMap
 
 __all__ = ["transform"]
 
@@ -36,6 +37,7 @@ def transform(
     ],
     inverse: Annotated[bool, typer.Option("--inverse", help="Move points of the target back to the source.")] = False,
     t: Annotated[float, typer.Option(metavar="T", help="Share of the way to go: 0 stays, 1 arrives.")] = 1.0,
+    at: At = None,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
@@ -44,21 +46,30 @@ def transform(
     Names of columns are kept, images keep their size. An inverse is a numerical solve for each row: the status says
     how many rows missed the tolerance, and which (counted from 0); they hold the best points found.
 
+    Maps with conditions read them from the columns of INPUT that the fit had, or take all rows under that of `--at`.
+    Where INPUT has these columns, OUTPUT has them behind the points: as they were, so that the file can be moved on or
+    back, or with the value of `--at`. An .npz archive has them as arrays; an .npy file has the points alone.
+
     Example: `brenier transform effect.brenier control.csv -o moved.csv --t 0.5`
+
+    With a condition for all rows: `brenier transform effect.brenier men.csv -o moved.csv --at men`
     """
-    with reporting(as_json):
+    with reporting(as_json, condition="--at" if at else source):
         if not 0.0 <= t <= 1.0:
             raise InputError(f"`--t` must lie between 0 and 1; got {t}.")
         _check_formats(source, output)
         check_output(output, source, map_file)
         from brenier.data import to_image, write_image, write_points
-        from brenier.maps import TransportMap
 
-        map_ = TransportMap.load(map_file)
-        cloud = read_cloud(source, key)
+        opened = OpenMap.load(map_file, at)
+        map_, cloud = opened.map_, opened.read(source, key)
         check_columns(cloud, map_)
-        moved = _move_image(map_, cloud, inverse, t) if cloud.image else _move(map_, cloud.table.values, inverse, t)
+        if cloud.image:
+            moved = _move_image(map_, cloud, inverse, t)
+        else:
+            moved = _move(map_, cloud.table.values, inverse, t, *opened.extra(cloud))
         record: dict[str, Any] = {"output": str(output), "rows": len(moved.points), "inverse": inverse, "t": t}
+        record |= opened.record()
         if inverse:
             record |= {
                 "unconverged": len(moved.failed),
@@ -71,8 +82,8 @@ def transform(
             write_image(output, image)
         else:
             names = cloud.table.columns or map_.columns
-            write_points(output, moved.points, names)
-        print_result(record, _lines(record), as_json=as_json)
+            write_points(output, moved.points, names, cloud.conditions)
+        print_result(record, [*_lines(record), *opened.lines()], as_json=as_json)
 
 
 def _check_formats(source: Path, output: Path) -> None:
@@ -86,17 +97,19 @@ def _check_formats(source: Path, output: Path) -> None:
         raise InputError(f"`{output}` must end in {', '.join(POINT_SUFFIXES)}; got {output.suffix!r}.")
 
 
-def _move(map_: "TransportMap", points: "Matrix", inverse: bool, t: float) -> _Moved:
+def _move(map_: Any, points: "Matrix", inverse: bool, t: float, *conditions: "Conditions") -> _Moved:  # noqa: ANN401
+    """Move points by either kind of map; one with conditions takes those of the points."""
     import numpy as np
 
     if not inverse:
-        return _Moved(map_.interpolate(points, t) if t < 1.0 else map_.forward(points), np.empty(0, np.intp), 0.0)
-    solved = map_.inverse_with_status(points)
+        images = map_.interpolate(points, t, *conditions) if t < 1.0 else map_.forward(points, *conditions)
+        return _Moved(images, np.empty(0, np.intp), 0.0)
+    solved = map_.inverse_with_status(points, *conditions)
     failed = np.flatnonzero(~solved.converged)
     return _Moved((1.0 - t) * points + t * solved.points, failed, float(solved.residual[failed].max(initial=0.0)))
 
 
-def _move_image(map_: "TransportMap", cloud: Cloud, inverse: bool, t: float) -> _Moved:
+def _move_image(map_: Any, cloud: Cloud, inverse: bool, t: float) -> _Moved:  # noqa: ANN401
     """Move every distinct colour once."""
     import numpy as np
 

@@ -1,0 +1,111 @@
+"""Conditions on the command line: columns of files as the library takes them, and what people read of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from brenier._errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from brenier.conditional.space import ConditionSpace
+    from brenier.data.conditions import Column
+
+__all__ = ["Conditions", "condition_types", "described", "space_lines"]
+
+_SHOWN = 8
+"""Classes that a line lists."""
+
+
+class _Entries(NamedTuple):
+    """The entries of one column of a frame."""
+
+    values: "NDArray[Any]"
+
+    def to_numpy(self) -> "NDArray[Any]":
+        """The entries."""
+        return self.values
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Columns of conditions as a frame: the form in which the library takes columns of several types with names.
+
+    Attributes:
+        given: The columns.
+    """
+
+    given: Sequence["Column"]
+    ndim: ClassVar[int] = 2
+
+    @property
+    def columns(self) -> list[str | None]:
+        """Their names."""
+        return [column.name for column in self.given]
+
+    def get_columns(self) -> list[_Entries]:
+        """Their entries."""
+        return [_Entries(column.values) for column in self.given]
+
+
+def condition_types(given: Sequence[str] | None, columns: Sequence["Column"]) -> dict[str, str] | None:
+    """Declared kinds by name, as `BrenierMap` takes them, from texts COL=label and COL=number.
+
+    Args:
+        given: The texts.
+        columns: The conditions of the fit; those that are columns of one array `c` may be declared together, as `c`.
+
+    Raises:
+        InputError: Another form, a column that is none of the conditions, or one that is declared twice.
+    """
+    found: dict[str, str] = {}
+    names = [str(column.name) for column in columns]
+    for text in given or ():
+        name, _, kind = text.rpartition("=")
+        if not name or kind not in ("label", "number"):
+            raise InputError(f"`--condition-type` must read COL=label or COL=number; got {text!r}.")
+        own = [other for other in names if other == name or other.rpartition("[")[0] == name]
+        if not own:
+            raise InputError(
+                f"`--condition-type` {text!r} is about no condition of this fit. It has {', '.join(names) or 'none'}; "
+                "name columns with `--condition`."
+            )
+        if found.keys() & own:
+            raise InputError(f"`--condition-type` declares `{name}` twice. Declare it once.")
+        found |= dict.fromkeys(own, kind)
+    return found or None
+
+
+def described(space: "ConditionSpace | None") -> dict[str, Any] | None:
+    """The conditions of a map as JSON values: its variables; and its classes, each with the range of every number."""
+    if space is None:
+        return None
+    ranges = zip(space.low.tolist(), space.high.tolist(), strict=True)
+    return {
+        "variables": [{"name": variable.name, "kind": variable.kind} for variable in space.variables],
+        "classes": [
+            {"labels": list(labels), "ranges": [list(ends) for ends in zip(low, high, strict=True)]}
+            for labels, (low, high) in zip(space.classes, ranges, strict=True)
+        ],
+    }
+
+
+def space_lines(record: dict[str, Any] | None) -> list[tuple[str, str]]:
+    """The same for people: a label and a text each; nothing for maps without conditions."""
+    if record is None:
+        return []
+    variables, classes = record["variables"], record["classes"]
+    names = ["without a name" if own["name"] is None else own["name"] for own in variables]
+    kinds = [f"{name} ({own['kind']})" for name, own in zip(names, variables, strict=True)]
+    numbers = [name for name, own in zip(names, variables, strict=True) if own["kind"] == "number"]
+    texts = []
+    for own in classes[:_SHOWN]:
+        ends = zip(numbers, own["ranges"], strict=True)
+        ranges = ", ".join(f"{name} from {low:.6g} to {high:.6g}" for name, (low, high) in ends)
+        labels = ", ".join(own["labels"])
+        texts.append(f"{labels}: {ranges}" if labels and ranges else labels or ranges)
+    more = len(classes) - _SHOWN
+    listed = "; ".join(texts) + (f"; and {more} more" if more > 0 else "")
+    what = "Classes" if len(numbers) < len(variables) else "Ranges"
+    return [("Conditions", ", ".join(kinds)), (what, f"{len(classes)}: {listed}" if what == "Classes" else listed)]

@@ -1,0 +1,163 @@
+"""Map files as commands use them, with and without conditions."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from brenier._errors import InputError
+from brenier.cli.clouds import Cloud, read_cloud
+from brenier.cli.conditions import Conditions
+
+if TYPE_CHECKING:
+    from brenier.conditional.space import ConditionSpace
+
+__all__ = ["At", "OpenMap", "load_map"]
+
+At: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--at",
+        metavar="VALUE",
+        help="One condition for all rows, for maps that have some. Repeated: one for each column of the fit, in its "
+        "order, or COL=VALUE.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class OpenMap:
+    """A map file that a command has opened.
+
+    Attributes:
+        map_: Its `TransportMap` or `ConditionalMap`; the `TransportMap` of one condition where `--at` gave it.
+        names: Columns of files that hold conditions, and so are no part of the points.
+        at: The one condition of all rows, by name; by number, from 0, where columns have no names.
+    """
+
+    map_: Any
+    names: Sequence[str] = ()
+    at: Mapping[str, str | float] | None = None
+
+    @classmethod
+    def load(cls, path: Path, at: Sequence[str] | None) -> "OpenMap":
+        """Open a map file.
+
+        Args:
+            path: The file.
+            at: What `--at` gave.
+
+        Raises:
+            InputError: The file cannot be read, `--at` is not a condition of it, or nothing else could be.
+        """
+        map_, space = load_map(path)
+        if space is None:
+            if at:
+                raise InputError(f"`{path}` holds a map without conditions. Leave `--at` out.")
+            return cls(map_)
+        names = [variable.name for variable in space.variables]
+        own = [name for name in names if name is not None]
+        if at:
+            values = _values(at, space)
+            labels = [str(place) if name is None else name for place, name in enumerate(names)]
+            return cls(map_.at(tuple(values)), own, dict(zip(labels, values, strict=True)))
+        if len(own) < len(names):
+            raise InputError(
+                f"`{path}` was fitted with conditions that have no names, so no columns can be read for them. Give one "
+                "for all rows with `--at`, or fit with a frame, whose columns have names."
+            )
+        return cls(map_, own)
+
+    def read(self, path: Path, key: str | None) -> Cloud:
+        """Read points with their conditions; with `--at`, this one in all columns of conditions that the file has.
+
+        Raises:
+            InputError: The file cannot be read, or lacks conditions and there is no `--at`.
+        """
+        from brenier.data import is_image
+        from brenier.data.content import AbsentError
+
+        if self.at is None or is_image(path):
+            try:
+                return read_cloud(path, key, () if self.at else self.names)
+            except AbsentError as error:
+                raise InputError(f"{error} To take all rows under one condition, give it with `--at`.") from error
+        import numpy as np
+
+        from brenier.data.conditions import Column
+        from brenier.data.files import read_without
+
+        table, present = read_without(path, key, self.names)
+        conditions = [Column(name, np.repeat(np.array(self.at[name]), len(table.values))) for name in present]
+        return Cloud(path, table, conditions=conditions)
+
+    def extra(self, cloud: Cloud) -> tuple[Conditions, ...]:
+        """What methods of the map take besides the points of a file: their conditions, if they ask for some."""
+        return () if self.at is not None or not self.names else (Conditions(cloud.conditions),)
+
+    def record(self) -> dict[str, Any]:
+        """The conditions in use, as JSON values: names of columns, and the one of all rows; nothing where none are."""
+        return {"conditions": list(self.names), "at": self.at} if self.names or self.at else {}
+
+    def lines(self) -> list[tuple[str, str]]:
+        """The same for people."""
+        if self.at is not None:
+            texts = [f"{name} = {value}" if self.names else f"{value}" for name, value in self.at.items()]
+            return [("Condition", f"{', '.join(texts)} for all rows")]
+        return [("Conditions", f"{', '.join(self.names)} of each row")] if self.names else []
+
+
+def load_map(path: Path) -> tuple[Any, "ConditionSpace | None"]:
+    """Read a map of either kind, and its conditions if there are any."""
+    from brenier.conditional.maps import ConditionalMap
+    from brenier.mapfile import load
+    from brenier.maps import TransportMap
+
+    space = load(path).space
+    return (TransportMap if space is None else ConditionalMap).load(path), space
+
+
+def _values(given: Sequence[str], space: "ConditionSpace") -> list[str | float]:
+    """The condition that `--at` gave, in the order of the fit."""
+    names = [variable.name for variable in space.variables]
+    heads = [f"{name}=" for name in names if name is not None]
+    texts = {head: text.removeprefix(head) for text in given for head in heads if text.startswith(head)}
+    ordered = [texts.get(f"{name}=") for name in names] if texts else list(given)
+    if len(given) != len(names) or None in ordered:
+        wanted = ", ".join("one without a name" if name is None else f"`{name}`" for name in names)
+        form = ", all in this order or all as COL=VALUE" if len(names) > 1 else ", as VALUE or COL=VALUE"
+        raise InputError(
+            f"`--at` must be given once for each column of the conditions, {wanted}{form}; got {', '.join(given)}."
+        )
+    kinds = [variable.kind for variable in space.variables]
+    values: list[str | float] = []
+    for place, (text, name, kind) in enumerate(zip(ordered, names, kinds, strict=True)):
+        label = kinds[:place].count("label")
+        known = {labels[label] for labels in space.classes} if kind == "label" else None
+        values.append(_value(str(text), "the condition" if name is None else f"`{name}`", known))
+    return values
+
+
+def _value(text: str, name: str, known: set[str] | None) -> str | float:
+    """A number; or a label, spelled as the map spells it.
+
+    Args:
+        text: What was given.
+        name: Whose value it is, for messages.
+        known: The labels that the map knows, None for a number.
+    """
+    from brenier.data.conditions import label_text
+
+    try:
+        parsed = float(text)
+    except ValueError:
+        parsed = math.nan
+    if known is not None:
+        # Numbers in files are labels without regard to how they are written.
+        return label_text(parsed) if text not in known and label_text(parsed) in known else text
+    if not math.isfinite(parsed):
+        raise InputError(f"`--at`: {name} is a number; got {text!r}.")
+    return parsed
