@@ -10,8 +10,8 @@ import scipy.stats
 from asserts import assert_at_most, assert_close
 from brenier import BrenierMap, ConditionalMap, DataWarning, InputError, MapFileError, TransportMap, mapfile
 from brenier.conditional.sides import WeightedSource
+from brenier.datasets import FamilyPair
 from brenier.metrics import unexplained_variance
-from families import GaussianFamily, exact_map
 
 STEPS = 512
 
@@ -144,16 +144,16 @@ class TestNumbers:
 
 def test_gaussian_families_start_at_the_exact_maps(rng):
     """At values of the number that were never seen; the slow tests hold larger samples to a tenth of this."""
-    source, target = GaussianFamily.random(2, 1), GaussianFamily.random(2, 2)
+    pair = FamilyPair.random(2, 0)
     c, d = rng.uniform(-1, 1, 20000), rng.uniform(-1, 1, 20000)
     ot = BrenierMap(max_steps=128, random_state=0)
-    ot.fit(source.sample(c, rng), target.sample(d, rng), x_condition=c, y_condition=d)
+    ot.fit(pair.source.sample(c, rng), pair.target.sample(d, rng), x_condition=c, y_condition=d)
     errors = []
     for value in np.linspace(-0.97, 0.97, 9):
-        x = source.sample(np.full(500, value), rng)
-        exact = exact_map(source, target, value, x)
+        x = pair.source.sample(np.full(500, value), rng)
+        exact = pair.transport(value, x)
         found = ot.transform(x, condition=float(value))
-        errors.append(unexplained_variance(found, exact, np.trace(target.covariance(value))))
+        errors.append(unexplained_variance(found, exact, np.trace(pair.target.covariance(value))))
     assert_at_most(np.mean(errors), 0.3, "mean UVP")
 
 

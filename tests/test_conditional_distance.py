@@ -14,8 +14,8 @@ from brenier.certificates import dual_terms
 from brenier.conditional.between import coordinates_between
 from brenier.conditional.space import ConditionSpace, Variable
 from brenier.conditional.terms import conditional_terms
+from brenier.datasets import FamilyPair, GaussianFamily
 from brenier.potentials import ModulatedICNN
-from families import GaussianFamily, exact_squared_w2
 from networks import perturb
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*outside the range of the fit:brenier.DataWarning")
@@ -108,7 +108,7 @@ def test_a_family_of_gaussians_has_its_mean_distance(rng):
         warnings.simplefilter("ignore", DataWarning)
         found = fit.distance(source.sample(a, rng), target.sample(b, rng), x_condition=a, y_condition=b)
     places, weights = np.polynomial.legendre.leggauss(12)
-    exact = np.sqrt(weights / 2 @ [exact_squared_w2(source, target, 0.95 * value) for value in places])
+    exact = np.sqrt(weights / 2 @ [FamilyPair(source, target).squared_w2(0.95 * value) for value in places])
     # The target's numbers are distributed otherwise than the source's: weighted, they say the same.
     assert_close(found.dual, exact**2 / 2, atol=4.0 * found.population.variance**0.5)
     assert_close(found.w2, exact, rtol=0.05)

@@ -6,7 +6,7 @@ import ot
 import pytest
 
 from brenier import InputError
-from brenier.datasets import GaussianPair, Wasserstein2Pair
+from brenier.datasets import FamilyPair, GaussianPair, Wasserstein2Pair
 from brenier.metrics import unexplained_variance
 
 KEY = jax.random.PRNGKey(0)
@@ -65,3 +65,28 @@ def test_files_that_are_no_pairs(tmp_path) -> None:
         Wasserstein2Pair.load(tmp_path / "other.npz")
     with pytest.raises(InputError, match="square and of one size"):
         GaussianPair.of(np.eye(2), np.eye(3))
+
+
+class TestFamilies:
+    @pytest.mark.parametrize("c", [-0.9, 0.3])
+    def test_maps_and_distances_agree_with_pot_at_every_number(self, c: float, rng) -> None:
+        pair = FamilyPair.random(4, seed=3)
+        moments = [(side.mean(c), side.covariance(c)) for side in pair]
+        matrix, shift = ot.gaussian.bures_wasserstein_mapping(
+            moments[0][0], moments[1][0], moments[0][1], moments[1][1]
+        )
+        x = rng.normal(size=(50, 4))
+        np.testing.assert_allclose(pair.transport(c, x), x @ matrix + shift, atol=1e-9)
+        np.testing.assert_allclose(pair.inverse(c, pair.transport(c, x)), x, atol=1e-9)
+        distance = ot.gaussian.bures_wasserstein_distance(moments[0][0], moments[1][0], moments[0][1], moments[1][1])
+        assert pair.squared_w2(c) == pytest.approx(distance**2, rel=1e-9)
+
+    def test_points_have_the_moments_of_their_number(self, rng) -> None:
+        family = FamilyPair.random(3, seed=1).source
+        c = np.tile([-0.7, 0.8], 60000)
+        points = family.sample(c, rng)
+        for own in (-0.7, 0.8):
+            part = points[c == own]
+            np.testing.assert_allclose(part.mean(axis=0), family.mean(own), atol=0.03)
+            np.testing.assert_allclose(np.cov(part.T), family.covariance(own), atol=0.06)
+        assert np.abs(family.covariance(-0.7) - family.covariance(0.8)).max() > 0.3

@@ -7,9 +7,9 @@ from asserts import assert_at_most, assert_close
 from brenier.conditional.between import coordinates_between
 from brenier.conditional.dependence import dependence
 from brenier.coordinates import BuresCoordinates
+from brenier.datasets import FamilyPair, GaussianFamily
 from brenier.metrics import unexplained_variance
 from brenier.moments import moments
-from families import GaussianFamily, exact_map
 
 LOW, HIGH = np.array([[-1.0]]), np.array([[1.0]])
 
@@ -59,7 +59,7 @@ def test_coordinates_carry_the_gaussian_map_of_every_condition(dim, rng):
         x = source.sample(np.full(500, value), rng)
         code = np.column_stack([x, np.zeros(500), np.full(500, value)])
         images = c.leave_y(np.column_stack([c.enter_x(code)[:, :dim], code[:, dim:]]))[:, :dim]
-        exact = exact_map(source, target, value, x)
+        exact = FamilyPair(source, target).transport(value, x)
         assert_at_most(unexplained_variance(images, exact, np.trace(target.covariance(value))), 0.6, "UVP")
 
 

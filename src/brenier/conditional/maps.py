@@ -253,8 +253,8 @@ class ConditionalMap(eqx.Module):
             names = [repr(self.space.class_names()[number]) for number in unequal]
             warnings.warn(
                 "The numbers of `y_condition` cannot be weighted to be distributed as those of `x_condition`: class "
-                f"{listed(names)}. There, the answer mixes distances between points of different numbers with distances "
-                "under the same. Pass points whose numbers overlap more, or more of them.",
+                f"{listed(names)}. There, the answer compares points of different numbers, too. Pass more points, or "
+                "points whose numbers overlap more.",
                 DataWarning,
                 stacklevel=4,
             )

@@ -1,5 +1,6 @@
-"""Benchmark pairs with exact maps, and small images with labels."""
+"""Benchmark pairs and families with exact maps, and small images with labels."""
 
+from brenier.datasets.families import FamilyPair, GaussianFamily
 from brenier.datasets.gaussian import GaussianPair
 from brenier.datasets.images import (
     LabelledImages,
@@ -12,6 +13,8 @@ from brenier.datasets.images import (
 from brenier.datasets.wasserstein2 import Wasserstein2Pair
 
 __all__ = [
+    "FamilyPair",
+    "GaussianFamily",
     "GaussianPair",
     "LabelledImages",
     "Wasserstein2Pair",

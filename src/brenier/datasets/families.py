@@ -1,24 +1,41 @@
-"""Gaussian families whose moments move with a number, and the exact map for each of its values."""
+"""Gaussian families whose moments move with a number, with the exact map for each of its values."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import expm, sqrtm
 
-Array = np.ndarray
+__all__ = ["FamilyPair", "GaussianFamily"]
+
+Matrix = NDArray[np.float64]
+
+_ROWS = 4096
+"""Rows whose factors are in memory together."""
 
 
 @dataclass(frozen=True, eq=False)
 class GaussianFamily:
-    """A Gaussian for each c in [-1, 1]: its axes turn, its scales and its mean move."""
+    r"""A Gaussian for each number c from -1 to 1: its axes turn, its scales and its mean move.
 
-    generator: Array
-    scales: Array
-    growth: Array
-    drift: Array
+    .. math:: m(c) = \sin(2 c)\, b, \qquad \Sigma(c) = e^{c G} \operatorname{diag}(s_i e^{c g_i}) e^{-c G}
+
+    Attributes:
+        generator: `(d, d)` skew-symmetric `G`.
+        scales: `(d,)` variances `s` at zero.
+        growth: `(d,)` rates `g`.
+        drift: `(d,)` direction `b` of the mean.
+    """
+
+    generator: Matrix
+    scales: Matrix
+    growth: Matrix
+    drift: Matrix
 
     @classmethod
     def random(cls, dim: int, seed: int) -> "GaussianFamily":
+        """One of some difficulty: variances differ by a factor of four at zero, and by up to e^2 more at the ends."""
         rng = np.random.default_rng(seed)
         skew = rng.standard_normal((dim, dim)) / np.sqrt(dim)
         return cls(
@@ -30,39 +47,70 @@ class GaussianFamily:
 
     @property
     def dim(self) -> int:
+        """Number of columns."""
         return len(self.scales)
 
-    def mean(self, c: float) -> Array:
+    def mean(self, c: float) -> Matrix:
+        """`(d,)` mean at a number."""
         return self.drift * np.sin(2 * c)
 
-    def factor(self, c: float) -> Array:
+    def factor(self, c: float) -> Matrix:
+        """`(d, d)` matrix that makes points from standard normal ones."""
         return expm(c * self.generator) * np.sqrt(self.scales * np.exp(self.growth * c))
 
-    def covariance(self, c: float) -> Array:
+    def covariance(self, c: float) -> Matrix:
+        """`(d, d)` covariance at a number."""
         return self.factor(c) @ self.factor(c).T
 
-    def sample(self, c: Array, rng: np.random.Generator) -> Array:
-        """One point for each of the values."""
-        values, number = np.unique(c, return_inverse=True)
-        factors, means = np.stack([self.factor(v) for v in values]), np.stack([self.mean(v) for v in values])
+    def sample(self, c: Matrix, rng: np.random.Generator) -> Matrix:
+        """`(n, d)` points, one for each of `(n,)` numbers."""
         noise = rng.standard_normal((len(c), self.dim))
+        # exp(c G) through the eigenvalues of the Hermitian matrix i G: one decomposition for all numbers.
+        values, vectors = np.linalg.eigh(1j * self.generator)
         points = np.empty((len(c), self.dim))
-        for start in range(0, len(c), 4096):
-            rows = slice(start, start + 4096)
-            points[rows] = np.einsum("nij,nj->ni", factors[number[rows]], noise[rows])
-        return points + means[number]
+        for start in range(0, len(c), _ROWS):
+            rows = slice(start, start + _ROWS)
+            scaled = noise[rows] * np.sqrt(self.scales * np.exp(np.outer(c[rows], self.growth)))
+            turned = np.exp(-1j * np.outer(c[rows], values)) * (scaled @ vectors.conj())
+            points[rows] = np.real(turned @ vectors.T)
+        return points + np.outer(np.sin(2 * c), self.drift)
 
 
-def exact_map(source: GaussianFamily, target: GaussianFamily, c: float, x: Array) -> Array:
-    """The optimal map between the two Gaussians at c, by matrix square roots."""
-    half = np.real(sqrtm(source.covariance(c)))
-    inverse = np.linalg.inv(half)
-    matrix = inverse @ np.real(sqrtm(half @ target.covariance(c) @ half)) @ inverse
-    return target.mean(c) + (x - source.mean(c)) @ matrix.T
+class FamilyPair(NamedTuple):
+    """Two families, and the optimal map between their Gaussians at every number.
 
+    Attributes:
+        source, target: The families.
 
-def exact_squared_w2(source: GaussianFamily, target: GaussianFamily, c: float) -> float:
-    half = np.real(sqrtm(source.covariance(c)))
-    cross = np.real(sqrtm(half @ target.covariance(c) @ half))
-    shift = source.mean(c) - target.mean(c)
-    return float(shift @ shift + np.trace(source.covariance(c) + target.covariance(c) - 2.0 * cross))
+    References: Dowson and Landau 1982, "The Frechet distance between multivariate normal distributions".
+    """
+
+    source: GaussianFamily
+    target: GaussianFamily
+
+    @classmethod
+    def random(cls, dim: int, seed: int) -> "FamilyPair":
+        """Two independent families."""
+        return cls(GaussianFamily.random(dim, 2 * seed + 1), GaussianFamily.random(dim, 2 * seed + 2))
+
+    def transport(self, c: float, x: Matrix) -> Matrix:
+        """Exact images of source points at a number."""
+        return self.target.mean(c) + (x - self.source.mean(c)) @ self._matrix(c).T
+
+    def inverse(self, c: float, y: Matrix) -> Matrix:
+        """Exact preimages of target points at a number."""
+        return self.source.mean(c) + np.linalg.solve(self._matrix(c), (y - self.target.mean(c)).T).T
+
+    def squared_w2(self, c: float) -> float:
+        """Squared distance at a number, not halved."""
+        cross = np.real(sqrtm(self._half(c) @ self.target.covariance(c) @ self._half(c)))
+        shift = self.source.mean(c) - self.target.mean(c)
+        return float(shift @ shift + np.trace(self.source.covariance(c) + self.target.covariance(c) - 2.0 * cross))
+
+    def _half(self, c: float) -> Matrix:
+        return np.real(sqrtm(self.source.covariance(c)))
+
+    def _matrix(self, c: float) -> Matrix:
+        half = self._half(c)
+        inverse = np.linalg.inv(half)
+        return inverse @ np.real(sqrtm(half @ self.target.covariance(c) @ half)) @ inverse
