@@ -253,6 +253,13 @@ class TestWeightedSource:
             expected = count * weights
             assert (np.abs(times - expected) < 1.0 + 1e-9).all()
 
+    def test_every_part_of_a_draw_has_the_classes_in_their_shares(self, rng):
+        """A pool that replaces a quarter of its rows by a new draw would otherwise lose the balance of the sides."""
+        rows = np.column_stack([np.arange(60.0), np.repeat([0.0, 1.0, 2.0], [10, 20, 30])])
+        drawn = WeightedSource(rows, np.repeat([1 / 20, 1 / 80, 1 / 120], [10, 20, 30]), 1, rng).draw(1024)[:, 1]
+        for part in np.split(drawn, 8):
+            assert_close(np.bincount(part.astype(int)) / 128, [0.5, 0.25, 0.25], atol=2 / 128)
+
     def test_all_rows_are_as_likely_as_their_weights(self, rng):
         rows, weights = np.column_stack([np.arange(6.0), np.zeros(6)]), np.array([0.4, 0.2, 0.1, 0.1, 0.1, 0.1])
         source = WeightedSource(rows, weights, 1, rng)

@@ -76,7 +76,8 @@ class WeightedSource(Source):
     """Rows in proportion to their weights, each class as often as its weight says in every draw.
 
     Systematic sampling in a random order within each class: a row of expected count k comes k times, rounded up or
-    down.
+    down. Classes take turns, so that every run of consecutive rows has them in their shares, too: a pool that replaces
+    a part of its rows by a new draw keeps them.
 
     Args:
         rows: `(n, d + 1 + q)`.
@@ -103,7 +104,15 @@ class WeightedSource(Source):
         order = order[np.argsort(self._rows[order, self._class_column], kind="stable")]
         ends = np.cumsum(self._weights[order])
         places = (self._rng.uniform() + np.arange(n)) / n * ends[-1]
-        return self._rows[order[np.minimum(np.searchsorted(ends, places, side="right"), self.size - 1)]]
+        rows = self._rows[order[np.minimum(np.searchsorted(ends, places, side="right"), self.size - 1)]]
+        return rows[self._turns(rows[:, self._class_column])]
+
+    def _turns(self, classes: Matrix) -> NDArray[np.intp]:
+        """An order of sorted classes in which they take turns: the k-th of c rows at about k / c of the way."""
+        _, starts, counts = np.unique(classes, return_index=True, return_counts=True)
+        within = np.arange(len(classes)) - np.repeat(starts, counts)
+        way = (within + self._rng.uniform(size=len(classes))) / np.repeat(counts, counts)
+        return np.argsort(way, kind="stable")
 
 
 def conditioned_pair(
