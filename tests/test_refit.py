@@ -160,7 +160,8 @@ class TestJitter:
     def test_the_rule(self) -> None:
         assert choose_config(8, 800).jitter == pytest.approx(3.5 / 80)
         assert choose_config(2, 800).jitter == pytest.approx(0.25**0.25 * 3.5 / 40)
-        assert choose_config(16, 10).jitter == 0.15
+        assert choose_config(16, 200).jitter == pytest.approx(31 / 200)
+        assert choose_config(16, 10).jitter == 0.25
         assert choose_config(2, None).jitter == 0.0
 
     def test_samplers_have_none(self) -> None:

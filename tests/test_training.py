@@ -140,7 +140,8 @@ def test_the_rule() -> None:
     assert [config.pool for config in longer] == [32768, 65536, 131072, 131072]
     assert choose_config(8, 3000, max_seconds=600).batch == 512
     assert choose_config(8, None, max_seconds=600, max_steps=4096).batch == 512
-    assert [choose_config(8, size).decay for size in (None, 100, 16_000)] == [0.0, 0.1, 0.01]
+    assert [choose_config(8, size).decay for size in (None, 700, 16_000)] == [0.0, 0.1, 0.01]
+    assert choose_config(8, 150).decay == pytest.approx(0.1 * 4**0.8)
     assert [choose_config(dim, None).refresh for dim in (1, 2, 4, 16)] == [1.0, 1.0, 0.5, 0.25]
     assert [choose_config(dim, None).tolerance for dim in (4, 64)] == [(0.025, 0.0025), (0.1, 0.01)]
     assert choose_config(8, None, learning_rate=1.0).learning_rate == 1.0

@@ -17,7 +17,15 @@ from brenier.batches import map_batches
 from brenier.potentials import AbstractFamily, AbstractFunction
 from brenier.solvers import BFGS, LBFGS, AbstractSolver, Newton, Solution, Spectral, iterate, iterate_queue
 
-__all__ = ["ConjugatePoints", "Tolerance", "conjugate", "conjugate_points", "dual_values", "solve_batch"]
+__all__ = [
+    "ConjugatePoints",
+    "Tolerance",
+    "conjugate",
+    "conjugate_points",
+    "dual_values",
+    "solve_batch",
+    "solve_stragglers",
+]
 
 BFGS_DIMENSIONS = 16
 """Most dimensions for which every point of a batch can carry a full inverse Jacobian."""
@@ -156,25 +164,41 @@ def conjugate_points(
     """
     tolerance = Tolerance() if tolerance is None else tolerance
     units = jnp.asarray(np.ones(u.dim) if scale is None else scale, jnp.float32)
-    fallback = Newton() if u.dim <= NEWTON_DIMENSIONS else LBFGS()
     solver = BFGS() if u.dim <= BFGS_DIMENSIONS else LBFGS()
-
-    def run(
-        solver: AbstractSolver, budget: int, allowed: float, *points: NDArray[np.float32], **sizes: int
-    ) -> ConjugatePoints:
-        solution = map_batches(
-            lambda y, x0: solve_batch(solver, u, y, x0, units, tolerance, budget, allowed), *points, **sizes
+    allowed = _LEFT_OVER if len(y) >= _LARGE else 0.0
+    first = ConjugatePoints(
+        *map_batches(
+            lambda part, guess: solve_batch(solver, u, part, guess, units, tolerance, max_steps, allowed),
+            y,
+            y[:, : u.dim] if x0 is None else x0,
         )
-        return ConjugatePoints(*solution)
-
-    guesses = y[:, : u.dim] if x0 is None else x0
-    first = run(solver, max_steps, _LEFT_OVER if len(y) >= _LARGE else 0.0, y, guesses)
+    )
     left = np.flatnonzero(~first.converged)
     if not len(left):
         return first
-    second = run(fallback, 4 * max_steps, 0.0, y[left], first.points[left], batch=_STRAGGLERS, least=_STRAGGLERS)
+    second = solve_stragglers(u, y[left], first.points[left], units, tolerance, 4 * max_steps)
     second = second._replace(steps=first.steps[left] + second.steps)
     return jax.tree.map(lambda old, new: _replace_rows(old, left, new), first, second)
+
+
+def solve_stragglers(
+    u: AbstractFamily,
+    y: NDArray[np.float32],
+    x0: NDArray[np.float32],
+    scale: Array,
+    tolerance: Tolerance,
+    max_steps: int,
+) -> ConjugatePoints:
+    """Solve the few rows that a first solver left, by Newton's method up to 64 dimensions; as `conjugate_points`."""
+    solver = Newton() if u.dim <= NEWTON_DIMENSIONS else LBFGS()
+    solution = map_batches(
+        lambda part, guess: solve_batch(solver, u, part, guess, scale, tolerance, max_steps),
+        y,
+        x0,
+        batch=_STRAGGLERS,
+        least=_STRAGGLERS,
+    )
+    return ConjugatePoints(*solution)
 
 
 def _replace_rows(old: NDArray[Any], rows: NDArray[np.intp], new: NDArray[Any]) -> NDArray[Any]:

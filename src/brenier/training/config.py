@@ -117,9 +117,10 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
       cycle, but at least a quarter.
     - Finite data: the pool holds each point several times, at least 4,096 and at most 16,384 points a side, and
       batches are at most an eighth of it. Parameters decay by the learning rate times 20 dimensions over the number
-      of samples, at most a tenth. Every draw of a sample gets noise of 3.5 standard deviations over the square root of
-      dimension times samples, at most 0.15: a map cannot be known more finely than the samples lie. Below 8 dimensions
-      it is less, by the fourth root of an eighth of the dimension.
+      of samples, at most a tenth; below 600 samples more, by the power 0.8 of 600 over their number. Every draw of a
+      sample gets noise of 3.5 standard deviations over the square root of dimension times samples, at most 0.15: a map
+      cannot be known more finely than the samples lie. Below 8 dimensions it is less, by the fourth root of an eighth
+      of the dimension; few samples get 31 over their number, at most a quarter, where that is more.
     - Only fits to finite data stop early: the rate falls to zero over the whole budget, and fresh points gain from
       that to the end.
 
@@ -148,9 +149,9 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
         widths=(width, width, width // 2),
         sharpness=1.0 + 16.0 / max(dim, 4),
         learning_rate=rate,
-        decay=0.0 if size is None else min(20.0 * dim / size, 0.1),
+        decay=0.0 if size is None else min(20.0 * dim / size, 0.1) * max(1.0, 600.0 / size) ** 0.8,
         pool=pool,
-        jitter=0.0 if size is None else few**0.25 * min(3.5 / (dim * size) ** 0.5, 0.15),
+        jitter=0.0 if size is None else max(few**0.25 * min(3.5 / (dim * size) ** 0.5, 0.15), min(31.0 / size, 0.25)),
         refresh=min(max(2.0 / dim, 0.25), 1.0),
         patience=None if size is None else TrainingConfig.patience,
         batch=batch,
