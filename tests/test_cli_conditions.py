@@ -536,7 +536,10 @@ TRANSFORM = [
     ("m x.npy -o o.npy", "give it with `--at`"),
     ("m new.csv -o o.csv", "`new.csv` has classes that the fit has not seen on both sides: 'z'. It knows 'a', 'b'"),
     ("m gap.csv -o o.csv", "`gap.csv`, column `cell` has 1 missing entries, in rows 3"),
-    ("m words.csv -o o.csv", "`words.csv`, column `dose`, must hold numbers, as in the fit"),
+    (
+        "m words.csv -o o.csv",
+        "`words.csv`, column `dose`, must hold numbers, for it is a column of numbers in this fit",
+    ),
     (
         "m x.csv -o o.csv --at z --at 1",
         "`--at` has classes that the fit has not seen on both sides: 'z'. It knows 'a', 'b'",

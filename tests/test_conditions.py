@@ -62,7 +62,14 @@ class TestKinds:
         ]
         assert kinds_of(space(frame, kinds=["number", "label", "label"])) == ["number", "label", "label"]
 
+    def test_text_and_few_integers_are_the_same_labels(self):
+        found = space(["1", "2", "2"], np.array([1.0, 2.0, 2.0]))
+        assert kinds_of(found) == ["label"]
+        assert found.classes == (("1",), ("2",))
+
     def test_a_declaration_that_is_none(self):
+        with pytest.raises(InputError, match=r"`condition_types` names \['cel'\], but .* the columns \['cell'\]"):
+            space(pd.DataFrame({"cell": list("aabb")}), kinds={"cel": "label"})
         with pytest.raises(InputError, match=r"`condition_types` must be 'label' or 'number'.*'ordinal'"):
             space(DOSES, kinds="ordinal")
         with pytest.raises(InputError, match=r"`condition_types` must have one entry for each of the 1 columns"):
@@ -145,6 +152,12 @@ class TestRefusals:
             ([0.5, 0.5], [0.5, 0.5], r"the ranges of the number do not overlap"),
             (pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"b": [1, 2]}), r"same columns in one order; got \['a'\]"),
             (np.zeros((2, 1)), np.zeros((2, 2)), r"must have the same columns; got 1 and 2"),
+            ([0.5, 1.5], ["0.5", "high"], r"`y_condition` holds text, such as 'high', where `x_condition` holds.*0.5"),
+            (
+                pd.DataFrame({"dose": ["low", "2"]}),
+                pd.DataFrame({"dose": range(40)}),
+                r"`x_condition`, column `dose`, holds text, such as 'low', where `y_condition` holds numbers",
+            ),
         ],
     )
     def test_pairs(self, x, y, message):

@@ -205,10 +205,15 @@ def _variables(columns_x: list[Column], columns_y: list[Column], kinds: Kinds) -
         raise InputError(
             f"`x_condition` and `y_condition` must have the same columns in one order; got {names_x} and {names_y}."
         )
+    if isinstance(kinds, Mapping):
+        names = [x if x is not None else y for x, y in zip(names_x, names_y, strict=True)]
+        unknown = [own for own in kinds if own not in names]
+        if unknown:
+            raise InputError(f"`condition_types` names {unknown}, but the conditions have the columns {names}.")
     found = []
     for place, (x, y) in enumerate(zip(columns_x, columns_y, strict=True)):
         name = x.name if x.name is not None else y.name
-        found.append(Variable(name, _declared(kinds, place, name, len(names_x)) or _detected(x, y)))
+        found.append(Variable(name, _declared(kinds, place, name, len(names_x)) or _detected(x, y, name)))
     return tuple(found)
 
 
@@ -226,14 +231,43 @@ def _declared(kinds: Kinds, place: int, name: str | None, count: int) -> str | N
     return kind
 
 
-def _detected(x: Column, y: Column) -> str:
-    """Text and truth values are labels, and so are a few different integers; other numbers are numbers."""
+def _detected(x: Column, y: Column, name: str | None) -> str:
+    """Text and truth values are labels, and so are a few different integers; other numbers are numbers.
+
+    Raises:
+        InputError: Text on one side and other numbers than a few integers on the other, which a stray word would cause.
+    """
+    texts = [column.values.dtype.kind in "OUS" for column in (x, y)]
+    if texts[0] != texts[1]:
+        text, other = (x, y) if texts[0] else (y, x)
+        sides = ("x_condition", "y_condition") if texts[0] else ("y_condition", "x_condition")
+        if other.values.dtype.kind != "b" and not _few_integers(other.values):
+            word = next((str(entry) for entry in text.values if not _is_number(entry)), str(text.values[0]))
+            where = "" if name is None else f", column `{name}`,"
+            raise InputError(
+                f"`{sides[0]}`{where} holds text, such as {word!r}, where `{sides[1]}` holds numbers, such as "
+                f"{other.values[0]}. Correct the entries that are no numbers, or declare the column with "
+                "`condition_types`."
+            )
     kinds = {column.values.dtype.kind for column in (x, y)}
     if kinds & set("OUSb"):
         return "label"
     if kinds & {"f"}:
         return "number"
     return "label" if len(np.union1d(x.values, y.values)) <= _MOST_INTEGERS else "number"
+
+
+def _few_integers(values: NDArray[Any]) -> bool:
+    distinct = np.unique(values)
+    return len(distinct) <= _MOST_INTEGERS and bool(np.all(distinct == np.round(distinct)))
+
+
+def _is_number(entry: object) -> bool:
+    try:
+        float(str(entry))
+    except ValueError:
+        return False
+    return True
 
 
 def _parts(columns: list[Column], variables: tuple[Variable, ...], name: str) -> tuple[list[list[str]], Matrix]:
@@ -247,7 +281,9 @@ def _parts(columns: list[Column], variables: tuple[Variable, ...], name: str) ->
             numbers.append(np.asarray(column.values, np.float64))
         except (TypeError, ValueError) as error:
             where = "" if variable.name is None else f", column `{variable.name}`,"
-            raise InputError(f"`{name}`{where} must hold numbers, as in the fit ({error}).") from error
+            raise InputError(
+                f"`{name}`{where} must hold numbers, for it is a column of numbers in this fit ({error})."
+            ) from error
     return labels, np.stack(numbers, axis=1) if numbers else np.zeros((len(columns[0].values), 0))
 
 
