@@ -1,20 +1,25 @@
-"""The README's code runs as printed, and its numbers are checked where it says so."""
+"""The code of the README, and of pages with examples, runs as printed; its numbers are checked where it says so."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parents[1] / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/conditional.md")
+BLOCKS = [
+    (page, number, code)
+    for page in PAGES
+    for number, code in enumerate(re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL))
+]
 
 
-def test_there_is_code_to_run() -> None:
-    assert BLOCKS
-    assert any("assert" in block for block in BLOCKS)
+@pytest.mark.parametrize("page", PAGES)
+def test_there_is_code_to_run(page: str) -> None:
+    assert any(own == page and "assert" in code for own, _, code in BLOCKS)
 
 
-@pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_block_runs(number: int, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("page", "number", "code"), BLOCKS, ids=[f"{page}-{number}" for page, number, _ in BLOCKS])
+def test_block_runs(page: str, number: int, code: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    exec(compile(BLOCKS[number], f"README block {number}", "exec"), {})
+    exec(compile(code, f"{page}, block {number}", "exec"), {})

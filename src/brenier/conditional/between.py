@@ -23,7 +23,7 @@ _LARGEST_DEGREE = 24
 _ACCURATE = 1e-4
 """Mean relative error of a factor below which no larger degree is tried."""
 
-_MOST_ROWS = 1 << 17
+_MOST_ROWS = 1 << 18
 """Rows of a class that its moments are fitted to."""
 
 

@@ -56,7 +56,7 @@ class GaussianFamily:
 
     def factor(self, c: float) -> Matrix:
         """`(d, d)` matrix that makes points from standard normal ones."""
-        return expm(c * self.generator) * np.sqrt(self.scales * np.exp(self.growth * c))
+        return np.asarray(expm(c * self.generator), np.float64) * np.sqrt(self.scales * np.exp(self.growth * c))
 
     def covariance(self, c: float) -> Matrix:
         """`(d, d)` covariance at a number."""
