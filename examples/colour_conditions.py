@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from sklearn.datasets import load_sample_images
 
-from brenier import BrenierMap, InputError
+from brenier import BrenierMap
 from brenier.cli.console import number, print_table, reporting, stderr
-from brenier.data import atomic_write, check_writable, to_colours
+from brenier.data import atomic_write, claim_files, to_colours
 from brenier.demo.paint import paint
 from brenier.metrics import sliced_w2
 
@@ -94,7 +94,7 @@ def main(
 ) -> None:
     """Repaint `china.jpg` in the colours of `flower.jpg`, by one map for all pixels and by one for each class."""
     with reporting(False):
-        path = _claim(output, "colour-conditions.png")
+        path = claim_files(output, {"figure": "colour-conditions.png"})["figure"]
         china, flower = load_sample_images().images
         masks = near_in_china(china)[::every, ::every], near_in_flower(flower)[::every, ::every]
         china, flower = china[::every, ::every], flower[::every, ::every]
@@ -126,16 +126,6 @@ def main(
             ],
         )
         stderr.print(f"wrote {path}")
-
-
-def _claim(folder: Path, name: str) -> Path:
-    """A file that can be written, in a folder that is made if missing: found out before the work, not after it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"`{folder}` cannot be made: {error.strerror}. Name another folder.") from error
-    check_writable(folder / name)
-    return folder / name
 
 
 def _distances(

@@ -16,9 +16,9 @@ from matplotlib.patches import FancyArrowPatch
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from brenier import BrenierMap, InputError
+from brenier import BrenierMap
 from brenier.cli.console import number, print_table, reporting, stderr
-from brenier.data import atomic_write, check_writable
+from brenier.data import atomic_write, claim_files
 from brenier.metrics import sliced_w2, unexplained_variance
 
 __all__ = ["GAP", "SHOWN", "app", "conditions", "exact_map", "outline"]
@@ -82,7 +82,7 @@ def main(
 ) -> None:
     """Learn all maps from a Gaussian to a shape that changes with a number, and show some between the data."""
     with reporting(False):
-        path = _claim(output, "condition-sweep.png")
+        path = claim_files(output, {"figure": "condition-sweep.png"})["figure"]
         rng = np.random.default_rng(seed)
         cx, cy = conditions(points, rng), conditions(points, rng)
         x, y = rng.normal(size=(points, 2)), exact_map(rng.normal(size=(points, 2)), cy)
@@ -104,16 +104,6 @@ def main(
             ],
         )
         stderr.print(f"wrote {path}")
-
-
-def _claim(folder: Path, name: str) -> Path:
-    """A file that can be written, in a folder that is made if missing: found out before the work, not after it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"`{folder}` cannot be made: {error.strerror}. Name another folder.") from error
-    check_writable(folder / name)
-    return folder / name
 
 
 def _errors(ot: BrenierMap, c: float, test: Array) -> list[float]:

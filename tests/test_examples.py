@@ -259,7 +259,7 @@ class TestOutput:
     def test_a_file_in_place_of_the_folder(self, name, examples, tmp_path, monkeypatch):
         (tmp_path / "taken").write_bytes(b"mine")
         message = self.refused(getattr(examples, name), tmp_path / "taken", monkeypatch)
-        assert message == f"error: `{tmp_path / 'taken'}` cannot be made: File exists. Name another folder.\n"
+        assert message == f"error: `{tmp_path / 'taken'}` cannot be made a folder: File exists. Name another.\n"
 
     def test_a_folder_in_place_of_the_file(self, name, examples, tmp_path, monkeypatch):
         (tmp_path / "out" / FILES[name]).mkdir(parents=True)

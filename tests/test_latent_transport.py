@@ -623,7 +623,7 @@ class TestErrors:
     def test_a_file_in_place_of_the_folder(self, example, folder, data) -> None:
         (folder.parent / "taken").write_bytes(b"mine")
         message = self.refused(example, folder, data, "--output", folder.parent / "taken")
-        assert message == f"`{folder.parent / 'taken'}` cannot be made: File exists. Name another folder."
+        assert message == f"`{folder.parent / 'taken'}` cannot be made a folder: File exists. Name another."
 
     @pytest.mark.parametrize("name", ["mnist-kmnist.brenier", "mnist-to-kmnist.png", "kmnist-to-mnist.png"])
     def test_a_folder_in_place_of_a_file(self, name, example, folder, data) -> None:

@@ -7,33 +7,17 @@ from typing import TypeVar
 import equinox as eqx
 
 from brenier import InputError
-from brenier.data.atomic import FilePath, atomic_write, check_writable
+from brenier.data.atomic import FilePath, atomic_write
 from latent_images.classifier import Classifier
 from latent_images.start import skeleton
 from latent_images.vae import ConditionalVAE
 
-__all__ = ["claim", "load", "save"]
+__all__ = ["load", "save"]
 
 Network = TypeVar("Network", ConditionalVAE, Classifier)
 
 _MOST = 10_000
 """Bytes of the first line; a file that is something else may have no line's end for long."""
-
-
-def claim(folder: Path, names: dict[str, str]) -> dict[str, Path]:
-    """Files that can be written, in a folder that is made if missing: found out before the work, not after it.
-
-    Raises:
-        InputError: The folder cannot be made, or one of the files cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"`{folder}` cannot be made: {error.strerror}. Name another folder.") from error
-    files = {role: folder / name for role, name in names.items()}
-    for path in files.values():
-        check_writable(path)
-    return files
 
 
 def save(path: FilePath, network: ConditionalVAE | Classifier) -> None:

@@ -13,9 +13,10 @@ import typer
 from numpy.typing import NDArray
 
 from brenier.cli.console import Json, number, print_result, reporting, stderr
+from brenier.data.atomic import claim_files
 from brenier.datasets import LabelledImages
 from latent_images.classifier import train_classifier
-from latent_images.files import claim, save
+from latent_images.files import save
 from latent_images.sets import Name, epochs_of, load_set, points_a_pixel
 from latent_images.training import Callback, Epoch
 from latent_images.vae import train_vae
@@ -63,7 +64,7 @@ def train(
         # All are read first: files that are missing then cost no training.
         sets = {name: load_set(name, data=data, limit=limit, seed=seed) for name in dict.fromkeys((source, target))}
         kinds = ("vae", "classifier")
-        files = claim(output, {f"{name}.{kind}": f"{name}.{kind}" for name in sets for kind in kinds})
+        files = claim_files(output, {f"{name}.{kind}": f"{name}.{kind}" for name in sets for kind in kinds})
         records = {}
         for name, (seen, unseen) in sets.items():
             stderr.print(f"{name}: {len(seen.images):,} images to train with, {len(unseen.images):,} to test")

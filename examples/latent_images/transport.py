@@ -13,10 +13,10 @@ import typer
 
 from brenier import BrenierMap, InputError
 from brenier.cli.console import Json, number, print_result, print_table, reporting, share, stderr
+from brenier.data.atomic import claim_files
 from brenier.image_metrics import inception_features
 from latent_images.domains import Cloud, Domain
 from latent_images.figure import write_figure
-from latent_images.files import claim
 from latent_images.measures import Measures, measure
 from latent_images.sets import Name
 
@@ -64,7 +64,7 @@ def transport(
         if inception is not None:
             inception_features(x.test.images[:1], inception)  # what is missing is said before the fit
         names = {f"{one.name} to {other.name}": f"{one.name}-to-{other.name}.png" for one, other in ((x, y), (y, x))}
-        files = claim(models if output is None else output, {"map": f"{x.name}-{y.name}.brenier"} | names)
+        files = claim_files(models if output is None else output, {"map": f"{x.name}-{y.name}.brenier"} | names)
         stderr.print(f"fitting {len(x.train.codes):,} codes to {len(y.train.codes):,}")
         started = time.perf_counter()
         ot = fit(x, y, max_steps=max_steps, seed=seed)

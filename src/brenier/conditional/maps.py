@@ -12,16 +12,14 @@ from numpy.typing import NDArray
 
 from brenier import mapfile
 from brenier._errors import DataWarning, InputError, MapFileError
-from brenier._types import Array, Float, Points, Values
 from brenier.batches import map_batches, map_chunks
-from brenier.certificates import Distance
-from brenier.certificates.mismatch import mismatch
+from brenier.conditional.assess import smooth_distance
 from brenier.conditional.balance import weights_towards
 from brenier.conditional.coordinates import ConditionalCoordinates
-from brenier.conditional.distance import ConditionalDistance, averaged, weighted_bound
+from brenier.conditional.distance import ConditionalDistance, averaged
+from brenier.conditional.rows import conjugates, gradients, values
 from brenier.conditional.space import ConditionSpace
-from brenier.conditional.terms import conditional_terms
-from brenier.conjugate import Tolerance, conjugate_points, dual_values
+from brenier.conjugate import Tolerance, conjugate_points
 from brenier.data.checks import as_points
 from brenier.data.table import Matrix, Unchecked, listed
 from brenier.maps import Dual, Inverse, TransportMap, check_confidence, warn_unconverged
@@ -96,7 +94,7 @@ class ConditionalMap(eqx.Module):
 
         def each(own: Matrix, code: Matrix) -> Matrix:
             rows = np.column_stack([own, code])
-            images = map_batches(lambda part: _gradient(self.family, part), self.coordinates.enter_x(rows))
+            images = map_batches(lambda part: gradients(self.family, part), self.coordinates.enter_x(rows))
             return self._leave_y(images, code)
 
         return self._apply(one, each, x, codes)
@@ -135,7 +133,7 @@ class ConditionalMap(eqx.Module):
             rows = self.coordinates.enter_y(np.column_stack([own, code]))
             solved = conjugate_points(self.family, rows, scale=self.coordinates.spread, tolerance=tolerance)
             found = np.column_stack([solved.points, code.astype(np.float32)])
-            reached = map_batches(lambda part: _gradient(self.family, part), found)
+            reached = map_batches(lambda part: gradients(self.family, part), found)
             residual = np.linalg.norm(self._leave_y(reached, code) - own, axis=1)
             points = self.coordinates.leave_x(np.column_stack([solved.points, code]))[:, : self.dim]
             return Inverse(points, residual, solved.converged, solved.steps)
@@ -161,9 +159,9 @@ class ConditionalMap(eqx.Module):
         weights = self._weights(x[:, dim:], y[:, dim:])
         inner_y = c.enter_y(y)
         solved = conjugate_points(self.family, inner_y, scale=c.spread)
-        values = map_batches(lambda part: _values(self.family, part), c.enter_x(x))
-        conjugates = map_batches(lambda b, a: _conjugates(self.family, b, a), inner_y, solved.points)
-        product = c.unit**2 * (np.mean(values, dtype=np.float64) + weights @ np.asarray(conjugates, np.float64))
+        of_source = map_batches(lambda part: values(self.family, part), c.enter_x(x))
+        of_target = map_batches(lambda b, a: conjugates(self.family, b, a), inner_y, solved.points)
+        product = c.unit**2 * (np.mean(of_source, dtype=np.float64) + weights @ np.asarray(of_target, np.float64))
         offset = float(np.mean(c.offsets_x(x)) + weights @ c.offsets_y(y))
         return Dual(offset - float(product), float(np.mean(~solved.converged)))
 
@@ -206,45 +204,13 @@ class ConditionalMap(eqx.Module):
                     f"{len(own_x)} and {len(own_y)}."
                 )
             if self.space.numbers:
-                parts.append(self._smooth_distance(own_x, own_y, **options))
+                weights = self._weights(own_x[:, self.dim :], own_y[:, self.dim :])
+                parts.append(smooth_distance(self.coordinates, self.family, own_x, own_y, weights, **options))
             else:
                 map_ = self._at(own_x[0, self.dim :])
                 parts.append(map_.distance(own_x[:, : self.dim], own_y[:, : self.dim], **options))
         counts = np.array([np.sum(x[:, self.dim] == number) for number in numbers], np.float64)
         return averaged([names[number] for number in numbers], parts, counts)
-
-    def _smooth_distance(self, x: Matrix, y: Matrix, *, confidence: float, empirical: bool, seed: int) -> Distance:
-        """The mean distance over the numbers of the rows of one class."""
-        c, dim = self.coordinates, self.dim
-        weights = self._weights(x[:, dim:], y[:, dim:])
-        solved = conjugate_points(self.family, c.enter_y(y), scale=c.spread)
-        terms = conditional_terms(c, self.family, x, y, solved.points)
-        images = map_batches(lambda part: _gradient(self.family, part), c.enter_x(x))
-        images = self._leave_y(images, x[:, dim:])
-        dual = float(terms.source.mean() + weights @ terms.target)
-        test = None
-        if empirical:
-            # Jointly with the numbers, in units of the spread of the target: the images must follow the condition.
-            size = float(np.sqrt(np.mean(np.var(y[:, :dim] / c.scale, axis=0))))
-            drawn = np.random.default_rng(seed).choice(len(y), len(y), p=weights)
-            joint_x = np.column_stack([images / c.scale, size * x[:, dim + 1 :]])
-            joint_y = np.column_stack([y[:, :dim] / c.scale, size * y[:, dim + 1 :]])
-            test = mismatch(joint_x, joint_y[drawn] if np.ptp(weights) > 0 else joint_y, seed)
-        return Distance(
-            w2=float(np.sqrt(max(2.0 * dual, 0.0))),
-            dual=dual,
-            cost=float(np.sqrt(np.mean(np.sum(np.square((images - x[:, :dim]) / c.scale), axis=1)))),
-            unconverged=float(np.mean(~solved.converged)),
-            dim=dim,
-            counts=(len(x), len(y)),
-            confidence=confidence,
-            population=weighted_bound(terms.source, terms.target - terms.slack, weights, confidence)
-            if terms.certified
-            else None,
-            inexact=float(terms.slack.mean()) if terms.certified else None,
-            empirical=None,
-            mismatch=test,
-        )
 
     def _weights(self, codes_x: Matrix, codes_y: Matrix) -> Matrix:
         """Weights of target points under which their conditions are distributed as those of the source."""
@@ -375,25 +341,3 @@ def _merged(parts: list[tuple[Any, Any]], count: int) -> Any:  # noqa: ANN401
     for rows, part in parts:
         whole[rows] = part
     return whole
-
-
-# Values are differences to those at the origin: what the potentials add to them for a condition changes no map, and
-# would be noise in means over conditions.
-
-
-@eqx.filter_jit
-def _values(family: AbstractFamily, rows: Float[Array, "n e"]) -> Values:
-    u, points = family.condition(jnp.asarray(rows))
-    return u(points) - u(jnp.zeros_like(points))
-
-
-@eqx.filter_jit
-def _conjugates(family: AbstractFamily, rows: Float[Array, "n e"], found: Points) -> Values:
-    u, points = family.condition(jnp.asarray(rows))
-    return dual_values(u, points, jnp.asarray(found))[0] + u(jnp.zeros_like(points))
-
-
-@eqx.filter_jit
-def _gradient(family: AbstractFamily, rows: Float[Array, "n e"]) -> Points:
-    u, points = family.condition(jnp.asarray(rows))
-    return u.gradient(points)

@@ -4,7 +4,7 @@
 `write_points`, `read_image` and `write_image` are the files of the command line, written through `atomic_write`.
 """
 
-from brenier.data.atomic import atomic_write, check_writable
+from brenier.data.atomic import atomic_write, check_writable, claim_files
 from brenier.data.checks import as_points
 from brenier.data.files import read_points, write_points
 from brenier.data.images import is_image, read_image, to_colours, to_image, write_image
@@ -24,6 +24,7 @@ __all__ = [
     "atomic_write",
     "check_pair",
     "check_writable",
+    "claim_files",
     "is_image",
     "read_image",
     "read_points",

@@ -3,14 +3,14 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
 from brenier._errors import InputError
 
-__all__ = ["FilePath", "atomic_write", "check_writable"]
+__all__ = ["FilePath", "atomic_write", "check_writable", "claim_files"]
 
 FilePath: TypeAlias = str | os.PathLike[str]
 
@@ -48,6 +48,26 @@ def check_writable(path: FilePath) -> None:
     """
     _, temporary = _claim(path)
     temporary.unlink()
+
+
+def claim_files(folder: FilePath, names: Mapping[str, str]) -> dict[str, Path]:
+    """Files that can be written, in a folder that is made if missing: found out before the work, not after it.
+
+    Args:
+        folder: Where they shall be.
+        names: Their names, by what they are for.
+
+    Raises:
+        InputError: The folder cannot be made, or one of the files cannot be written.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"`{folder}` cannot be made a folder: {error.strerror or error}. Name another.") from error
+    files = {role: Path(folder) / name for role, name in names.items()}
+    for path in files.values():
+        check_writable(path)
+    return files
 
 
 def _claim(path: FilePath) -> tuple[Path, Path]:

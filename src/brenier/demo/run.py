@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.datasets import load_sample_images
 
-from brenier._errors import InputError
-from brenier.data.atomic import check_writable
+from brenier.data.atomic import claim_files
 from brenier.data.images import Image, to_colours, write_image
 from brenier.data.table import Matrix
 from brenier.demo.figure import write_figure
@@ -71,7 +70,7 @@ def run_demo(
         InputError: The folder cannot be written.
     """
     say = say or (lambda words: None)
-    files = _claim(folder)
+    files = claim_files(folder, NAMES)
     china, flower = load_sample_images().images
     rng = np.random.default_rng(seed)
     (x, x_test), (y, y_test) = _split(china, rng), _split(flower, rng)
@@ -95,18 +94,6 @@ def run_demo(
     write_image(files["inverse"], inverse)
     write_figure(files["figure"], china, forward, flower, inverse, w2=distance.w2)
     return Demo(ot, distance, files, (clipped_forward, clipped_inverse), unconverged[0])
-
-
-def _claim(folder: Path) -> dict[str, Path]:
-    """The files to write, in a folder that takes them."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"`{folder}` cannot be made a folder: {error.strerror or error}. Name another.") from error
-    files = {role: folder / name for role, name in NAMES.items()}
-    for path in files.values():
-        check_writable(path)
-    return files
 
 
 def _split(image: Image, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
