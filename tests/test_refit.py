@@ -58,7 +58,7 @@ class TestEstimator:
 
     def test_many_samples_are_fitted_once(self, monkeypatch) -> None:
         monkeypatch.setattr("brenier.fitting.MOST_REFITTED", 599)
-        monkeypatch.setattr("brenier.estimator.train_twice", None)
+        monkeypatch.setattr("brenier.fitting.train_twice", None)
         BrenierMap(max_steps=1, random_state=0).fit(*clouds())
 
 
@@ -103,7 +103,7 @@ class TestSchedule:
         config = choose_config(2, 600, max_steps=None, max_seconds=30.0)
         _, _, calls = scripted(end(Stop.patience, progress=0.8), end(Stop.reached), config)
         (first, _), (second, until) = calls
-        assert first.max_seconds == 15.0
+        assert (first.max_seconds, first.share) == (30.0, 0.48)
         assert (second.max_seconds, second.max_steps, until) == (None, 1280, 384)
 
     @pytest.mark.parametrize("first", [end(Stop.budget, gaussian=True), end(Stop.interrupted), end(Stop.callback)])

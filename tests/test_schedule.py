@@ -121,3 +121,14 @@ def test_seconds_count_from_the_start_that_is_given(clock):
     # One cycle is taken however late it is.
     assert [len(part) for part in late.next_cycle(0)] == [config.cycle, config.cycle]
     assert [len(part) for part in late.next_cycle(config.cycle)] == [0, 0]
+
+
+def test_a_fit_that_shares_its_budget_ends_at_its_part_of_what_compilation_leaves(clock) -> None:
+    """Compilation of 40 s is paid once; a share of a half then ends at 40 + (100 - 40) / 2 = 70 s."""
+    schedule, start = Schedule(TrainingConfig(max_steps=None, max_seconds=100.0, share=0.5, cycle=10)), clock.now
+    steps, seconds = 0, 40.0
+    while len(schedule.next_cycle(steps)[0]):
+        steps, clock.now = steps + 10, clock.now + seconds
+        seconds = 2.0
+    assert 66.0 <= clock.now - start <= 70.0
+    assert schedule.progress(steps) == pytest.approx((clock.now - start) / 70.0)

@@ -52,6 +52,7 @@ class TrainingConfig:
         usable: Residual a coordinate beyond which a point is left out of the gradient.
         max_steps: Budget in steps.
         max_seconds: Budget in seconds of wall-clock, everything counted; gives up bit-for-bit repeatability.
+        share: Of a budget in seconds, how much of what compilation leaves this fit may use.
         holdout: Most points held out on each side; samplers give just as many.
         patience: Share of the budget without progress on the held-out dual value after which a fit stops; `None` for
             fresh points without end, which cannot be overfitted.
@@ -79,6 +80,7 @@ class TrainingConfig:
     usable: float = 0.2
     max_steps: int | None = 4096
     max_seconds: float | None = None
+    share: float = 1.0
     holdout: int = 4096
     patience: float | None = 0.4
 

@@ -14,6 +14,10 @@ __all__ = ["MOST_REFITTED", "Supply", "train_twice"]
 MOST_REFITTED = 1 << 14
 """Samples up to which the held-out ones are worth a second fit."""
 
+_SHARE = 0.48
+"""Share of a budget in seconds, after compilation, for the first fit: the second takes at most as many steps, and some
+time to start and to end."""
+
 
 class Supply(NamedTuple):
     """What one fit learns from.
@@ -84,8 +88,7 @@ def train_twice(
     def first_half(row: Row) -> bool | None:
         return callback(row._replace(progress=0.5 * row.progress)) if callback is not None else None
 
-    budget = None if config.max_seconds is None else 0.5 * config.max_seconds
-    first = part.train(config.replace(max_seconds=budget), seed, first_half, started)
+    first = part.train(config.replace(share=_SHARE), seed, first_half, started)
     if first.gaussian or first.stop in (Stop.interrupted, Stop.callback):
         return first, part.coordinates
     last, steps = first.history[-1], first.best_step
@@ -95,7 +98,7 @@ def train_twice(
         return callback(row._replace(progress=progress, best=False, refit=True)) if callback is not None else None
 
     # The schedule of the first fit: a budget in seconds has become a number of steps.
-    planned = config.max_steps if budget is None else round(last.step / last.progress)
+    planned = config.max_steps if config.max_seconds is None else round(last.step / last.progress)
     second = whole.train(
         config.replace(max_steps=planned, max_seconds=None, patience=None), seed, second_half, started, steps
     )

@@ -47,11 +47,18 @@ class Schedule:
         """Whether the rates have come to their end."""
         return self._position >= 1.0
 
+    @property
+    def _deadline(self) -> float:
+        """Seconds at which this fit ends: its share of what the first chunk, which contains compilation, leaves."""
+        whole, share = self._config.max_seconds or np.inf, self._config.share
+        spent = 0.0 if self._timed is None else min(self._timed[0] - self._started, whole)
+        return spent + share * (whole - spent)
+
     def progress(self, steps: int) -> float:
         """Share of the budget used, the fuller of the two if both are given."""
         limits = (
             steps / self._config.max_steps if self._config.max_steps else 0.0,
-            self.seconds / self._config.max_seconds if self._config.max_seconds else 0.0,
+            self.seconds / self._deadline if self._config.max_seconds else 0.0,
         )
         return min(max(limits), 1.0)
 
@@ -89,7 +96,7 @@ class Schedule:
             self._seconds_a_step = (now - self._timed[0]) / (steps - self._timed[1])
         if self._config.max_seconds is None or steps == 0:
             return np.inf
-        left = self._config.max_seconds - self.seconds - self.reserve
+        left = self._deadline - self.seconds - self.reserve
         if left <= 0 or self.ended:
             return 0
         return left // (count * self._seconds_a_step) if count > 0 and self._seconds_a_step > 0 else np.inf
