@@ -70,8 +70,8 @@ def train_twice(
     """Let the held-out samples choose the number of steps and judge the network, then train on all samples.
 
     The error of a map falls about as one over the number of samples, so that those held out would be missed. The second
-    fit follows the same schedule and stops at the step that was best in the first. It is left out where the Gaussian
-    map is returned; if it is interrupted or diverges, the first one stands.
+    fit follows the same schedule and stops at the step that was best in the first. Where the Gaussian map is returned,
+    it is that of all samples; if the second fit is interrupted or diverges, the first one stands.
 
     Args:
         part: The samples that are not held out.
@@ -89,7 +89,9 @@ def train_twice(
         return callback(row._replace(progress=0.5 * row.progress)) if callback is not None else None
 
     first = part.train(config.replace(share=_SHARE), seed, first_half, started)
-    if first.gaussian or first.stop in (Stop.interrupted, Stop.callback):
+    if first.gaussian:
+        return first, whole.coordinates  # which are the Gaussian map, and nothing is left to judge
+    if first.stop in (Stop.interrupted, Stop.callback):
         return first, part.coordinates
     last, steps = first.history[-1], first.best_step
 
