@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from brenier._errors import InputError
 from brenier.data.conditions import Column, is_single, label_text, read_conditions, single_condition
 from brenier.data.table import Unchecked, listed
+from brenier.data.text import is_number
 
 __all__ = ["ConditionSpace", "Kinds", "Variable", "find_space"]
 
@@ -242,7 +243,7 @@ def _detected(x: Column, y: Column, name: str | None) -> str:
         text, other = (x, y) if texts[0] else (y, x)
         sides = ("x_condition", "y_condition") if texts[0] else ("y_condition", "x_condition")
         if other.values.dtype.kind != "b" and not _few_integers(other.values):
-            word = next((str(entry) for entry in text.values if not _is_number(entry)), str(text.values[0]))
+            word = next((str(entry) for entry in text.values if not is_number(str(entry))), str(text.values[0]))
             where = "" if name is None else f", column `{name}`,"
             raise InputError(
                 f"`{sides[0]}`{where} holds text, such as {word!r}, where `{sides[1]}` holds numbers, such as "
@@ -260,14 +261,6 @@ def _detected(x: Column, y: Column, name: str | None) -> str:
 def _few_integers(values: NDArray[Any]) -> bool:
     distinct = np.unique(values)
     return len(distinct) <= _MOST_INTEGERS and bool(np.all(distinct == np.round(distinct)))
-
-
-def _is_number(entry: object) -> bool:
-    try:
-        float(str(entry))
-    except ValueError:
-        return False
-    return True
 
 
 def _parts(columns: list[Column], variables: tuple[Variable, ...], name: str) -> tuple[list[list[str]], Matrix]:

@@ -17,7 +17,7 @@ from brenier.data.conditions import Column, label_text
 from brenier.data.content import Asked, Content, Places
 from brenier.data.table import Table
 
-__all__ = ["read_text", "write_text"]
+__all__ = ["is_number", "read_text", "write_text"]
 
 _MISSING = {"", "?", "-", "na", "n/a", "null", "none"}
 """Spellings of an absent number; a first row that has some, and numbers besides, is data and not a header."""
@@ -73,7 +73,7 @@ def _parse(row: list[str], places: Sequence[int], columns: list[str] | None, pat
     try:
         return [float(row[j]) for j in places]
     except ValueError as error:
-        j = next(j for j in places if not _is_number(row[j]))
+        j = next(j for j in places if not is_number(row[j]))
         column = f"`{columns[j]}`" if columns else str(j + 1)
         hint = " The decimal mark must be a point, the separator a comma." if ";" in row[j] else ""
         raise InputError(
@@ -86,7 +86,7 @@ def _typed(fields: list[str]) -> NDArray[Any]:
     """A column as numbers if all of its fields are some, as text otherwise; gaps become None, for others to name."""
     fields = [field.strip() for field in fields]
     given = [field for field in fields if field.lower() not in _MISSING]
-    numbers = all(_is_number(field) and "_" not in field for field in given)  # to Python, 1_2 is a number
+    numbers = all(is_number(field) and "_" not in field for field in given)  # to Python, 1_2 is a number
     if given and all(map(_INTEGER.fullmatch, given)):
         kind, gaps = int, _MISSING | {"nan"}
     elif given and numbers and not all(map(_DIGITS.fullmatch, given)):
@@ -99,7 +99,7 @@ def _typed(fields: list[str]) -> NDArray[Any]:
 
 def _is_header(row: Sequence[str]) -> bool:
     """Whether the first row names the columns: not all of it is numbers, nor numbers with gaps."""
-    words = [field for field in row if not _is_number(field)]
+    words = [field for field in row if not is_number(field)]
     return bool(words) and not (len(words) < len(row) and all(word.strip().lower() in _MISSING for word in words))
 
 
@@ -120,7 +120,8 @@ def _warn_if_counting(row: list[str], path: Path) -> None:
         warnings.warn(message, DataWarning, stacklevel=5)  # points at the caller of `read_points`
 
 
-def _is_number(field: str) -> bool:
+def is_number(field: str) -> bool:
+    """Whether a field reads as a number."""
     try:
         float(field)
     except ValueError:

@@ -35,7 +35,7 @@ class GaussianFamily:
 
     @classmethod
     def random(cls, dim: int, seed: int) -> "GaussianFamily":
-        """One of some difficulty: variances differ by a factor of four at zero, and by up to e^2 more at the ends."""
+        """One of some difficulty: variances differ by a factor of four at zero, and by up to e more at the ends."""
         rng = np.random.default_rng(seed)
         skew = rng.standard_normal((dim, dim)) / np.sqrt(dim)
         return cls(
