@@ -200,7 +200,7 @@ class TestInspect:
         for name, values in (("x.npy", x), ("y.npy", y)):
             np.save(tmp_path / name, values)
         run("fit", tmp_path / "x.npy", tmp_path / "y.npy", "-o", tmp_path / "m")
-        moments = x.mean(axis=0), y.mean(axis=0), np.cov(x.T), np.cov(y.T)
+        moments = x.mean(axis=0), y.mean(axis=0), np.cov(x.T, bias=True), np.cov(y.T, bias=True)
         values, vectors = np.linalg.eigh(moments[2])
         root = vectors * np.sqrt(values) @ vectors.T
         middle = np.linalg.eigvalsh(root @ moments[3] @ root)

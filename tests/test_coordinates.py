@@ -110,8 +110,12 @@ def test_far_from_the_origin_and_in_any_unit(offset, unit, rng):
     # What float64 resolves at the offset, and single precision at the spread.
     digits = 10 * np.finfo(float).eps * abs(offset) + 50 * SINGLE * unit
     assert_close(c.leave_x(c.enter_x(x)) / unit, x / unit, atol=digits / unit)
-    assert_close(c.enter_x(x).std(axis=0, ddof=1), c.spread, rtol=1e-3)
-    assert_close(np.cov(c.leave_y(c.enter_x(x)).T) / unit**2, np.cov(y.T) / unit**2, atol=10 * digits / unit + 1e-5)
+    assert_close(c.enter_x(x).std(axis=0), c.spread, rtol=1e-3)
+    assert_close(
+        np.cov(c.leave_y(c.enter_x(x)).T, bias=True) / unit**2,
+        np.cov(y.T, bias=True) / unit**2,
+        atol=10 * digits / unit + 1e-5,
+    )
     # Half the mean squared distance of the independent coupling.
     cost = 0.5 * (np.var(x, axis=0) + np.var(y, axis=0) + (x.mean(axis=0) - y.mean(axis=0)) ** 2).sum()
     products = (x - c.mean_x).mean(axis=0) @ (y - c.mean_y).mean(axis=0)
@@ -122,10 +126,10 @@ def test_moments_are_those_of_numpy(rng):
     values = rng.standard_normal((500, 4)) @ np.diag([1.0, 2.0, 1e-3, 1e6]) + 7.0
     found = moments(values)
     assert_close(found.mean, values.mean(axis=0), rtol=1e-12)
-    assert_close(found.covariance, np.cov(values.T), rtol=1e-12)
+    assert_close(found.covariance, np.cov(values.T, bias=True), rtol=1e-12)
     assert (found.count, found.shrinkage, found.lift) == (500, 0.0, None)
     single = moments(values[:, :1])
-    assert_close(single.covariance, [[np.var(values[:, 0], ddof=1)]], rtol=1e-12)
+    assert_close(single.covariance, [[np.var(values[:, 0])]], rtol=1e-12)
 
 
 @given(sizes=st.lists(st.integers(1, 60), min_size=1, max_size=8), seed=st.integers(0, 2**32 - 1))
@@ -147,7 +151,7 @@ def test_collinear_columns_are_lifted(rng):
     units = np.sqrt(np.outer(*[np.diag(found.covariance)] * 2))
     added = np.linalg.eigvalsh(found.lift / units)
     assert_close(added, [0.0, 0.0, 1e-6], atol=1e-12)
-    assert_close(found.covariance - found.lift, np.cov(values.T), rtol=1e-9)
+    assert_close(found.covariance - found.lift, np.cov(values.T, bias=True), rtol=1e-9)
     spread = np.sqrt(np.diag(found.covariance))
     smallest = np.linalg.eigvalsh(found.covariance / np.outer(spread, spread))[0]
     assert_close(smallest, 1e-6, rtol=1e-3)
@@ -176,7 +180,7 @@ def test_few_samples_are_shrunk(rng):
     axes = np.linalg.qr(rng.standard_normal((30, 30)))[0]
     truth = (axes * np.geomspace(0.5, 2.0, 30)) @ axes.T
     values = rng.standard_normal((40, 30)) @ np.linalg.cholesky(truth).T
-    found, raw = moments(values), np.cov(values.T)
+    found, raw = moments(values), np.cov(values.T, bias=True)
     assert 0 < found.shrinkage < 1
     assert_close(np.diag(found.covariance), np.diag(raw), rtol=1e-12)
     off = ~np.eye(30, dtype=bool)

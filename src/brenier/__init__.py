@@ -1,7 +1,7 @@
 """Optimal-transport maps from samples: forward map, inverse and distance from one convex potential.
 
-`BrenierMap` learns; `TransportMap` is what it learned. Both are loaded at first use, so that importing the package is
-quick.
+`BrenierMap` learns maps and `BrenierDensity` densities; `TransportMap` is what they learned. All are loaded at first
+use, so that importing the package is quick.
 """
 
 from typing import TYPE_CHECKING
@@ -11,10 +11,12 @@ from brenier._errors import ConvergenceWarning, DataWarning, InputError, MapFile
 if TYPE_CHECKING:
     from brenier.conditional.distance import ConditionalDistance
     from brenier.conditional.maps import ConditionalMap
+    from brenier.density.estimator import BrenierDensity
     from brenier.estimator import BrenierMap
     from brenier.maps import Distance, Inverse, TransportMap
 
 __all__ = [
+    "BrenierDensity",
     "BrenierMap",
     "ConditionalDistance",
     "ConditionalMap",
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BrenierDensity": "brenier.density.estimator",
     "BrenierMap": "brenier.estimator",
     "ConditionalDistance": "brenier.conditional.distance",
     "ConditionalMap": "brenier.conditional.maps",

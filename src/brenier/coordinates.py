@@ -73,8 +73,8 @@ class Coordinates(Protocol):
         """Rows of the target in the new coordinates."""
         ...
 
-    def dual_offset(self, x: Matrix, y: Matrix) -> float:
-        """The dual value before the potential is subtracted."""
+    def dual_offset(self, x: Matrix, y: Matrix, a: Matrix | None = None, b: Matrix | None = None) -> float:
+        """The dual value before the potential is subtracted; `a` and `b` are weights of the rows."""
         ...
 
 
@@ -170,17 +170,18 @@ class BuresCoordinates(eqx.Module):
         """The same in double precision, for certificates."""
         return (points - self.mean_y) @ self.to_y.T
 
-    def dual_offset(self, x: Matrix, y: Matrix) -> float:
+    def dual_offset(self, x: Matrix, y: Matrix, a: Matrix | None = None, b: Matrix | None = None) -> float:
         """What the dual value is, on two samples, before the potential is subtracted.
 
         With points centred, `|x - y|^2 = |x|^2 + |y|^2 - 2 <x, y> + 2 <shift, x - y> + |shift|^2`. Only the inner
         product meets the potential, so the dual value `E|x - y|^2 / 2` is this minus `unit^2 (E u(x') + E u*(y'))`.
+        Weights `a` of the rows of `x` and `b` of those of `y` are equal ones by default.
         """
         centred_x, centred_y = (x - self.mean_x) / self.scale, (y - self.mean_y) / self.scale
         shift = (self.mean_x - self.mean_y) / self.scale
-        squares = np.mean(np.sum(centred_x**2, axis=1)) + np.mean(np.sum(centred_y**2, axis=1))
-        linear = 2.0 * shift @ (centred_x.mean(axis=0) - centred_y.mean(axis=0)) + shift @ shift
-        return float(0.5 * (squares + linear))
+        of_x = np.sum(centred_x * (0.5 * centred_x + shift), axis=1)
+        of_y = np.sum(centred_y * (0.5 * centred_y - shift), axis=1)
+        return float(np.average(of_x, weights=a) + np.average(of_y, weights=b) + 0.5 * shift @ shift)
 
     def leave_x(self, points: NDArray[np.floating]) -> Matrix:
         """Source points in the units of the data."""

@@ -1,7 +1,6 @@
 """`BrenierMap`: the scikit-learn face. Checks what comes in, calls the functional core, and keeps what it learned."""
 
 import time
-import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Self
@@ -12,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from brenier._errors import ConvergenceWarning, InputError
+from brenier._errors import InputError
 from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.distance import ConditionalDistance
 from brenier.conditional.fitting import fit_conditional
@@ -21,11 +20,12 @@ from brenier.conditional.space import ConditionSpace, Kinds
 from brenier.coordinates import BuresCoordinates
 from brenier.data.checks import as_points
 from brenier.data.table import Matrix, Unchecked
+from brenier.density.bases import with_base
 from brenier.fitting import Fitted, Request, fit_pair
 from brenier.maps import Distance, Inverse, TransportMap
+from brenier.parameters import check_counts, check_network, check_shares, warn_outcome
 from brenier.potentials import AbstractPotential
-from brenier.potentials.activations import ACTIVATIONS
-from brenier.training import Callback, Outcome, Stop
+from brenier.training import Callback
 
 __all__ = ["BrenierMap"]
 
@@ -117,16 +117,29 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         self.random_state = random_state
         self.callback = callback
 
-    def fit(self, X: Unchecked, Y: Unchecked, *, x_condition: Unchecked = None, y_condition: Unchecked = None) -> Self:
+    def fit(
+        self,
+        X: Unchecked,
+        Y: Unchecked,
+        *,
+        x_condition: Unchecked = None,
+        y_condition: Unchecked = None,
+        x_weight: Unchecked = None,
+        y_weight: Unchecked = None,
+    ) -> Self:
         """Learn the map from the distribution of `X` to that of `Y`, or one for every value of a condition.
 
         Args:
             X: Source: `(n, d)` array or frame, a sampler `(key, n) -> points`, or an iterable of arrays; with a
-                condition an array or frame.
+                condition an array or frame. `"normal"` for the standard normal distribution, which makes the map a
+                density of the other side; `BrenierDensity` fits densities by maximum likelihood.
             Y: Target: the same, `(m, d)`; rows are not paired with those of `X`, and the sizes may differ.
             x_condition: Condition of each source point: labels, numbers, or a frame or two-dimensional array of both.
                 Text and truth values are labels, and so are up to 20 different integers; see `condition_types`.
             y_condition: Condition of each target point, with the same columns.
+            x_weight: How much each row of an array `X` counts, as a share of the sum; equal by default. Rows without
+                weight are left out, negative weights refused. Settings follow Kish's effective number of rows.
+            y_weight: The same for `Y`.
 
         Raises:
             InputError: An argument cannot be used.
@@ -137,6 +150,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         """
         started = time.perf_counter()
         self._check_parameters()
+        X, Y, base = with_base(X, Y)
         generator = check_random_state(self.random_state)
         first, second, third = (int(seed) for seed in generator.randint(2**31 - 1, size=3))
         request = Request(
@@ -147,6 +161,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             seeds=(first, second, third),
             callback=self.callback,
             started=started,
+            weights=(x_weight, y_weight),
         )
         if x_condition is None and y_condition is None:
             fitted, space = fit_pair(X, Y, request), None
@@ -155,8 +170,8 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             raise InputError(f"`{missing}` is missing: conditions must be given for both sides, or for neither.")
         else:
             fitted, space = fit_conditional(X, Y, x_condition, y_condition, self.condition_types, request)
-        self._keep(fitted, space)
-        self._warn(fitted.outcome)
+        self._keep(fitted, space, base)
+        warn_outcome(fitted.outcome, stacklevel=2)
         return self
 
     def transform(self, X: Unchecked, *, condition: Unchecked = None) -> Matrix:
@@ -197,6 +212,8 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         *,
         x_condition: Unchecked = None,
         y_condition: Unchecked = None,
+        x_weight: Unchecked = None,
+        y_weight: Unchecked = None,
         confidence: float = 0.95,
         empirical: bool = True,
         seed: int = 0,
@@ -208,18 +225,52 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         """
         x, y = self._same_columns(X, "X"), self._same_columns(Y, "Y")
         options: dict[str, Any] = {"confidence": confidence, "empirical": empirical, "seed": seed}
+        options |= {"x_weight": x_weight, "y_weight": y_weight}
         if isinstance(self.map_, ConditionalMap):
             return self.map_.distance(x, y, x_condition, y_condition, **options)
         return self._plain(x_condition, y_condition).distance(x, y, **options)
 
     def score(
-        self, X: Unchecked, Y: Unchecked, *, x_condition: Unchecked = None, y_condition: Unchecked = None
+        self,
+        X: Unchecked,
+        Y: Unchecked,
+        *,
+        x_condition: Unchecked = None,
+        y_condition: Unchecked = None,
+        x_weight: Unchecked = None,
+        y_weight: Unchecked = None,
     ) -> float:
         """Dual value on samples that the fit has not seen, an estimate of `W2^2 / 2`: larger is better."""
         x, y = self._same_columns(X, "X"), self._same_columns(Y, "Y")
         if isinstance(self.map_, ConditionalMap):
-            return self.map_.dual(x, y, x_condition, y_condition).value
-        return self._plain(x_condition, y_condition).dual(x, y).value
+            return self.map_.dual(x, y, x_condition, y_condition, x_weight=x_weight, y_weight=y_weight).value
+        return self._plain(x_condition, y_condition).dual(x, y, x_weight=x_weight, y_weight=y_weight).value
+
+    def log_density(
+        self, Y: Unchecked, base: Unchecked = None, *, condition: Unchecked = None, side: str | None = None
+    ) -> Matrix:
+        """Log density of a base distribution moved by the map, `(n,)`; see `TransportMap.log_density`.
+
+        Args:
+            Y: `(n, d)` points of the target; of the source with `side="source"`, or where the fit had its base there.
+            base: `"normal"`, a distribution with `logpdf`, or a function; that of the fit by default.
+            condition: Where the fit had conditions: one for all points.
+            side: The side that the points are on.
+        """
+        return self._single(condition).log_density(self._same_columns(Y, "Y"), base, side=side)
+
+    def sample(
+        self,
+        n: int = 1,
+        base: Unchecked = None,
+        *,
+        condition: Unchecked = None,
+        side: str | None = None,
+        random_state: int | np.random.RandomState | None = None,
+    ) -> Matrix:
+        """Draw from a base distribution and move the points by the map, `(n, d)`; see `TransportMap.sample`."""
+        seed = int(check_random_state(random_state).randint(2**31 - 1))
+        return self._single(condition).sample(n, base, side=side, seed=seed)
 
     def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> NDArray[np.object_]:
         """Names of the output's columns: those of the input."""
@@ -228,20 +279,11 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         return np.asarray([f"x{column}" for column in range(map_.dim)] if names is None else names, dtype=object)
 
     def _check_parameters(self) -> None:
-        counts = ("max_steps", "max_seconds", "batch_size", "pool_size", "learning_rate")
-        for name in counts:
-            value = getattr(self, name)
-            if value is not None and not (np.isfinite(value) and value > 0):
-                raise InputError(f"`{name}` must be a positive number or None; got {value!r}.")
-        for name in ("convexity", "holdout"):
-            if not 0 < getattr(self, name) < 1:
-                raise InputError(f"`{name}` must lie strictly between 0 and 1; got {getattr(self, name)!r}.")
-        if self.activation not in ACTIVATIONS:
-            raise InputError(f"`activation` must be one of {sorted(ACTIVATIONS)}; got {self.activation!r}.")
+        check_counts(self, "max_steps", "max_seconds", "batch_size", "pool_size", "learning_rate")
+        check_shares(self, "convexity", "holdout")
+        check_network(self.activation, self.hidden)
         if self.pool_size is not None and self.pool_size & (self.pool_size - 1):
             raise InputError(f"`pool_size` must be a power of two; got {self.pool_size!r}.")
-        if self.hidden is not None and not (len(self.hidden) and all(width >= 1 for width in self.hidden)):
-            raise InputError(f"`hidden` must list the units of at least one layer; got {self.hidden!r}.")
 
     def _changes(self) -> dict[str, Any]:
         """Settings that replace those of the rule."""
@@ -256,7 +298,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             given |= {"max_steps": self.max_steps, "max_seconds": self.max_seconds}
         return given | {"floor": self.convexity, "activation": self.activation}
 
-    def _keep(self, fitted: Fitted, space: ConditionSpace | None) -> None:
+    def _keep(self, fitted: Fitted, space: ConditionSpace | None, base: dict[str, Any]) -> None:
         """Set every learned attribute, so that a second fit forgets the first."""
         outcome, columns = fitted.outcome, fitted.columns
         self.n_features_in_ = fitted.coordinates.dim
@@ -275,7 +317,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             "stop": self.stop_,
             "gaussian": self.gaussian_,
             "settings": fitted.config.summary(),
-        }
+        } | base
         names = None if columns is None else tuple(columns)
         # Not a union of the two kinds: callers know which one they have fitted, and would have to say so at every use.
         self.map_: Any
@@ -283,17 +325,6 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             self.map_ = ConditionalMap(fitted.coordinates, outcome.potential, space, names, info)
         elif isinstance(fitted.coordinates, BuresCoordinates) and isinstance(outcome.potential, AbstractPotential):
             self.map_ = TransportMap(fitted.coordinates, outcome.potential, names, info)
-
-    def _warn(self, outcome: Outcome) -> None:
-        if outcome.restarts:
-            warnings.warn(
-                f"training diverged and went back to its best state {outcome.restarts} times, each time at half the "
-                "learning rate. The result is the best state on held-out points; a smaller `learning_rate` may help.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        if outcome.stop is Stop.interrupted:
-            warnings.warn(outcome.stop.value, ConvergenceWarning, stacklevel=3)
 
     def _fitted(self) -> TransportMap | ConditionalMap:
         check_is_fitted(self, "map_")
@@ -306,6 +337,11 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         if any(condition is not None for condition in conditions):
             raise InputError("`condition` was given, but the fit had none. Leave it out, or fit with conditions.")
         return map_
+
+    def _single(self, condition: Unchecked) -> TransportMap:
+        """The map of one condition, or the only one."""
+        map_ = self._fitted()
+        return map_.at(condition) if isinstance(map_, ConditionalMap) else self._plain(condition)
 
     def _under(self, condition: Unchecked) -> tuple[Any, tuple[Unchecked, ...]]:
         """The map, and what its methods take besides points."""

@@ -46,6 +46,7 @@ class Request:
         seeds: Of the split of the source, the split of the target, and the training.
         callback: Called with every row of the history.
         started: `time.perf_counter()` from which a budget in seconds counts.
+        weights: Of the source's and of the target's rows, as they were handed in.
     """
 
     scale: str | ArrayLike
@@ -55,6 +56,7 @@ class Request:
     seeds: tuple[int, int, int]
     callback: Callback | None
     started: float
+    weights: tuple[Unchecked, Unchecked] = (None, None)
 
     @property
     def least_held_out(self) -> int:
@@ -81,8 +83,10 @@ class Fitted(NamedTuple):
 def fit_pair(X: Unchecked, Y: Unchecked, request: Request) -> Fitted:
     """Learn the map between two sides; see `BrenierMap.fit`."""
     most, least = TrainingConfig().holdout, request.least_held_out
-    source = split_side(X, "X", share=request.holdout, most=most, least=least, seed=request.seeds[0])
-    target = split_side(Y, "Y", share=request.holdout, most=most, least=least, seed=request.seeds[1])
+    source, target = (
+        split_side(value, name, share=request.holdout, most=most, least=least, seed=seed, weights=weights)
+        for value, name, seed, weights in zip((X, Y), "XY", request.seeds, request.weights, strict=False)
+    )
     check_pair(source.sample, target.sample)
     seconds = request.changes.get("max_seconds")
     drawing = None if seconds is None else _DRAWING * seconds
@@ -96,7 +100,8 @@ def fit_pair(X: Unchecked, Y: Unchecked, request: Request) -> Fitted:
 
     def supply(x: Side, y: Side, moments: tuple[Moments, Moments]) -> Supply:
         coordinates = BuresCoordinates.between(*moments, units)
-        holdout = Holdout.of(x.holdout, y.holdout, coordinates, config.solver)
+        weights = x.held_out_weights, y.held_out_weights
+        holdout = Holdout.of(x.holdout, y.holdout, coordinates, config.solver, weights)
         return Supply(x.source, y.source, coordinates, holdout, coordinates.inert(*moments))
 
     part, seed = supply(source, target, moments), request.seeds[2]

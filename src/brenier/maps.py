@@ -13,18 +13,28 @@ from numpy.typing import NDArray
 from brenier import mapfile
 from brenier._errors import ConvergenceWarning, InputError, MapFileError
 from brenier._types import Points, Values
-from brenier.batches import BATCH, map_batches, map_chunks
+from brenier.batches import map_batches, map_chunks
 from brenier.certificates import Distance, assess, inverse_errors
 from brenier.conjugate import Tolerance, conjugate_points, dual_values
 from brenier.coordinates import BuresCoordinates
 from brenier.data.checks import as_points
-from brenier.data.table import Matrix, Unchecked
+from brenier.data.table import Matrix, Unchecked, listed
+from brenier.data.weights import weighted_table
+from brenier.density.bases import Base, Normal, as_base
+from brenier.density.change import LogDensity, check_side, density_gradient, log_density
+from brenier.density.log_det import log_dets
 from brenier.potentials import AbstractPotential
 
-__all__ = ["Distance", "Dual", "Inverse", "TransportMap", "check_confidence", "warn_unconverged"]
-
-_HESSIAN_ENTRIES = 1 << 22
-"""Numbers in one batch of Hessians."""
+__all__ = [
+    "Distance",
+    "Dual",
+    "Inverse",
+    "LogDensity",
+    "TransportMap",
+    "check_confidence",
+    "warn_unconverged",
+    "warn_unconverged_densities",
+]
 
 
 class Inverse(NamedTuple):
@@ -143,34 +153,118 @@ class TransportMap(eqx.Module):
             X: `(n, dim)` source points.
 
         Returns:
-            `(n,)`. Cost: `dim` Hessian-vector products and one factorisation a point; `dim^2` memory.
+            `(n,)`. Cost: up to 256 columns, `dim` Hessian-vector products, one factor and `dim^2` memory a point;
+            beyond, an estimate from 256 products, see `brenier.density.log_det`.
         """
-        x = self.coordinates.enter_x(self._points(X, "X"))
-        batch = min(BATCH, max(32, 1 << (_HESSIAN_ENTRIES // self.dim**2).bit_length() - 1))
-        inner = map_batches(lambda part: _log_det(self.potential, part), x, batch=batch)
-        return np.asarray(inner, np.float64) + np.linalg.slogdet(self.coordinates.linear_map)[1]
+        found = log_dets(self.potential, self.coordinates.enter_x(self._points(X, "X")))
+        return found.value + np.linalg.slogdet(self.coordinates.linear_map)[1]
 
-    def dual(self, X: Unchecked, Y: Unchecked) -> Dual:
+    def log_density(self, points: Unchecked, base: Unchecked = None, *, side: str | None = None) -> Matrix:
+        """Log density of a base distribution moved by this map. Warns, with row numbers, where a solve failed.
+
+        Args:
+            points: `(n, dim)` points.
+            base: Distribution on the other side: `"normal"` for the standard normal one, a distribution with a method
+                `logpdf`, or a function from points to log densities. By default the one that the fit had.
+            side: The side that the points are on: `"target"` for the image of the base, `"source"` for its preimage.
+                By default the other side than that of the fit's base; `"target"` where there was none.
+
+        Returns:
+            `(n,)` natural logarithms, for volumes in the units of the data; see `log_density_with_status` for what is
+            known about each. Cost: that of `log_det`, and on the target side of `inverse`.
+        """
+        found = self.log_density_with_status(points, base, side=side)
+        warn_unconverged_densities(found)
+        return found.value
+
+    def log_density_with_status(
+        self, points: Unchecked, base: Unchecked = None, *, side: str | None = None, exact: bool | None = None
+    ) -> LogDensity:
+        """The same with standard error and status for each row; never warns.
+
+        Args:
+            points: `(n, dim)` points.
+            base: As for `log_density`.
+            side: As for `log_density`.
+            exact: Whether log determinants are exact or estimated; by default exact up to 256 columns.
+        """
+        distribution, where = self._base(base, side)
+        return log_density(self, self._points(points, "points"), distribution, where, exact)
+
+    def log_density_gradient(self, points: Unchecked, base: Unchecked = None, *, side: str | None = None) -> Matrix:
+        """Gradients of `log_density` in the points, `(n, dim)`: the score, for samplers and optimisers.
+
+        Normal bases and up to 256 columns only.
+        """
+        distribution, where = self._base(base, side)
+        return density_gradient(self, self._points(points, "points"), distribution, where)
+
+    def sample(self, n: int, base: Unchecked = None, *, side: str | None = None, seed: int = 0) -> Matrix:
+        """Draw from a base distribution and move the points by this map.
+
+        Args:
+            n: How many.
+            base: As for `log_density`; a distribution of the user's own needs `rvs(size=n, random_state=generator)`.
+            side: The side that the points are to be on, as for `log_density`.
+            seed: Of the draw.
+        """
+        distribution, where = self._base(base, side)
+        if n < 1:
+            raise InputError(f"`n` must be at least 1; got {n!r}.")
+        drawn = distribution.draw(n, np.random.default_rng(seed))
+        return self.forward(drawn) if where == "target" else self.inverse(drawn)
+
+    def _base(self, base: Unchecked, side: str | None) -> tuple[Base, str]:
+        """The base distribution, and the side of what it becomes."""
+        own = self.info.get("base")
+        where = "target" if own is None else {"source": "target", "target": "source"}[own["side"]]
+        where = where if side is None else check_side(side)
+        if base is not None:
+            return as_base(base, self.dim), where
+        if own is None:
+            raise InputError(
+                "`base` is missing: the fit of this map had no base distribution. Pass 'normal' or a distribution with "
+                "`logpdf`, that of the points on the other side."
+            )
+        if where == own["side"]:
+            raise InputError(f"`side` is that of the base of this map, {where!r}. Leave it out, or pass another base.")
+        return Normal.read(own), where
+
+    def dual(self, X: Unchecked, Y: Unchecked, *, x_weight: Unchecked = None, y_weight: Unchecked = None) -> Dual:
         """Dual value of this map's potential on two samples, the number that `distance` takes its estimate from.
 
         Args:
             X: `(n, dim)` source points.
             Y: `(m, dim)` target points; the sizes may differ.
+            x_weight: `(n,)` weights of the source points; equal ones by default.
+            y_weight: `(m,)` weights of the target points.
 
         Returns:
             The value, an estimate of `W2^2 / 2` in squared units of the cost, and what is known of the conjugates.
         """
-        x, y = self._points(X, "X"), self._points(Y, "Y")
+        (x, a), (y, b) = self._weighted(X, x_weight, "X"), self._weighted(Y, y_weight, "Y")
         c = self.coordinates
         inner_y = c.enter_y(y)
         solved = conjugate_points(self.potential, inner_y, scale=c.spread)
         values = map_batches(lambda part: _values(self.potential, part), c.enter_x(x))
         conjugates = map_batches(lambda b, a: _conjugates(self.potential, b, a), inner_y, solved.points)
-        product = c.unit**2 * (np.mean(values, dtype=np.float64) + np.mean(conjugates, dtype=np.float64))
-        return Dual(c.dual_offset(x, y) - float(product), float(np.mean(~solved.converged)))
+        means = (
+            np.average(np.asarray(side, np.float64), weights=weights)
+            for side, weights in ((values, a), (conjugates, b))
+        )
+        product = c.unit**2 * float(sum(means))
+        return Dual(c.dual_offset(x, y, a, b) - product, float(np.average(~solved.converged, weights=b)))
 
     def distance(
-        self, X: Unchecked, Y: Unchecked, *, confidence: float = 0.95, empirical: bool = True, seed: int = 0
+        self,
+        X: Unchecked,
+        Y: Unchecked,
+        *,
+        x_weight: Unchecked = None,
+        y_weight: Unchecked = None,
+        confidence: float = 0.95,
+        empirical: bool = True,
+        seed: int = 0,
     ) -> Distance:
         """Wasserstein-2 distance between two samples and their populations: an estimate, bounds, and a test.
 
@@ -180,6 +274,8 @@ class TransportMap(eqx.Module):
         Args:
             X: `(n, dim)` source points; at least two.
             Y: `(m, dim)` target points; the sizes may differ.
+            x_weight: `(n,)` weights of the source points; equal ones by default. Points without weight are left out.
+            y_weight: `(m,)` weights of the target points.
             confidence: Level of the lower bound on the distance between the populations, in (0, 1).
             empirical: Whether to enclose the distance of these very samples and to test the image against the target,
                 too: for the interval an exact solver up to 5,000,000 pairs of points, otherwise time in proportion to
@@ -191,7 +287,7 @@ class TransportMap(eqx.Module):
 
         References: `docs/certificates.md` has the statements and their proofs.
         """
-        x, y = self._points(X, "X"), self._points(Y, "Y")
+        (x, a), (y, b) = self._weighted(X, x_weight, "X"), self._weighted(Y, y_weight, "Y")
         for name, points in (("X", x), ("Y", y)):
             if len(points) < 2:
                 raise InputError(f"`{name}` must have at least 2 points for a distance; got {len(points)}.")
@@ -209,6 +305,8 @@ class TransportMap(eqx.Module):
             confidence=confidence,
             empirical=empirical,
             seed=seed,
+            a=a,
+            b=b,
         )
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -232,6 +330,23 @@ class TransportMap(eqx.Module):
 
     def _points(self, value: Unchecked, name: str) -> Matrix:
         return as_points(value, name, columns=self.dim).values
+
+    def _weighted(self, value: Unchecked, weights: Unchecked, name: str) -> tuple[Matrix, Matrix | None]:
+        """Points of positive weight, and their weights if there are any."""
+        table, found = weighted_table(as_points(value, name, columns=self.dim), weights, f"{name.lower()}_weight")
+        return table.values, found
+
+
+def warn_unconverged_densities(found: LogDensity) -> None:
+    """Warn, at the line that called its caller, of densities at points that are not exactly those asked for."""
+    failed = np.flatnonzero(~found.converged)
+    if len(failed):
+        warnings.warn(
+            f"{len(failed)} of {len(found.value)} log densities are at points whose preimages are not converged: rows "
+            f"{listed([str(row) for row in failed], 10)}. `log_density_with_status` has the status of each row.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
 
 
 def check_confidence(confidence: float) -> None:
@@ -267,8 +382,3 @@ def _values(u: AbstractPotential, x: Points) -> Values:
 @eqx.filter_jit
 def _conjugates(u: AbstractPotential, y: Points, x: Points) -> Values:
     return dual_values(u, y, x)[0]
-
-
-@eqx.filter_jit
-def _log_det(u: AbstractPotential, x: Points) -> Values:
-    return jnp.linalg.slogdet(u.hessian(x))[1]

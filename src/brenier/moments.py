@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier.coordinates import Moments
+from brenier.data.weights import effective_size
 
 __all__ = ["accumulate_moments", "moments"]
 
@@ -16,10 +17,15 @@ _EIGENVALUE_FLOOR = 1e-6
 """Least variance of a direction kept, with every column scaled to unit variance."""
 
 
-def moments(values: NDArray[np.float64], spread: NDArray[np.float64] | None = None) -> Moments:
+def moments(
+    values: NDArray[np.float64],
+    spread: NDArray[np.float64] | None = None,
+    weights: NDArray[np.float64] | None = None,
+) -> Moments:
     """Mean and positive definite covariance of a sample.
 
-    With fewer than 20 samples a dimension, correlations are shrunk towards zero by the Ledoit-Wolf amount. Directions
+    The covariance is that of the empirical distribution: with `n`, not `n - 1`, under the sum. With fewer than 20
+    samples a dimension, correlations are shrunk towards zero by the Ledoit-Wolf amount. Directions
     with next to no variance (collinear columns, fewer samples than dimensions) are lifted to a millionth of a unit
     column's variance, so that coordinates exist; the map is the identity along them, up to scale.
 
@@ -27,10 +33,15 @@ def moments(values: NDArray[np.float64], spread: NDArray[np.float64] | None = No
         values: `(n, d)`, `n >= 2`; no constant column, unless `spread` is given.
         spread: `(d,)` what counts as a unit of each column, their standard deviations by default: a part of a sample
             may have no variance where all of it has some.
+        weights: `(n,)` share of each row, summing to one; equal ones by default. Kish's effective number of samples
+            then decides about shrinkage.
     """
-    mean = values.mean(axis=0)
-    covariance = np.atleast_2d(np.cov(values.T))
-    return _usable(mean, covariance, len(values), values, spread)
+    if weights is None:
+        weights = np.full(len(values), 1.0 / len(values))
+    mean = weights @ values
+    centred = values - mean
+    covariance = (centred * weights[:, None]).T @ centred
+    return _usable(mean, covariance, round(effective_size(weights)), (centred, weights), spread)
 
 
 def accumulate_moments(batches: Iterable[NDArray[np.float64]]) -> Moments:
@@ -46,23 +57,22 @@ def accumulate_moments(batches: Iterable[NDArray[np.float64]]) -> Moments:
         scatter = scatter + centred.T @ centred + np.outer(shift, shift) * (count * len(batch) / total)
         mean = mean + shift * (len(batch) / total)
         count = total
-    return _usable(mean, np.atleast_2d(scatter / (count - 1)), count, None)
+    return _usable(mean, np.atleast_2d(scatter / count), count, None)
 
 
 def _usable(
     mean: NDArray[np.float64],
     covariance: NDArray[np.float64],
     count: int,
-    values: NDArray[np.float64] | None,
+    sample: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
     spread: NDArray[np.float64] | None = None,
 ) -> Moments:
+    """Moments that can be used, from those of a sample; its centred rows and their weights, if they are at hand."""
     spread = np.sqrt(np.diag(covariance)) if spread is None else spread
     correlation = covariance / np.outer(spread, spread)
     shrinkage = 0.0
-    if values is not None and count < _FEW * len(mean):
-        from sklearn.covariance import ledoit_wolf_shrinkage
-
-        shrinkage = float(ledoit_wolf_shrinkage((values - mean) / spread, assume_centered=True))
+    if sample is not None and count < _FEW * len(mean):
+        shrinkage = _ledoit_wolf(sample[0] / spread, sample[1], correlation)
         correlation = (1.0 - shrinkage) * correlation + shrinkage * np.eye(len(mean))
     eigenvalues, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
     units = np.outer(spread, spread)
@@ -73,3 +83,21 @@ def _usable(
     lift = (vectors * missing) @ vectors.T
     correlation = (vectors * (eigenvalues + missing)) @ vectors.T
     return Moments(mean, correlation * units, count, shrinkage, lift * units)
+
+
+def _ledoit_wolf(rows: NDArray[np.float64], weights: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
+    """Share of the identity that makes a covariance closest to the truth in expectation.
+
+    scikit-learn's `ledoit_wolf_shrinkage` for centred rows, with weights that it does not know: the sampling error of
+    the covariance is that of a weighted mean of the rows' own products.
+
+    References: Ledoit and Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices",
+    lemmas 3.2 to 3.4.
+    """
+    dim = len(covariance)
+    squared = float(np.sum(np.square(covariance)))
+    norms = np.sum(np.square(rows), axis=1)
+    products = np.einsum("ij,ij->i", rows @ covariance, rows)
+    error = float(np.sum(np.square(weights) * (np.square(norms) - 2.0 * products + squared)))
+    distance = squared - float(np.trace(covariance)) ** 2 / dim
+    return min(error, distance) / distance if distance > 0 else 0.0

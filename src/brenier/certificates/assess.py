@@ -28,6 +28,8 @@ def assess(
     confidence: float,
     empirical: bool,
     seed: int,
+    a: Array | None = None,
+    b: Array | None = None,
 ) -> Distance:
     """The answer of `TransportMap.distance`.
 
@@ -42,26 +44,32 @@ def assess(
         confidence: Level of the bound on the populations.
         empirical: Whether to enclose the distance of the samples, and to test the image.
         seed: Of that test.
+        a: `(n,)` weights of the source points, summing to one; equal ones by default.
+        b: `(m,)` weights of the target points.
     """
     terms = dual_terms(coordinates, u, x, y, conjugates)
-    dual = float(terms.source.mean() + terms.target.mean())
+    dual = float(np.average(terms.source, weights=a) + np.average(terms.target, weights=b))
+    population = None
+    if terms.certified:
+        population = population_bound(terms.source, terms.target - terms.slack, confidence, a, b)
     interval = test = None
     if empirical:
         # One centre for all: differences stay, and units are divided out of numbers of the size of the clouds.
         centre = 0.5 * (x.mean(axis=0) + y.mean(axis=0))
         own_x, own_y, own_images = ((points - centre) / coordinates.scale for points in (x, y, images))
-        interval = empirical_interval(own_x, own_y, own_images, terms)
-        test = mismatch(own_images, own_y, seed)
+        interval = empirical_interval(own_x, own_y, own_images, terms, a=a, b=b)
+        test = mismatch(own_images, own_y, seed, a, b)
+    squares = np.sum(np.square((images - x) / coordinates.scale), axis=1)
     return Distance(
         w2=float(np.sqrt(max(2.0 * dual, 0.0))),
         dual=dual,
-        cost=float(np.sqrt(np.mean(np.sum(np.square((images - x) / coordinates.scale), axis=1)))),
-        unconverged=float(np.mean(~converged)),
+        cost=float(np.sqrt(np.average(squares, weights=a))),
+        unconverged=float(np.average(~converged, weights=b)),
         dim=coordinates.dim,
         counts=(len(x), len(y)),
         confidence=confidence,
-        population=population_bound(terms.source, terms.target - terms.slack, confidence) if terms.certified else None,
-        inexact=float(terms.slack.mean()) if terms.certified else None,
+        population=population,
+        inexact=float(np.average(terms.slack, weights=b)) if terms.certified else None,
         empirical=interval,
         mismatch=test,
     )

@@ -33,22 +33,35 @@ class Mismatch(NamedTuple):
     p_value: float
 
 
-def mismatch(images: Array, y: Array, seed: int = 0) -> Mismatch:
+def mismatch(images: Array, y: Array, seed: int = 0, a: Array | None = None, b: Array | None = None) -> Mismatch:
     """Compare images of source points with target points, in the units of the cost.
 
     Args:
         images: `(n, d)` images of source points that the fit has not seen.
         y: `(m, d)` target points that the fit has not seen.
         seed: Of the directions, of the points in the test, and of the relabellings.
+        a: `(n,)` weights of the images, summing to one; equal ones by default. The test needs points that count alike:
+            each is kept with a probability in proportion to its weight.
+        b: `(m,)` weights of the target points.
 
     Note: Cost: 256 sorts, and 500 products of a vector with a matrix of at most 2,000 rows and columns.
 
     References: Gretton et al. 2012, "A kernel two-sample test", equation 3, with the permutation test of section 5.
     """
     rng = np.random.default_rng(seed)
-    x, y_part = (points[rng.permutation(len(points))[:_MOST_TESTED]] for points in (images, y))
+    x, y_part = (_alike(points, weights, rng) for points, weights in ((images, a), (y, b)))
     squared, p_value = _permutation_test(x, y_part, rng)
-    return Mismatch(sliced_w2(images, y, seed=seed), float(np.sqrt(max(squared, 0.0))), p_value)
+    distance = sliced_w2(images, y, seed=seed, x_weight=a, y_weight=b)
+    return Mismatch(distance, float(np.sqrt(max(squared, 0.0))), p_value)
+
+
+def _alike(points: Array, weights: Array | None, rng: np.random.Generator) -> Array:
+    """Some of the points, an independent sample of what they stand for; at least two of them."""
+    order = rng.permutation(len(points))
+    if weights is not None:
+        kept = rng.uniform(size=len(points)) * weights.max() < weights
+        order = np.concatenate([order[kept[order]], order[~kept[order]]])[: max(int(kept.sum()), 2)]
+    return points[order[:_MOST_TESTED]]
 
 
 def _permutation_test(x: Array, y: Array, rng: np.random.Generator) -> tuple[float, float]:

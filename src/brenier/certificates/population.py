@@ -24,6 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
+from brenier.data.weights import effective_size
+
 __all__ = ["MeanBound", "lower_bound", "population_bound"]
 
 Array = NDArray[np.float64]
@@ -45,20 +47,37 @@ class MeanBound(NamedTuple):
     freedom: float
 
 
-def population_bound(source: Array, target: Array, confidence: float) -> MeanBound:
+def population_bound(
+    source: Array, target: Array, confidence: float, a: Array | None = None, b: Array | None = None
+) -> MeanBound:
     """Lower confidence bound on `E a(x) + E b(y)`: the lower end of Welch's two-sided interval.
+
+    Weighted draws are draws from another distribution than the one they stand for; their mean is a ratio of two means,
+    and its standard error that of a ratio, to first order. Degrees of freedom are those of Kish's effective number of
+    draws. It is not the bound for rows repeated by their weights: copies of a draw are no new draws.
 
     Args:
         source: `(n,)` values of `a` at independent draws; at least two.
         target: `(m,)` values of `b` at independent draws; at least two.
         confidence: Probability in (0, 1) with which the bound is to hold, in the limit of many points.
+        a: `(n,)` weights of the draws, summing to one; equal ones by default.
+        b: `(m,)` weights of the draws of the target.
 
     References: Welch 1947, "The generalization of Student's problem when several different population variances are
-        involved".
+        involved"; Owen 2013, "Monte Carlo theory, methods and examples", equations 9.8 and 9.14, for weights.
     """
-    counts = np.array([len(source), len(target)])
-    variances = np.array([source.var(ddof=1), target.var(ddof=1)]) / counts
-    return lower_bound(float(source.mean() + target.mean()), variances, counts - 1.0, confidence)
+    means, variances, freedoms = zip(*(_estimate(*side) for side in ((source, a), (target, b))), strict=True)
+    return lower_bound(sum(means), np.array(variances), np.array(freedoms), confidence)
+
+
+def _estimate(values: Array, weights: Array | None) -> tuple[float, float, float]:
+    """A mean, its squared standard error, and the degrees of freedom of that."""
+    if weights is None:
+        return float(values.mean()), float(values.var(ddof=1)) / len(values), len(values) - 1.0
+    mean, effective = float(weights @ values), effective_size(weights)
+    freedom = max(effective - 1.0, 1.0)
+    # For equal weights this is what it is without: n / (n - 1) corrects for the mean that is estimated, too.
+    return mean, float(np.sum(np.square(weights * (values - mean)))) * effective / freedom, freedom
 
 
 def lower_bound(total: float, variances: Array, freedoms: Array, confidence: float) -> MeanBound:

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from brenier.batches import map_batches
 from brenier.certificates import Distance
 from brenier.certificates.mismatch import mismatch
+from brenier.certificates.population import population_bound
 from brenier.conditional.coordinates import ConditionalCoordinates
-from brenier.conditional.distance import weighted_bound
 from brenier.conditional.rows import gradients
 from brenier.conditional.terms import conditional_terms
 from brenier.conjugate import conjugate_points
@@ -24,6 +24,7 @@ def smooth_distance(
     x: Matrix,
     y: Matrix,
     weights: Matrix,
+    given: Matrix | None = None,
     *,
     confidence: float,
     empirical: bool,
@@ -37,6 +38,7 @@ def smooth_distance(
         x: `(n, d + 1 + q)` rows of the source in the units of the data, with their codes behind them.
         y: `(m, d + 1 + q)` rows of the target.
         weights: `(m,)`, summing to one, under which the numbers of `y` are distributed as those of `x`.
+        given: `(n,)` weights of the rows of `x`, summing to one; equal ones by default.
         confidence: Level of the lower bound for the populations.
         empirical: Whether to test images against targets.
         seed: Of that test.
@@ -46,22 +48,22 @@ def smooth_distance(
     terms = conditional_terms(c, family, x, y, solved.points)
     inner = map_batches(lambda part: gradients(family, part), c.enter_x(x))
     images = c.leave_y(np.column_stack([inner, x[:, dim:]]))[:, :dim]
-    dual = float(terms.source.mean() + weights @ terms.target)
+    dual = float(np.average(terms.source, weights=given) + weights @ terms.target)
     test = None
     if empirical:
         # Jointly with the numbers, in units of the spread of the target: the images must follow the condition.
         size = float(np.sqrt(np.mean(np.var(y[:, :dim] / c.scale, axis=0))))
-        drawn = np.random.default_rng(seed).choice(len(y), len(y), p=weights)
         joint_x = np.column_stack([images / c.scale, size * x[:, dim + 1 :]])
         joint_y = np.column_stack([y[:, :dim] / c.scale, size * y[:, dim + 1 :]])
-        test = mismatch(joint_x, joint_y[drawn] if np.ptp(weights) > 0 else joint_y, seed)
+        test = mismatch(joint_x, joint_y, seed, given, weights if np.ptp(weights) > 0 else None)
     bound = None
     if terms.certified:
-        bound = weighted_bound(terms.source, terms.target - terms.slack, weights, confidence)
+        bound = population_bound(terms.source, terms.target - terms.slack, confidence, given, weights)
+    squares = np.sum(np.square((images - x[:, :dim]) / c.scale), axis=1)
     return Distance(
         w2=float(np.sqrt(max(2.0 * dual, 0.0))),
         dual=dual,
-        cost=float(np.sqrt(np.mean(np.sum(np.square((images - x[:, :dim]) / c.scale), axis=1)))),
+        cost=float(np.sqrt(np.average(squares, weights=given))),
         unconverged=float(np.mean(~solved.converged)),
         dim=dim,
         counts=(len(x), len(y)),

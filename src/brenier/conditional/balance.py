@@ -3,7 +3,8 @@ r"""Weights that give conditions one and the same distribution on both sides.
 The dual of a conditional problem is a mean over conditions. If the two sides have different conditions, a function of
 the condition alone, added to the potential, makes it as large as one likes, while it changes no map. So the rows of
 both sides are weighted: classes equally, and within a class such that the means of polynomials of the numbers agree,
-with weights as close to equal ones as that allows in relative entropy: :math:`w_i \propto \exp(\lambda \cdot f(c_i))`.
+with weights as close to the given ones (equal by default) as that allows in relative entropy:
+:math:`w_i \propto q_i \exp(\lambda \cdot f(c_i))`.
 
 References: Hainmueller 2012, "Entropy balancing for causal effects", equations 3 to 6.
 """
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp, softmax
 
 from brenier.conditional.basis import largest_degree, legendre
+from brenier.data.weights import effective_size
 
 __all__ = ["Balance", "balance", "entropy_weights", "weights_towards"]
 
@@ -38,7 +40,7 @@ class Balance(NamedTuple):
     Attributes:
         x, y: `(n,)` and `(m,)`, each summing to one.
         effective: `(classes, 2)` share of the rows of a class and side that are left in effect: Kish's effective
-            sample size over their number.
+            sample size over that of the given weights.
         unequal: Classes whose numbers no weights bring to one mean; theirs are equal.
     """
 
@@ -53,7 +55,9 @@ class Balance(NamedTuple):
         return self.x, self.y
 
 
-def balance(codes_x: Matrix, codes_y: Matrix, low: Matrix, high: Matrix) -> Balance:
+def balance(
+    codes_x: Matrix, codes_y: Matrix, low: Matrix, high: Matrix, given: tuple[Matrix, Matrix] | None = None
+) -> Balance:
     """Weights under which classes are equally frequent, and numbers have equal means of polynomials, on both sides.
 
     Means are matched to the mean of both sides, at the largest degree up to 4 at which weights exist.
@@ -63,8 +67,10 @@ def balance(codes_x: Matrix, codes_y: Matrix, low: Matrix, high: Matrix) -> Bala
         codes_y: `(m, 1 + q)` the same; every class has rows on both sides.
         low: `(classes, q)` lower ends of the ranges of the numbers.
         high: `(classes, q)` upper ends.
+        given: Weights that the rows have already, positive; equal ones by default.
     """
     weights = np.zeros(len(codes_x)), np.zeros(len(codes_y))
+    priors = (np.ones(len(codes_x)), np.ones(len(codes_y))) if given is None else given
     effective, unequal = np.ones((len(low), 2)), []
     for number in range(len(low)):
         rows = [np.flatnonzero(codes[:, 0] == number) for codes in (codes_x, codes_y)]
@@ -72,16 +78,19 @@ def balance(codes_x: Matrix, codes_y: Matrix, low: Matrix, high: Matrix) -> Bala
             _unscaled(codes[own, 1:], low[number], high[number])
             for codes, own in zip((codes_x, codes_y), rows, strict=True)
         ]
-        found = _class_weights(numbers[0], numbers[1])
+        prior = [_normalised(side[own]) for side, own in zip(priors, rows, strict=True)]
+        found = _class_weights(numbers[0], numbers[1], prior[0], prior[1])
         if found is None:
             unequal.append(number)
-        for side, own in enumerate(found or [np.full(len(part), 1.0 / len(part)) for part in numbers]):
+        for side, own in enumerate(found or prior):
             weights[side][rows[side]] = own / len(low)
-            effective[number, side] = 1.0 / (float(np.sum(own**2)) * len(own))
+            effective[number, side] = effective_size(own) / effective_size(prior[side])
     return Balance(*weights, effective, tuple(unequal))
 
 
-def weights_towards(codes_x: Matrix, codes_y: Matrix, low: Matrix, high: Matrix) -> tuple[Matrix, tuple[int, ...]]:
+def weights_towards(
+    codes_x: Matrix, codes_y: Matrix, low: Matrix, high: Matrix, given: tuple[Matrix, Matrix] | None = None
+) -> tuple[Matrix, tuple[int, ...]]:
     """Weights of the target's rows under which their conditions are distributed as those of the source's rows.
 
     Args:
@@ -89,19 +98,22 @@ def weights_towards(codes_x: Matrix, codes_y: Matrix, low: Matrix, high: Matrix)
         codes_y: `(m, 1 + q)` the same, with every class that `codes_x` has.
         low: `(classes, q)` lower ends of the ranges of the numbers.
         high: `(classes, q)` upper ends.
+        given: Weights that the rows of both sides have already, positive; equal ones by default.
 
     Returns:
         `(m,)`, summing to one, zero in classes that the source lacks; and the classes whose numbers no weights bring to
-        the means of the source's, where they are equal.
+        the means of the source's, where they are as given.
     """
     weights, unequal = np.zeros(len(codes_y)), []
+    a, b = (np.ones(len(codes_x)), np.ones(len(codes_y))) if given is None else given
     for number in np.unique(codes_x[:, 0].astype(np.intp)):
-        x, y = (_unscaled(codes[codes[:, 0] == number, 1:], low[number], high[number]) for codes in (codes_x, codes_y))
-        own = _towards(x, y)
+        of_x, of_y = codes_x[:, 0] == number, codes_y[:, 0] == number
+        x, y = (_unscaled(side, low[number], high[number]) for side in (codes_x[of_x, 1:], codes_y[of_y, 1:]))
+        own = _towards(x, y, _normalised(a[of_x]), _normalised(b[of_y]))
         if own is None:
             unequal.append(int(number))
-            own = np.full(len(y), 1.0 / len(y))
-        weights[codes_y[:, 0] == number] = own * len(x) / len(codes_x)
+            own = _normalised(b[of_y])
+        weights[of_y] = own * (a[of_x].sum() / a.sum())
     return weights, tuple(unequal)
 
 
@@ -115,49 +127,55 @@ def _degrees(numbers: int, rows: int) -> range:
     return range(min(_DEGREE, largest_degree(numbers, rows // _ROWS_A_TERM)), 0, -1)
 
 
-def _class_weights(x: Matrix, y: Matrix) -> tuple[Matrix, Matrix] | None:
-    """Weights of both sides of a class; None if no degree has some."""
+def _normalised(weights: Matrix) -> Matrix:
+    return weights / weights.sum()
+
+
+def _class_weights(x: Matrix, y: Matrix, a: Matrix, b: Matrix) -> tuple[Matrix, Matrix] | None:
+    """Weights of both sides of a class, close to `a` and `b`; None if no degree has some."""
     if not x.shape[1]:
-        return np.full(len(x), 1.0 / len(x)), np.full(len(y), 1.0 / len(y))
+        return a, b
     for degree in _degrees(x.shape[1], min(len(x), len(y))):
         features = [legendre(side, degree)[:, 1:] for side in (x, y)]
-        target = 0.5 * (features[0].mean(axis=0) + features[1].mean(axis=0))
-        found = [entropy_weights(side, target) for side in features]
+        target = 0.5 * (a @ features[0] + b @ features[1])
+        found = [entropy_weights(side, target, prior) for side, prior in zip(features, (a, b), strict=True)]
         if found[0] is not None and found[1] is not None:
             return found[0], found[1]
     return None
 
 
-def _towards(x: Matrix, y: Matrix) -> Matrix | None:
-    """Weights of `y` alone, with the means of `x`; None if no degree has some."""
+def _towards(x: Matrix, y: Matrix, a: Matrix, b: Matrix) -> Matrix | None:
+    """Weights of `y` alone, close to `b`, with the means of `x` under `a`; None if no degree has some."""
     if not x.shape[1]:
-        return np.full(len(y), 1.0 / len(y))
+        return b
     for degree in _degrees(x.shape[1], min(len(x), len(y))):
-        found = entropy_weights(legendre(y, degree)[:, 1:], legendre(x, degree)[:, 1:].mean(axis=0))
+        found = entropy_weights(legendre(y, degree)[:, 1:], a @ legendre(x, degree)[:, 1:], b)
         if found is not None:
             return found
     return None
 
 
-def entropy_weights(features: Matrix, target: Matrix) -> Matrix | None:
-    r"""The weights closest to equal ones, in relative entropy, with :math:`\sum_i w_i f_i` as given.
+def entropy_weights(features: Matrix, target: Matrix, prior: Matrix | None = None) -> Matrix | None:
+    r"""The weights closest to others, in relative entropy, with :math:`\sum_i w_i f_i` as given.
 
     Args:
         features: `(n, p)`.
         target: `(p,)` means to reach.
+        prior: `(n,)` positive weights to stay close to; equal ones by default.
 
     Returns:
         `(n,)` positive weights that sum to one; None if there are none, or none that are found in 100 Newton steps.
     """
     centred = features - target
     dual = np.zeros(features.shape[1])
+    logs = np.zeros(len(features)) if prior is None else np.log(prior)
 
     def value(dual: Matrix) -> float:
-        return float(np.asarray(logsumexp(centred @ dual)))
+        return float(np.asarray(logsumexp(centred @ dual + logs)))
 
     current = value(dual)
     for _ in range(_NEWTON_STEPS):
-        weights = np.asarray(softmax(centred @ dual), np.float64)
+        weights = np.asarray(softmax(centred @ dual + logs), np.float64)
         gradient = weights @ centred
         if np.abs(gradient).max() < _ACCURATE:
             return weights

@@ -28,7 +28,13 @@ _MOST_ROWS = 1 << 18
 
 
 def coordinates_between(
-    x: Matrix, y: Matrix, low: Matrix, high: Matrix, scale: Matrix, seed: int
+    x: Matrix,
+    y: Matrix,
+    low: Matrix,
+    high: Matrix,
+    scale: Matrix,
+    seed: int,
+    weights: tuple[Matrix | None, Matrix | None] = (None, None),
 ) -> ConditionalCoordinates:
     """Coordinates from moments that move with the condition.
 
@@ -39,6 +45,7 @@ def coordinates_between(
         high: `(classes, q)` upper ends.
         scale: `(d,)` units of the columns in the cost.
         seed: Of the choice of rows and conditions, where there are many.
+        weights: Of the rows of both sides; equal ones by default.
     """
     rng = np.random.default_rng(seed)
     dim = len(scale)
@@ -46,12 +53,12 @@ def coordinates_between(
     parts = []
     for number in range(len(low)):
         sides, places = [], []
-        for side, unit in zip((x, y), spread, strict=True):
+        for side, unit, given in zip((x, y), spread, weights, strict=True):
             own = np.flatnonzero(side[:, dim] == number)
             own = rng.choice(own, _MOST_ROWS, replace=False) if len(own) > _MOST_ROWS else own
             width = np.where(high[number] > low[number], high[number] - low[number], 1.0)
             numbers = (2.0 * side[own, dim + 1 :] - low[number] - high[number]) / width
-            sides.append(dependence(side[own, :dim] / scale, numbers, unit))
+            sides.append(dependence(side[own, :dim] / scale, numbers, unit, None if given is None else given[own]))
             places.append(numbers)
         parts.append(_class_part(sides[0], sides[1], _places(np.concatenate(places), rng)))
     mean = np.mean([covariance for *_, covariance in parts], axis=0)

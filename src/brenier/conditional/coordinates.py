@@ -117,12 +117,12 @@ class ConditionalCoordinates(eqx.Module):
 
         return self._moved(np.asarray(points, np.float64), self.mean_y, leave)
 
-    def dual_offset(self, x: Matrix, y: Matrix) -> float:
+    def dual_offset(self, x: Matrix, y: Matrix, a: Matrix | None = None, b: Matrix | None = None) -> float:
         """What the dual value is, on rows of both sides, before the potential is subtracted.
 
         As for `BuresCoordinates`, under the condition of each row.
         """
-        return float(np.mean(self.offsets_x(x)) + np.mean(self.offsets_y(y)))
+        return float(np.average(self.offsets_x(x), weights=a) + np.average(self.offsets_y(y), weights=b))
 
     def offsets_x(self, rows: Matrix) -> Matrix:
         """The part of `dual_offset` that belongs to each row of the source."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier.conditional.basis import largest_degree, legendre
+from brenier.data.weights import effective_size
 from brenier.moments import moments
 
 __all__ = ["Dependence", "dependence"]
@@ -86,7 +87,7 @@ class Dependence(NamedTuple):
         return factor @ factor.transpose(0, 2, 1)
 
 
-def dependence(points: Matrix, numbers: Matrix, spread: Matrix) -> Dependence:
+def dependence(points: Matrix, numbers: Matrix, spread: Matrix, weights: Matrix | None = None) -> Dependence:
     """Fit mean and covariance, at the degree with the least AIC.
 
     The criterion is corrected for the comparison on some of the rows: twice the negative log-likelihood a row is too
@@ -96,27 +97,31 @@ def dependence(points: Matrix, numbers: Matrix, spread: Matrix) -> Dependence:
         points: `(n, d)`.
         numbers: `(n, q)` numbers from -1 to 1.
         spread: `(d,)` what one unit of each column is, for directions without variance.
+        weights: `(n,)` of the rows; equal ones by default. Degrees are then chosen for their effective number.
     """
-    whole = moments(points, spread)
-    count, dim = points.shape
+    dim = points.shape[1]
+    shares = np.full(len(points), 1.0 / len(points)) if weights is None else weights / weights.sum()
+    count = len(points) if weights is None else max(int(effective_size(shares)), 1)
+    whole = moments(points, spread, shares)
     colour = np.asarray(np.linalg.cholesky(whole.covariance), np.float64)
     whiten = np.asarray(np.linalg.inv(colour), np.float64)
     standard = (points - whole.mean) @ whiten.T
     distinct = len(np.unique(numbers, axis=0)) if numbers.shape[1] else 1
     most = min(distinct, _MOST_TERMS, count // (_ROWS_A_TERM * max(int(np.sqrt(dim)), 1)))
-    some = slice(None, None, max(count // _ROWS_TO_CHOOSE, 1))
+    step = max(len(points) // _ROWS_TO_CHOOSE, 1)
+    some = slice(None, None, step)
     best, lowest, since = 0, np.inf, 0
     largest = min(largest_degree(numbers.shape[1], most), _LARGEST_DEGREE)
     for degree in range(largest + 1 if largest else 0):
-        fitted = _fitted(standard[some], legendre(numbers[some], degree))
-        score = fitted.deviance + fitted.parameters * (1.0 / len(standard[some]) + 1.0 / count)
+        fitted = _fitted(standard[some], legendre(numbers[some], degree), shares[some])
+        score = fitted.deviance + fitted.parameters * (step / count + 1.0 / count)
         best, lowest, since = (degree, score, 0) if score < lowest else (best, lowest, since + 1)
         if since == _PATIENCE:
             break
     if best == 0:  # the moments as they are, shrunk where that is called for
         zero = np.zeros((1, dim))
         return Dependence(0, whole.mean, whiten, colour, zero, zero, np.zeros((dim, dim, 1)), zero)
-    fitted = _fitted(standard, legendre(numbers, best))
+    fitted = _fitted(standard, legendre(numbers, best), shares)
     return Dependence(best, whole.mean, whiten, colour, fitted.shift, fitted.log_scale, fitted.slopes, fitted.log_noise)
 
 
@@ -131,34 +136,35 @@ class _Fitted(NamedTuple):
     parameters: int
 
 
-def _fitted(e: Matrix, p: Matrix) -> _Fitted:
+def _fitted(e: Matrix, p: Matrix, weights: Matrix) -> _Fitted:
     count, dim = e.shape
-    gram = p.T @ p + 1e-9 * count * np.eye(p.shape[1])
-    shift = np.linalg.solve(gram, p.T @ e)
+    w = weights[:, None] * (count / weights.sum())  # one each where all count alike
+    gram = (p * w).T @ p + 1e-9 * count * np.eye(p.shape[1])
+    shift = np.linalg.solve(gram, (p * w).T @ e)
     log_scale = np.zeros_like(shift)
     for _ in range(2):  # the second time with the weights that the first one's variances call for
         e_less = e - p @ shift
-        log_scale = _log_variances(np.square(e_less), p, gram)
-        precision = np.exp(-p @ log_scale)
+        log_scale = _log_variances(np.square(e_less), p, gram, w)
+        precision = w * np.exp(-p @ log_scale)
         for j in range(dim):
             weighted = p * precision[:, j : j + 1]
             shift[:, j] = np.linalg.solve(weighted.T @ p + 1e-9 * count * np.eye(p.shape[1]), weighted.T @ e[:, j])
     s = (e - p @ shift) * np.exp(-0.5 * p @ log_scale)
-    slopes = _slopes(s, p)
+    slopes = _slopes(s, p, w)
     noise = s - _predicted(s, p, slopes)
-    log_noise = _log_variances(np.square(noise), p, gram)
+    log_noise = _log_variances(np.square(noise), p, gram, w)
     logs = p @ (log_scale + log_noise)
-    deviance = float(np.sum(logs + np.square(noise) * np.exp(-p @ log_noise)) / count)
+    deviance = float(np.sum(w * (logs + np.square(noise) * np.exp(-p @ log_noise))) / count)
     return _Fitted(shift, log_scale, slopes, log_noise, deviance, p.shape[1] * (2 * dim + dim * (dim - 1) // 2))
 
 
-def _log_variances(squares: Matrix, p: Matrix, gram: Matrix) -> Matrix:
+def _log_variances(squares: Matrix, p: Matrix, gram: Matrix, w: Matrix) -> Matrix:
     """Coefficients of the logarithms of variances: a gamma model, by Fisher scoring."""
     squares = squares + _FLOOR
     coefficients = np.zeros((p.shape[1], squares.shape[1]))
-    coefficients[0] = np.log(squares.mean(axis=0))
+    coefficients[0] = np.log(np.mean(w * squares, axis=0))
     for _ in range(_SCORING_STEPS):
-        score = p.T @ (squares * np.exp(-p @ coefficients) - 1.0)
+        score = p.T @ (w * (squares * np.exp(-p @ coefficients) - 1.0))
         step = np.linalg.solve(gram, score)
         size = np.abs(p @ step).max()
         coefficients += step * min(1.0, 1.0 / max(size, 1e-300))
@@ -167,13 +173,14 @@ def _log_variances(squares: Matrix, p: Matrix, gram: Matrix) -> Matrix:
     return coefficients
 
 
-def _slopes(s: Matrix, p: Matrix) -> Matrix:
+def _slopes(s: Matrix, p: Matrix, w: Matrix) -> Matrix:
     """`(d, d, p)` regression of each coordinate on those before it, with coefficients in the polynomials."""
     dim, width = s.shape[1], p.shape[1]
     gram, cross = np.zeros((dim * width, dim * width)), np.zeros((dim * width, dim))
     for rows, products in _products(s, p):
-        gram += products.T @ products
-        cross += products.T @ s[rows]
+        weighted = products * w[rows]
+        gram += weighted.T @ products
+        cross += weighted.T @ s[rows]
     slopes = np.zeros((dim, dim, width))
     for j in range(1, dim):
         own = slice(0, j * width)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from brenier.certificates import Distance
 from brenier.certificates.population import MeanBound, lower_bound
 
-__all__ = ["ConditionalDistance", "averaged", "weighted_bound"]
+__all__ = ["ConditionalDistance", "averaged"]
 
 Array = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ class ConditionalDistance:
 
     Attributes:
         parts: The distance of each class; a single entry, `"all"`, where conditions are numbers only.
-        shares: Share of each class among the source points.
+        shares: Share of each class among the source points, by weight where they have some.
         w2: The mean over conditions, from the dual values.
         dual: Mean dual value, an estimate of half the mean of the squares.
         cost: Root mean squared displacement.
@@ -94,15 +94,14 @@ class ConditionalDistance:
         return "\n".join(f"{label:<{width}}{text}" for label, text in lines)
 
 
-def averaged(names: Sequence[str], parts: Sequence[Distance], counts: Array) -> ConditionalDistance:
+def averaged(names: Sequence[str], parts: Sequence[Distance], shares: Array) -> ConditionalDistance:
     """The mean over classes.
 
     Args:
         names: Of the classes.
         parts: Their distances.
-        counts: Source points of each.
+        shares: Share of the source that each has, summing to one.
     """
-    shares = counts / counts.sum()
     bounds = [part.population for part in parts]
     population = None
     if all(bound is not None for bound in bounds):
@@ -129,15 +128,6 @@ def averaged(names: Sequence[str], parts: Sequence[Distance], counts: Array) -> 
         lower=None if low is None else _root(float(low)),
         upper=None if high is None else _root(float(high)),
     )
-
-
-def weighted_bound(source: Array, target: Array, weights: Array, confidence: float) -> MeanBound:
-    """As `population_bound`, with weights of the target points that sum to one."""
-    mean_a, mean_b = float(source.mean()), float(weights @ target)
-    effective = 1.0 / float(np.sum(weights**2))
-    spread = float(weights @ np.square(target - mean_b)) * effective / max(effective - 1.0, 1.0)
-    variances = np.array([source.var(ddof=1) / len(source), spread / effective])
-    return lower_bound(mean_a + mean_b, variances, np.array([len(source) - 1.0, max(effective - 1.0, 1.0)]), confidence)
 
 
 def _part_text(part: Distance) -> str:

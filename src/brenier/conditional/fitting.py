@@ -12,6 +12,7 @@ from brenier.data.pairs import check_pair
 from brenier.data.sides import FEWEST_HELD_OUT, held_out_count
 from brenier.data.table import Unchecked
 from brenier.data.units import cost_units
+from brenier.data.weights import as_weights
 from brenier.fitting import Fitted, Request, too_few
 from brenier.moments import moments
 from brenier.training import MOST_REFITTED, Holdout, Supply, TrainingConfig, choose_config, train_twice
@@ -27,8 +28,12 @@ def fit_conditional(
     """Learn a map for every condition; see `BrenierMap.fit`."""
     x, y = as_points(X, "X"), as_points(Y, "Y")
     check_pair(x, y)
-    units = cost_units(request.scale, moments(x.values), moments(y.values), x)
-    pair, space = conditioned_pair(x, y, x_condition, y_condition, kinds)
+    a, b = (
+        as_weights(own, len(side.values), f"{name}_weight")
+        for own, side, name in zip(request.weights, (x, y), "xy", strict=True)
+    )
+    units = cost_units(request.scale, moments(x.values, weights=a), moments(y.values, weights=b), x)
+    pair, space = conditioned_pair(x, y, x_condition, y_condition, kinds, request.weights)
     config = _config(pair, space, request)
     most, least = config.holdout, request.least_held_out
     counts = (
@@ -38,14 +43,14 @@ def fit_conditional(
     seed = request.seeds[2]
 
     def supply(training: Pair, held_out: Pair) -> Supply:
-        coordinates = coordinates_between(training.x, training.y, *space.scaled_ranges, units, seed)
+        coordinates = coordinates_between(training.x, training.y, *space.scaled_ranges, units, seed, training.given)
         x, y = held_out.matched(coordinates.dim, np.random.default_rng(seed))
         holdout = Holdout.of(x, y, coordinates, config.solver)
         source, target = training.sources(coordinates.dim, np.random.default_rng(seed))
         return Supply(source, target, coordinates, holdout, ())
 
     if min(counts) < max(FEWEST_HELD_OUT, len(space.classes)):
-        coordinates = coordinates_between(pair.x, pair.y, *space.scaled_ranges, units, seed)
+        coordinates = coordinates_between(pair.x, pair.y, *space.scaled_ranges, units, seed, pair.given)
         return Fitted(too_few(coordinates.dim), coordinates, config, x.columns), space
     held_out, training = pair.split(space, counts, request.seeds[0])
     part = supply(training, held_out)
@@ -66,7 +71,7 @@ def _config(pair: Pair, space: ConditionSpace, request: Request) -> TrainingConf
       points of one class are coupled about as closely as in a fit of their own.
     - Networks are wider by half from two classes on: their units serve several maps.
     """
-    dim, size, classes = pair.x.shape[1] - 1 - space.numbers, min(len(pair.x), len(pair.y)), len(space.classes)
+    dim, size, classes = pair.x.shape[1] - 1 - space.numbers, pair.size, len(space.classes)
     own = choose_config(dim, max(size // classes, 1), **request.changes)
     whole = choose_config(dim, size, **request.changes)
     changes: dict[str, Any] = {"decay": own.decay, "jitter": own.jitter}

@@ -22,6 +22,7 @@ from brenier.conditional.space import ConditionSpace
 from brenier.conjugate import Tolerance, conjugate_points
 from brenier.data.checks import as_points
 from brenier.data.table import Matrix, Unchecked, listed
+from brenier.data.weights import as_weights
 from brenier.maps import Dual, Inverse, TransportMap, check_confidence, warn_unconverged
 from brenier.potentials import AbstractFamily
 
@@ -145,7 +146,16 @@ class ConditionalMap(eqx.Module):
         x = self._points(X, "X")
         return (1.0 - t) * x + t * self.forward(x, condition)
 
-    def dual(self, X: Unchecked, Y: Unchecked, x_condition: Unchecked, y_condition: Unchecked) -> Dual:
+    def dual(
+        self,
+        X: Unchecked,
+        Y: Unchecked,
+        x_condition: Unchecked,
+        y_condition: Unchecked,
+        *,
+        x_weight: Unchecked = None,
+        y_weight: Unchecked = None,
+    ) -> Dual:
         """Dual value on two samples, a mean over the conditions of the source: an estimate of `E_c W2^2 / 2`.
 
         Args:
@@ -153,17 +163,19 @@ class ConditionalMap(eqx.Module):
             Y: `(m, dim)` target points; the sizes may differ.
             x_condition: Of the source points.
             y_condition: Of the target points; they are weighted to be distributed as those of the source.
+            x_weight: `(n,)` weights of the source points; equal ones by default.
+            y_weight: `(m,)` weights of the target points.
         """
-        x, y = self._rows(X, Y, x_condition, y_condition)
+        (x, a), (y, b) = self._rows((X, Y), (x_condition, y_condition), (x_weight, y_weight))
         c, dim = self.coordinates, self.dim
-        weights = self._weights(x[:, dim:], y[:, dim:])
+        weights = self._weights(x[:, dim:], y[:, dim:], a, b)
         inner_y = c.enter_y(y)
         solved = conjugate_points(self.family, inner_y, scale=c.spread)
         of_source = map_batches(lambda part: values(self.family, part), c.enter_x(x))
         of_target = map_batches(lambda b, a: conjugates(self.family, b, a), inner_y, solved.points)
-        product = c.unit**2 * (np.mean(of_source, dtype=np.float64) + weights @ np.asarray(of_target, np.float64))
-        offset = float(np.mean(c.offsets_x(x)) + weights @ c.offsets_y(y))
-        return Dual(offset - float(product), float(np.mean(~solved.converged)))
+        of_source, of_target = (np.asarray(side, np.float64) for side in (of_source, of_target))
+        product = c.unit**2 * (np.average(of_source, weights=a) + weights @ of_target)
+        return Dual(c.dual_offset(x, y, a, weights) - float(product), float(np.average(~solved.converged, weights=b)))
 
     def distance(
         self,
@@ -172,6 +184,8 @@ class ConditionalMap(eqx.Module):
         x_condition: Unchecked,
         y_condition: Unchecked,
         *,
+        x_weight: Unchecked = None,
+        y_weight: Unchecked = None,
         confidence: float = 0.95,
         empirical: bool = True,
         seed: int = 0,
@@ -187,34 +201,40 @@ class ConditionalMap(eqx.Module):
             Y: `(m, dim)` target points, two or more of each class that `X` has.
             x_condition: Of the source points.
             y_condition: Of the target points.
+            x_weight: `(n,)` weights of the source points; equal ones by default. Points without weight are left out.
+            y_weight: `(m,)` weights of the target points.
             confidence: Level of the lower bounds on the distances between the populations, in (0, 1).
             empirical: Whether to enclose the distances of these very samples and to test images against targets, too.
             seed: Of that test.
         """
         check_confidence(confidence)
-        x, y = self._rows(X, Y, x_condition, y_condition)
+        (x, a), (y, b) = self._rows((X, Y), (x_condition, y_condition), (x_weight, y_weight))
         options: dict[str, Any] = {"confidence": confidence, "empirical": empirical, "seed": seed}
         numbers = np.unique(x[:, self.dim].astype(np.intp))
         parts, names = [], self.space.class_names()
         for number in numbers:
-            own_x, own_y = x[x[:, self.dim] == number], y[y[:, self.dim] == number]
+            of_x, of_y = x[:, self.dim] == number, y[:, self.dim] == number
+            own_x, own_y, own_a, own_b = x[of_x], y[of_y], _of(a, of_x), _of(b, of_y)
             if min(len(own_x), len(own_y)) < 2:
                 raise InputError(
                     f"`X` and `Y` must have at least 2 points of class '{names[number]}' for a distance; got "
                     f"{len(own_x)} and {len(own_y)}."
                 )
             if self.space.numbers:
-                weights = self._weights(own_x[:, self.dim :], own_y[:, self.dim :])
-                parts.append(smooth_distance(self.coordinates, self.family, own_x, own_y, weights, **options))
+                weights = self._weights(own_x[:, self.dim :], own_y[:, self.dim :], own_a, own_b)
+                parts.append(smooth_distance(self.coordinates, self.family, own_x, own_y, weights, own_a, **options))
             else:
                 map_ = self._at(own_x[0, self.dim :])
-                parts.append(map_.distance(own_x[:, : self.dim], own_y[:, : self.dim], **options))
-        counts = np.array([np.sum(x[:, self.dim] == number) for number in numbers], np.float64)
-        return averaged([names[number] for number in numbers], parts, counts)
+                weighted = {"x_weight": own_a, "y_weight": own_b}
+                parts.append(map_.distance(own_x[:, : self.dim], own_y[:, : self.dim], **weighted, **options))
+        shares = np.array([np.average(x[:, self.dim] == number, weights=a) for number in numbers])
+        return averaged([names[number] for number in numbers], parts, shares / shares.sum())
 
-    def _weights(self, codes_x: Matrix, codes_y: Matrix) -> Matrix:
+    def _weights(self, codes_x: Matrix, codes_y: Matrix, a: Matrix | None, b: Matrix | None) -> Matrix:
         """Weights of target points under which their conditions are distributed as those of the source."""
-        weights, unequal = weights_towards(codes_x, codes_y, *self.space.scaled_ranges)
+        sides = zip((codes_x, codes_y), (a, b), strict=True)
+        given = [np.ones(len(codes)) if own is None else own for codes, own in sides]
+        weights, unequal = weights_towards(codes_x, codes_y, *self.space.scaled_ranges, (given[0], given[1]))
         if unequal:
             names = [repr(self.space.class_names()[number]) for number in unequal]
             warnings.warn(
@@ -227,12 +247,20 @@ class ConditionalMap(eqx.Module):
         return weights
 
     def _rows(
-        self, X: Unchecked, Y: Unchecked, x_condition: Unchecked, y_condition: Unchecked
-    ) -> tuple[Matrix, Matrix]:
-        """Points with their codes, of those classes that the source has."""
-        x, y = self._points(X, "X"), self._points(Y, "Y")
-        rows_x = np.column_stack([x, self.codes(x_condition, len(x), "x_condition")])
-        rows_y = np.column_stack([y, self.codes(y_condition, len(y), "y_condition")])
+        self,
+        clouds: tuple[Unchecked, Unchecked],
+        conditions: tuple[Unchecked, Unchecked],
+        weights: tuple[Unchecked, Unchecked],
+    ) -> tuple[tuple[Matrix, Matrix | None], tuple[Matrix, Matrix | None]]:
+        """Points of positive weight with their codes, of those classes that the source has; and their weights."""
+        rows, given = [], []
+        for name, cloud, condition, weight in zip("XY", clouds, conditions, weights, strict=True):
+            points, low = self._points(cloud, name), name.lower()
+            own = np.column_stack([points, self.codes(condition, len(points), f"{low}_condition")])
+            found = as_weights(weight, len(points), f"{low}_weight")
+            rows.append(own if found is None else own[found > 0])
+            given.append(None if found is None else found[found > 0])
+        rows_x, rows_y = rows
         missing = np.setdiff1d(rows_x[:, self.dim], rows_y[:, self.dim])
         if len(missing):
             names = self.space.class_names()
@@ -240,7 +268,8 @@ class ConditionalMap(eqx.Module):
                 f"`y_condition` lacks classes of `x_condition`: {listed([repr(names[int(k)]) for k in missing])}. "
                 "Leave their points out."
             )
-        return rows_x, rows_y[np.isin(rows_y[:, self.dim], rows_x[:, self.dim])]
+        kept = np.isin(rows_y[:, self.dim], rows_x[:, self.dim])
+        return (rows_x, given[0]), (rows_y[kept], _of(given[1], kept))
 
     def codes(self, condition: Unchecked, rows: int, name: str = "condition") -> Matrix:
         """Codes of conditions for so many points; see `ConditionSpace.encode`.
@@ -326,6 +355,11 @@ class ConditionalMap(eqx.Module):
 
     def _points(self, value: Unchecked, name: str) -> Matrix:
         return as_points(value, name, columns=self.dim).values
+
+
+def _of(weights: Matrix | None, rows: NDArray[np.bool_]) -> Matrix | None:
+    """Weights of some of the rows, summing to one again."""
+    return None if weights is None else weights[rows] / weights[rows].sum()
 
 
 def _merged(parts: list[tuple[Any, Any]], count: int) -> Any:  # noqa: ANN401

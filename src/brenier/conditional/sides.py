@@ -12,9 +12,10 @@ from brenier.conditional.space import ConditionSpace, Kinds, find_space
 from brenier.data.conditions import read_conditions
 from brenier.data.sources import Source
 from brenier.data.table import Table, Unchecked, listed
+from brenier.data.weights import as_weights, effective_size, systematic, weighted_table
 from brenier.training.coupling import coupled_orders
 
-__all__ = ["Pair", "WeightedSource", "conditioned_pair"]
+__all__ = ["BalancedSource", "Pair", "conditioned_pair"]
 
 Matrix = NDArray[np.float64]
 
@@ -38,23 +39,34 @@ class Pair(NamedTuple):
         x: `(n, d + 1 + q)`.
         y: `(m, d + 1 + q)`.
         weights: Weights of all rows under which both sides have the same conditions.
+        given: Weights that the user gave to the rows; None where all count alike.
     """
 
     x: Matrix
     y: Matrix
     weights: tuple[Matrix, Matrix]
+    given: tuple[Matrix | None, Matrix | None]
 
     @classmethod
-    def of(cls, x: Matrix, y: Matrix, space: ConditionSpace) -> "Pair":
+    def of(cls, x: Matrix, y: Matrix, given: tuple[Matrix | None, Matrix | None], space: ConditionSpace) -> "Pair":
         """The rows with their weights."""
-        return cls(x, y, _weights(x, y, space).sides)
+        return cls(x, y, _weights(x, y, given, space).sides, given)
+
+    @property
+    def size(self) -> int:
+        """Rows of the smaller side; their effective number where they have weights."""
+        sides = zip((self.x, self.y), self.given, strict=True)
+        return min(len(rows) if own is None else max(round(effective_size(own)), 1) for rows, own in sides)
 
     def split(self, space: ConditionSpace, counts: tuple[int, int], seed: int) -> "tuple[Pair, Pair]":
         """Held-out rows, about so many a side in the shares of the classes, and the others."""
         rng = np.random.default_rng(seed)
-        parts = [_divided(rows, space, count, rng) for rows, count in zip((self.x, self.y), counts, strict=True)]
-        held_out, training = zip(*parts, strict=True)
-        return Pair.of(held_out[0], held_out[1], space), Pair.of(training[0], training[1], space)
+        chosen = [_chosen(rows, space, count, rng) for rows, count in zip((self.x, self.y), counts, strict=True)]
+        return self._part(chosen[0], chosen[1], space), self._part(~chosen[0], ~chosen[1], space)
+
+    def _part(self, of_x: NDArray[np.bool_], of_y: NDArray[np.bool_], space: ConditionSpace) -> "Pair":
+        a, b = (None if own is None else own[rows] for own, rows in zip(self.given, (of_x, of_y), strict=True))
+        return Pair.of(self.x[of_x], self.y[of_y], (a, b), space)
 
     def matched(self, dim: int, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
         """As many rows of both sides, drawn by their weights; the two of a row have about the same condition."""
@@ -66,13 +78,13 @@ class Pair(NamedTuple):
         alike = x[:, dim] == y[:, dim]
         return x[alike], y[alike]
 
-    def sources(self, dim: int, rng: np.random.Generator) -> "tuple[WeightedSource, WeightedSource]":
+    def sources(self, dim: int, rng: np.random.Generator) -> "tuple[BalancedSource, BalancedSource]":
         """Supplies of both sides, whose points have `dim` columns."""
-        x, y = (WeightedSource(*side, dim, rng) for side in zip((self.x, self.y), self.weights, strict=True))
+        x, y = (BalancedSource(*side, dim, rng) for side in zip((self.x, self.y), self.weights, strict=True))
         return x, y
 
 
-class WeightedSource(Source):
+class BalancedSource(Source):
     """Rows in proportion to their weights, each class as often as its weight says in every draw.
 
     Systematic sampling in a random order within each class: a row of expected count k comes k times, rounded up or
@@ -84,8 +96,6 @@ class WeightedSource(Source):
         weights: `(n,)`, summing to one.
         class_column: Where the number of the class is.
         rng: Randomness of the draws.
-
-    References: Cochran 1977, "Sampling techniques", section 8.1.
     """
 
     def __init__(self, rows: Matrix, weights: Matrix, class_column: int, rng: np.random.Generator) -> None:
@@ -102,9 +112,7 @@ class WeightedSource(Source):
     def draw(self, n: int) -> Matrix:
         order = self._rng.permutation(self.size)
         order = order[np.argsort(self._rows[order, self._class_column], kind="stable")]
-        ends = np.cumsum(self._weights[order])
-        places = (self._rng.uniform() + np.arange(n)) / n * ends[-1]
-        rows = self._rows[order[np.minimum(np.searchsorted(ends, places, side="right"), self.size - 1)]]
+        rows = self._rows[order[systematic(self._weights[order], n, self._rng.uniform())]]
         return rows[self._turns(rows[:, self._class_column])]
 
     def _turns(self, classes: Matrix) -> NDArray[np.intp]:
@@ -116,9 +124,16 @@ class WeightedSource(Source):
 
 
 def conditioned_pair(
-    x: Table, y: Table, x_condition: Unchecked, y_condition: Unchecked, kinds: Kinds
+    x: Table,
+    y: Table,
+    x_condition: Unchecked,
+    y_condition: Unchecked,
+    kinds: Kinds,
+    weights: tuple[Unchecked, Unchecked] = (None, None),
 ) -> tuple[Pair, ConditionSpace]:
     """Rows of both sides with their conditions, of those classes and in that range that both sides have.
+
+    Rows without weight are left out before anything else.
 
     Raises:
         InputError: Conditions that cannot be used; a class with fewer than 20 points on a side.
@@ -130,9 +145,19 @@ def conditioned_pair(
         read_conditions(x_condition, len(x.values), "x_condition"),
         read_conditions(y_condition, len(y.values), "y_condition"),
     )
+    tables, given = [], []
+    for place, (table, own) in enumerate(zip((x, y), weights, strict=True)):
+        name = ("x_weight", "y_weight")[place]
+        counted = as_weights(own, len(table.values), name)
+        left, shares = weighted_table(table, own, name)
+        tables.append(left)
+        given.append(shares)
+        if counted is not None:
+            for column, entry in enumerate(columns[place]):
+                columns[place][column] = entry._replace(values=entry.values[counted > 0])
     space, notes = find_space(*columns, kinds)
     sides = []
-    for table, own, name in zip((x, y), columns, ("x_condition", "y_condition"), strict=True):
+    for place, (table, own, name) in enumerate(zip(tables, columns, ("x_condition", "y_condition"), strict=True)):
         codes, known = space.encode_known(own, name)
         inside = np.ones(len(codes), bool)
         inside[space.outside(codes)] = False
@@ -141,6 +166,8 @@ def conditioned_pair(
                 f"{100.0 * (1.0 - inside.mean()):.2g} % of the rows of `{name}` lie where the other side has no points."
             )
         sides.append(np.column_stack([table.values[known][inside], codes[inside]]))
+        if given[place] is not None:
+            given[place] = given[place][known][inside]
     if notes:
         warnings.warn(
             f"{' '.join(notes)} These rows were left out, and the map does not know their conditions.",
@@ -148,24 +175,25 @@ def conditioned_pair(
             stacklevel=3,
         )
     _check_counts(sides[0], sides[1], space)
-    weighted = _weights(sides[0], sides[1], space)
+    weighted = _weights(sides[0], sides[1], (given[0], given[1]), space)
     _check_effective(weighted, space)
-    return Pair(sides[0], sides[1], weighted.sides), space
+    return Pair(sides[0], sides[1], weighted.sides, (given[0], given[1])), space
 
 
-def _weights(x: Matrix, y: Matrix, space: ConditionSpace) -> Balance:
+def _weights(x: Matrix, y: Matrix, given: tuple[Matrix | None, Matrix | None], space: ConditionSpace) -> Balance:
     codes = 1 + space.numbers
-    return balance(x[:, -codes:], y[:, -codes:], *space.scaled_ranges)
+    a, b = (np.ones(len(rows)) if own is None else own for rows, own in zip((x, y), given, strict=True))
+    return balance(x[:, -codes:], y[:, -codes:], *space.scaled_ranges, (a, b))
 
 
-def _divided(rows: Matrix, space: ConditionSpace, count: int, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
-    """About `count` rows, in the shares of the classes, and the rest."""
+def _chosen(rows: Matrix, space: ConditionSpace, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """About `count` rows, in the shares of the classes."""
     order = rng.permutation(len(rows))
     order = order[np.argsort(rows[order, -1 - space.numbers], kind="stable")]
     chosen = np.zeros(len(rows), bool)
     if count:
         chosen[order[((np.arange(count) + 0.5) * (len(rows) / count)).astype(np.intp)]] = True
-    return rows[chosen], rows[~chosen]
+    return chosen
 
 
 def _check_counts(x: Matrix, y: Matrix, space: ConditionSpace) -> None:

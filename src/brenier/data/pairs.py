@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from brenier._errors import InputError
 from brenier.data.table import Matrix, Table, listed, warn
 
-__all__ = ["check_pair"]
+__all__ = ["check_pair", "check_side"]
 
 _SMALLEST_SPREAD = 1e-100
 """Ranges below this underflow once they are squared."""
@@ -39,11 +39,11 @@ def check_pair(x: Table, y: Table, names: tuple[str, str] = ("X", "Y")) -> None:
             f"`{names[0]}` and `{names[1]}` have the same columns in another order: {listed(x.columns)} against "
             f"{listed(y.columns)}. Reorder one side, for instance `{names[1]}[{names[0]}.columns]`."
         )
-    total_x, total_y = _check_side(x, names[0]), _check_side(y, names[1])
+    total_x, total_y = check_side(x, names[0]), check_side(y, names[1])
     _compare_units(total_y / total_x, names)
 
 
-def _check_side(table: Table, name: str) -> float:
+def check_side(table: Table, name: str) -> float:
     """Checks of one side as a distribution; returns its total standard deviation."""
     values = table.values
     count, dim = values.shape

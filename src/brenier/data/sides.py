@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from brenier._errors import InputError
 from brenier.coordinates import Moments
 from brenier.data.checks import as_points
 from brenier.data.sources import ArraySource, Source, as_source
 from brenier.data.table import Matrix, Table, Unchecked
+from brenier.data.weights import WeightedSource, effective_size, weighted_table
 from brenier.moments import accumulate_moments, moments
 
 __all__ = ["FEWEST_HELD_OUT", "Side", "held_out_count", "split_side"]
@@ -20,6 +22,9 @@ FEWEST_HELD_OUT = 20
 
 _LARGEST_SHARE = 0.3
 """Share of the rows that may be held out to reach the least number of points."""
+
+_TINY = float(np.finfo(np.float64).tiny)
+"""Instead of the sum of no weights."""
 
 _MOMENT_BATCH = 1 << 14
 _MOMENT_SAMPLES = 1 << 17
@@ -34,17 +39,26 @@ class Side(NamedTuple):
         holdout: `(n, d)` points that training never sees.
         sample: Points for the checks of the pair: all of an array, the first draw of a stream.
         training: The array to train on, if the side is one.
+        weights: Of the rows of `training`, of `holdout` and of `sample`; None where all count alike.
     """
 
     source: Source
     holdout: Matrix
     sample: Table
     training: Matrix | None = None
+    weights: tuple[Matrix, Matrix, Matrix] | None = None
 
     @property
     def size(self) -> int | None:
-        """Samples to train on; None for streams."""
-        return None if self.training is None else len(self.training)
+        """Samples to train on, the effective number where they have weights; None for streams."""
+        if self.training is None or self.weights is None:
+            return None if self.training is None else len(self.training)
+        return max(round(effective_size(self.weights[0])), 1)
+
+    @property
+    def held_out_weights(self) -> Matrix | None:
+        """Weights of `holdout`."""
+        return None if self.weights is None else self.weights[1]
 
     def moments(self, seconds: float | None = None) -> Moments:
         """Mean and covariance, without the held-out points.
@@ -56,7 +70,7 @@ class Side(NamedTuple):
             seconds: Time to draw for; one batch is drawn whatever it takes. As long as it takes by default.
         """
         if self.training is not None:
-            return moments(self.training)
+            return moments(self.training, weights=None if self.weights is None else self.weights[0])
         return accumulate_moments(self._draws(seconds))
 
     def _draws(self, seconds: float | None) -> Iterator[Matrix]:
@@ -71,10 +85,23 @@ class Side(NamedTuple):
     def whole(self, rng: np.random.Generator) -> "Side":
         """The same side with all rows of its array in training, the held-out ones among them."""
         values = self.sample.values
-        return self._replace(source=ArraySource(values, rng), training=values)
+        if self.weights is None:
+            return self._replace(source=_supply(values, None, rng), training=values)
+        _, held_out, every = self.weights
+        return self._replace(source=_supply(values, every, rng), training=values, weights=(every, held_out, every))
 
 
-def split_side(value: Unchecked, name: str, *, share: float, most: int, seed: int, least: int = 0) -> Side:
+def split_side(
+    value: Unchecked,
+    name: str,
+    *,
+    share: float,
+    most: int,
+    seed: int,
+    least: int = 0,
+    weights: Unchecked = None,
+    weight_name: str | None = None,
+) -> Side:
     """Check one argument of a fit and divide it.
 
     An array gives `share` of its rows, at most `most`, to the held-out points; a stream gives `most` points.
@@ -86,10 +113,18 @@ def split_side(value: Unchecked, name: str, *, share: float, most: int, seed: in
         most: Most points to hold out.
         least: Points to hold out even if they are more than `share`, but at most 30 % of the rows.
         seed: Randomness of the split, and of the samplers' keys.
+        weights: Of the rows of an array; see `as_weights`.
+        weight_name: What messages call them; `x_weight` for `X` by default.
     """
     source = as_source(value, name, seed)
+    own = f"{name.lower()}_weight" if weight_name is None else weight_name
     if isinstance(source, ArraySource):
-        return _split_array(as_points(value, name), share, most, least, seed)
+        return _split_array(*weighted_table(as_points(value, name), weights, own), share, most, least, seed)
+    if weights is not None:
+        raise InputError(
+            f"`{own}` was given, but `{name}` is a {type(value).__name__} that supplies its own "
+            "points. Let it draw them in proportion to the weights, or pass an array."
+        )
     # Streams may repeat what they hold; only arrays are judged by their repeats.
     sample = Table(np.unique(source.draw(_MOMENT_BATCH), axis=0))
     return Side(source, source.draw(most), sample)
@@ -101,11 +136,19 @@ def held_out_count(size: int, share: float, most: int, least: int) -> int:
     return count if count >= FEWEST_HELD_OUT else 0
 
 
-def _split_array(table: Table, share: float, most: int, least: int, seed: int) -> Side:
+def _split_array(table: Table, weights: Matrix | None, share: float, most: int, least: int, seed: int) -> Side:
     """Shuffle rows and hold a share out; too few rows for that all stay in training."""
     rng = np.random.default_rng(seed)
     size = len(table.values)
     count = held_out_count(size, share, most, least)
     order = rng.permutation(size)
-    training = table.values[order[count:]]
-    return Side(ArraySource(training, rng), table.values[order[:count]], table, training)
+    training, parts = table.values[order[count:]], None
+    if weights is not None:
+        first, second = (weights[rows] / max(weights[rows].sum(), _TINY) for rows in (order[count:], order[:count]))
+        parts = first, second, weights
+    source = _supply(training, None if parts is None else parts[0], rng)
+    return Side(source, table.values[order[:count]], table, training, parts)
+
+
+def _supply(values: Matrix, weights: Matrix | None, rng: np.random.Generator) -> Source:
+    return ArraySource(values, rng) if weights is None else WeightedSource(values, weights, rng)

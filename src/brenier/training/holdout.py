@@ -1,5 +1,6 @@
 """The held-out dual value: the one number that chooses between states of a fit."""
 
+import math
 from typing import NamedTuple
 
 import equinox as eqx
@@ -13,7 +14,7 @@ from brenier.coordinates import Coordinates
 from brenier.potentials import AbstractFamily
 from brenier.solvers import BFGS, LBFGS, AbstractSolver
 
-__all__ = ["Holdout", "HoldoutValue"]
+__all__ = ["Holdout", "HoldoutValue", "mean_and_error"]
 
 _TOLERANCE = Tolerance(rtol=0.0, atol=2e-3)
 _MAX_STEPS = 60
@@ -35,23 +36,26 @@ class HoldoutValue(NamedTuple):
         conjugate: `(m,)` upper bounds of `u*(y)`, if the potential has a convexity floor.
         unconverged: Share of the conjugates that missed their tolerance.
         charge: Mean by which `conjugate` may be too large, for residuals that are not zero.
+        weights: `(n,)` and `(m,)`, each summing to one; None where all points count alike.
     """
 
     potential: NDArray[np.float64]
     conjugate: NDArray[np.float64]
     unconverged: float
     charge: float = 0.0
+    weights: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None] = (None, None)
 
     @property
     def objective(self) -> float:
         """`E u(x) + E u*(y)`: smaller is better, and smallest for the optimal potential."""
-        return float(self.potential.mean() + self.conjugate.mean())
+        a, b = self.weights
+        return float(np.average(self.potential, weights=a) + np.average(self.conjugate, weights=b))
 
     def gain_over(self, other: "HoldoutValue") -> tuple[float, float]:
         """By how much the objective is smaller than another's on the same points, and the standard error of that."""
-        first, second = other.potential - self.potential, other.conjugate - self.conjugate
-        error = np.sqrt(first.var() / len(first) + second.var() / len(second))
-        return float(first.mean() + second.mean()), float(error)
+        first = mean_and_error(other.potential - self.potential, self.weights[0])
+        second = mean_and_error(other.conjugate - self.conjugate, self.weights[1])
+        return first[0] + second[0], math.hypot(first[1], second[1])
 
 
 class Holdout:
@@ -63,6 +67,7 @@ class Holdout:
         scale: Standard deviation of each coordinate.
         solver: Inner solver.
         unit, offset: `dual = offset - unit^2 * objective`, in squared units of the data.
+        weights: Of the rows of both sides, each summing to one; None where all count alike.
     """
 
     def __init__(
@@ -73,16 +78,22 @@ class Holdout:
         solver: AbstractSolver,
         unit: float = 1.0,
         offset: float = 0.0,
+        weights: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None] = (None, None),
     ) -> None:
         self._x, self._y = jnp.asarray(x), jnp.asarray(y)
         self._scale = jnp.asarray(scale, jnp.float32)
         self._solver = BFGS() if isinstance(solver, BFGS) else LBFGS()
         self._conjugates = self._y[:, : len(scale)]
-        self._unit, self._offset = unit, offset
+        self._unit, self._offset, self._weights = unit, offset, weights
 
     @classmethod
     def of(
-        cls, x: NDArray[np.float64], y: NDArray[np.float64], coordinates: Coordinates, solver: AbstractSolver
+        cls,
+        x: NDArray[np.float64],
+        y: NDArray[np.float64],
+        coordinates: Coordinates,
+        solver: AbstractSolver,
+        weights: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None] = (None, None),
     ) -> "Holdout":
         """Held-out points given in the units of the data.
 
@@ -93,7 +104,8 @@ class Holdout:
         inner_x, inner_y = coordinates.enter_x(x), coordinates.enter_y(y)
         if coordinates.conditions is not None:
             inner_x[:, coordinates.dim :] = inner_y[:, coordinates.dim :]
-        return cls(inner_x, inner_y, coordinates.spread, solver, coordinates.unit, coordinates.dual_offset(x, y))
+        offset = coordinates.dual_offset(x, y, *weights)
+        return cls(inner_x, inner_y, coordinates.spread, solver, coordinates.unit, offset, weights)
 
     def dual(self, value: HoldoutValue) -> float:
         """Dual value, an estimate of `W2^2 / 2` in squared units of the data."""
@@ -103,7 +115,7 @@ class Holdout:
         """Value of the Gaussian map, half the squared norm in these coordinates."""
         dim = len(self._scale)
         x, y = (np.asarray(rows, np.float64)[:, :dim] for rows in (self._x, self._y))
-        return HoldoutValue(0.5 * np.sum(x**2, axis=1), 0.5 * np.sum(y**2, axis=1), 0.0)
+        return HoldoutValue(0.5 * np.sum(x**2, axis=1), 0.5 * np.sum(y**2, axis=1), 0.0, weights=self._weights)
 
     def evaluate(self, u: AbstractFamily) -> HoldoutValue:
         """Value of a potential. An unconverged conjugate is raised by its certified error, never flattered."""
@@ -130,9 +142,18 @@ class Holdout:
         return HoldoutValue(
             np.asarray(values, np.float64),
             np.asarray(conjugates, np.float64) + charges,
-            float(np.mean(~converged)),
-            float(np.mean(charges)),
+            float(np.average(~converged, weights=self._weights[1])),
+            float(np.average(charges, weights=self._weights[1])),
+            self._weights,
         )
+
+
+def mean_and_error(values: NDArray[np.float64], weights: NDArray[np.float64] | None) -> tuple[float, float]:
+    """A weighted mean, and its standard error; that of a ratio of two means, to first order."""
+    if weights is None:
+        return float(values.mean()), float(np.sqrt(values.var() / len(values)))
+    mean = float(weights @ values)
+    return mean, float(np.sqrt(np.sum(np.square(weights * (values - mean)))))
 
 
 @eqx.filter_jit

@@ -18,9 +18,9 @@ from brenier.training.pool import Pool, scatter
 from brenier.training.schedule import Schedule
 from brenier.training.step import Batches, Context, Statistics, run_steps, solve_pool, start
 
-__all__ = ["Outcome", "Stop", "gaussian_outcome", "train"]
+__all__ = ["SIGNIFICANT", "Outcome", "Stop", "gaussian_outcome", "train"]
 
-_SIGNIFICANT = 2.0
+SIGNIFICANT = 2.0
 """Standard errors by which a network must beat the Gaussian map on held-out points to be returned instead of it."""
 
 _FORGIVEN = 0.1
@@ -162,7 +162,7 @@ class _Fit:
         gain, error = self.best_value.gain_over(self.gaussian)
         if stop is Stop.reached:
             best = self.state.average
-        elif self.best is None or not gain > _SIGNIFICANT * error:
+        elif self.best is None or not gain > SIGNIFICANT * error:
             return Outcome(Quadratic.identity(self.static.dim), self.history, stop, True, self.restarts)
         else:
             best = self.best

@@ -1,6 +1,6 @@
 """Finite samples are fitted twice: the held-out ones choose, then all of them train."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
@@ -17,6 +17,26 @@ MOST_REFITTED = 1 << 14
 _SHARE = 0.48
 """Share of a budget in seconds, after compilation, for the first fit: the second takes at most as many steps, and some
 time to start and to end."""
+
+
+class Trainable(Protocol):
+    """What can be trained once on a part of the samples and once on all of them."""
+
+    @property
+    def coordinates(self) -> Coordinates:
+        """Where the potential lives."""
+        ...
+
+    def train(
+        self,
+        config: TrainingConfig,
+        seed: int,
+        callback: Callback | None = None,
+        started: float | None = None,
+        until: int | None = None,
+    ) -> Outcome:
+        """One fit; arguments as for `brenier.training.train`."""
+        ...
 
 
 class Supply(NamedTuple):
@@ -59,8 +79,8 @@ class Supply(NamedTuple):
 
 
 def train_twice(
-    part: Supply,
-    whole: Supply,
+    part: Trainable,
+    whole: Trainable,
     config: TrainingConfig,
     *,
     seed: int,

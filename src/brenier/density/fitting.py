@@ -1,0 +1,110 @@
+"""From samples to the map that makes them normal: settings, the base, one fit or two."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from brenier.coordinates import BuresCoordinates, Moments
+from brenier.data.pairs import check_side
+from brenier.data.sides import FEWEST_HELD_OUT, Side, split_side
+from brenier.data.table import Unchecked
+from brenier.density.bases import Normal
+from brenier.density.training import DensitySupply
+from brenier.fitting import Request, too_few
+from brenier.training import MOST_REFITTED, Outcome, TrainingConfig, choose_config, train_twice
+
+__all__ = ["FittedDensity", "choose_density_config", "fit_density"]
+
+_STEPS = 3072
+
+
+class FittedDensity(NamedTuple):
+    """What a density fit found.
+
+    Attributes:
+        outcome: The potential and how it came about.
+        coordinates: The coordinates that it is in, between data and base.
+        base: The normal distribution that the map sends the data to.
+        config: The settings that led to it.
+        columns: Names of the columns, if the data had any.
+    """
+
+    outcome: Outcome
+    coordinates: BuresCoordinates
+    base: Normal
+    config: TrainingConfig
+    columns: list[str] | None
+
+
+def choose_density_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:  # noqa: ANN401
+    """Settings of a density fit, from dimension, number of samples and budget.
+
+    Widths, slopes and floor are those of `choose_config`. What differs:
+
+    - `softplus` activations: densities contain second derivatives, which should be smooth.
+    - Batches of 256 points, no more than a quarter of the samples; 3,072 steps.
+    - Learning rate: 0.01, for every dimension and size.
+    - Every draw of a sample gets noise of 2.2 over the square root of its number standard deviations, at most 0.2: few
+      samples would be learned by heart otherwise.
+
+    Args:
+        dim: Number of columns.
+        size: Samples; `None` for samplers.
+        changes: Settings to take instead of the rule's.
+    """
+    rule = choose_config(dim, size)
+    config = rule.replace(
+        activation="softplus",
+        batch=256 if size is None else max(min(256, size // 4), 16),
+        learning_rate=1e-2,
+        decay=0.0,
+        jitter=0.0 if size is None else min(2.2 / size**0.5, 0.2),
+        cycle=64,
+        look=256,
+        max_steps=_STEPS,
+    )
+    return config.replace(**changes)
+
+
+def fit_density(X: Unchecked, request: Request) -> FittedDensity:
+    """Fit the map from data to a normal distribution by maximum likelihood; see `BrenierDensity.fit`."""
+    most, least = TrainingConfig().holdout, request.least_held_out
+    side = split_side(
+        X,
+        "X",
+        share=request.holdout,
+        most=most,
+        least=least,
+        seed=request.seeds[0],
+        weights=request.weights[0],
+        weight_name="sample_weight",
+    )
+    check_side(side.sample, "X")
+    seconds = request.changes.get("max_seconds")
+    part, base = _supply(side, None if seconds is None else 0.05 * seconds)
+    config = choose_density_config(part.coordinates.dim, side.size, **request.changes)
+    if len(side.holdout) < FEWEST_HELD_OUT:
+        return FittedDensity(too_few(part.coordinates.dim), part.coordinates, base, config, side.sample.columns)
+    seed = request.seeds[2]
+    if not (request.refit and side.training is not None and len(side.sample.values) <= MOST_REFITTED):
+        outcome = part.train(config, seed, request.callback, request.started)
+        return FittedDensity(outcome, part.coordinates, base, config, side.sample.columns)
+    every, whole_base = _supply(side.whole(np.random.default_rng(seed)))
+    outcome, coordinates = train_twice(
+        part, every, config, seed=seed, callback=request.callback, started=request.started
+    )
+    assert isinstance(coordinates, BuresCoordinates)
+    base = whole_base if coordinates is every.coordinates else base
+    return FittedDensity(outcome, coordinates, base, config, side.sample.columns)
+
+
+def _supply(side: Side, seconds: float | None = None) -> tuple[DensitySupply, Normal]:
+    """What to learn from, and the base: independent normal columns with the means and deviations of the data."""
+    found = side.moments(seconds)
+    deviation = np.sqrt(np.diag(found.covariance))
+    base = Normal(found.mean, deviation)
+    target = Moments(found.mean, np.diag(deviation**2), found.count)
+    coordinates = BuresCoordinates.between(found, target, deviation)
+    volume = float(np.linalg.slogdet(coordinates.linear_map)[1])
+    constant = float(base.log_density(found.mean[None])[0]) + volume
+    return DensitySupply(side.source, coordinates, side.holdout, side.held_out_weights, constant), base

@@ -1,0 +1,142 @@
+r"""Maximum likelihood for convex potentials: the log density of data whose image is to be normal.
+
+In Bures coordinates the base has the variances `spread^2`, and the log density of a point is, up to a constant,
+:math:`-\tfrac12 |\nabla u(x) / \text{spread}|^2 + \log\det \nabla^2 u(x)`. The gradient of a convex potential that
+moves the data to the base is the optimal map between the two, so that its maximum and that of the dual are one
+potential, where the network can be it; the likelihood sees errors that cost little to transport.
+
+References: Huang, Chen, Tsirigotis, Courville 2021, "Convex potential flows: universal probability distributions with
+optimal transport and convex optimization", sections 3 and 4.
+"""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+
+from brenier._types import Array, Float, Int, Points, Scalar, Values
+from brenier.density.log_det import cholesky_log_det
+from brenier.potentials import AbstractPotential
+from brenier.training.step import AVERAGING
+
+__all__ = ["WHOLE_HESSIANS", "LikelihoodState", "climb", "log_base", "log_likelihood", "start"]
+
+WHOLE_HESSIANS = 32
+"""Most dimensions in which training differentiates whole Hessians; beyond, products with them."""
+
+_CONJUGATE_GRADIENTS = 24
+"""Steps for products with inverse Hessians."""
+
+_LARGEST_GRADIENT = 5.0
+"""Norm to which gradients are cut: those of log determinants have heavy tails."""
+
+_OPTIMIZER = optax.chain(optax.clip_by_global_norm(_LARGEST_GRADIENT), optax.scale_by_adam(b1=0.9, b2=0.99))
+
+
+class LikelihoodState(NamedTuple):
+    """All that changes in training.
+
+    Attributes:
+        parameters: Arrays of the potential.
+        average: Their running average, which a fit returns.
+        optimizer: Moments of the optimizer.
+        steps: Steps taken.
+    """
+
+    parameters: AbstractPotential
+    average: AbstractPotential
+    optimizer: optax.OptState
+    steps: Int[Array, ""]
+
+
+def start(potential: AbstractPotential) -> LikelihoodState:
+    """The state before the first step."""
+    arrays = eqx.filter(potential, eqx.is_inexact_array)
+    copy = jax.tree.map(jnp.copy, arrays)
+    optimizer = _OPTIMIZER.init(arrays)  # type: ignore[arg-type]
+    return LikelihoodState(arrays, copy, optimizer, jnp.zeros((), jnp.int32))
+
+
+def log_likelihood(u: AbstractPotential, spread: Float[Array, " d"], x: Points) -> Values:
+    """Log densities at points in Bures coordinates, but for the constant of the base and the coordinates."""
+    return log_base(u, spread, x) + cholesky_log_det(u.hessian(x))
+
+
+def log_base(u: AbstractPotential, spread: Float[Array, " d"], x: Points) -> Values:
+    """Log density of the base at the images of points, but for its constant."""
+    return -0.5 * jnp.sum(jnp.square(u.gradient(x) / spread), axis=1)
+
+
+@eqx.filter_jit(donate="all-except-first")
+def climb(
+    fixed: tuple[AbstractPotential, Float[Array, " d"], float],
+    state: LikelihoodState,
+    batches: Float[Array, "k b d"],
+    signs: Float[Array, "k b d"] | None,
+    rates: Float[Array, " k"],
+) -> tuple[LikelihoodState, Values]:
+    """Take one step a batch.
+
+    Args:
+        fixed: The potential without its arrays; `spread`; the decay, a multiple of the learning rate.
+        state: Where to start; consumed.
+        batches: Points in Bures coordinates.
+        signs: Random signs for the log determinant's gradient; None where Hessians are whole.
+        rates: Learning rate of each step.
+
+    Returns:
+        The new state, and the mean log likelihood of each batch (of the base alone where there are signs).
+    """
+    static, spread, decay = fixed
+
+    def step(state: LikelihoodState, batch: tuple[Points, Points | None, Scalar]) -> tuple[LikelihoodState, Scalar]:
+        x, sign, rate = batch
+
+        def loss(parameters: AbstractPotential) -> tuple[Scalar, Scalar]:
+            u = eqx.combine(parameters, static)
+            if sign is None:
+                value = jnp.mean(log_likelihood(u, spread, x))
+                return -value, value
+            value = jnp.mean(log_base(u, spread, x))
+            return -value - jnp.mean(_log_det_surrogate(u, x, sign)), value
+
+        gradient, value = eqx.filter_grad(loss, has_aux=True)(state.parameters)
+        updates, moments = _OPTIMIZER.update(gradient, state.optimizer)
+        parameters = jax.tree.map(lambda p, change: p - rate * (change + decay * p), state.parameters, updates)
+        steps = state.steps + 1
+        share = (AVERAGING + 1.0) / (steps + AVERAGING)
+        average = jax.tree.map(lambda mean, p: mean + share * (p - mean), state.average, parameters)
+        return LikelihoodState(parameters, average, moments, steps), value
+
+    return jax.lax.scan(step, state, (batches, signs, rates))
+
+
+def _log_det_surrogate(u: AbstractPotential, x: Points, sign: Points) -> Values:
+    r"""A number whose gradient in the parameters is an unbiased one of the log determinant; its value means nothing.
+
+    :math:`\partial \log\det H = E\, (H^{-1} v)^\top (\partial H)\, v` for random signs v.
+    """
+    frozen = jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, u)
+    _, product = jax.linearize(frozen.gradient, x)
+    solved = jax.lax.stop_gradient(_solved(product, sign))
+    image = jax.jvp(u.gradient, (x,), (sign,))[1]
+    return jnp.sum(solved * image, axis=1)
+
+
+def _solved(product, right: Points) -> Points:  # noqa: ANN001
+    """`H^-1 v` row by row, by conjugate gradients (Hestenes and Stiefel 1952)."""
+
+    def step(_: int, carry: tuple[Points, Points, Points, Values]) -> tuple[Points, Points, Points, Values]:
+        found, residual, direction, square = carry
+        image = product(direction)
+        curvature = jnp.sum(direction * image, axis=1)
+        length = jnp.where(curvature > 0, square / jnp.maximum(curvature, 1e-30), 0.0)[:, None]
+        found, residual = found + length * direction, residual - length * image
+        new = jnp.sum(jnp.square(residual), axis=1)
+        ratio = jnp.where(square > 1e-12, new / jnp.maximum(square, 1e-30), 0.0)[:, None]
+        return found, residual, residual + ratio * direction, new
+
+    square = jnp.sum(jnp.square(right), axis=1)
+    return jax.lax.fori_loop(0, _CONJUGATE_GRADIENTS, step, (jnp.zeros_like(right), right, right, square))[0]

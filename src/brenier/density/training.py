@@ -1,0 +1,217 @@
+"""The outer loop of a density fit: compiled chunks of steps, and looks at held-out points between them."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from brenier.batches import map_batches
+from brenier.coordinates import BuresCoordinates
+from brenier.data.sources import Source
+from brenier.density.likelihood import WHOLE_HESSIANS, LikelihoodState, climb, log_base, start
+from brenier.density.log_det import log_dets
+from brenier.potentials import ICNN, AbstractPotential, Quadratic
+from brenier.training.config import TrainingConfig
+from brenier.training.history import Callback
+from brenier.training.holdout import mean_and_error
+from brenier.training.loop import SIGNIFICANT, Outcome, Stop
+from brenier.training.schedule import Schedule
+
+__all__ = ["DensityRow", "DensitySupply"]
+
+
+class DensityRow(NamedTuple):
+    """One line of the history of a density fit.
+
+    Attributes:
+        step: Steps taken.
+        seconds: Wall-clock since the start of the fit.
+        progress: Share of the budget used.
+        log_likelihood: Held-out mean of the log density, in nats, for volumes in the units of the data.
+        gain: By how much it exceeds that of the normal distribution with the moments of the data.
+        error: Standard error of `gain`.
+        training: The same mean on the batches since the last row, without their normalisation where log determinants
+            are estimated.
+        rate: Learning rate.
+        best: Whether the state is the best so far.
+        refit: Whether this is the second fit, to all samples, which has seen the points that were held out.
+    """
+
+    step: int
+    seconds: float
+    progress: float
+    log_likelihood: float
+    gain: float
+    error: float
+    training: float
+    rate: float
+    best: bool
+    refit: bool = False
+
+
+class DensitySupply(NamedTuple):
+    """What one density fit learns from.
+
+    Attributes:
+        source: Where points come from, in the units of the data.
+        coordinates: Bures coordinates between them and the base.
+        holdout: `(n, d)` points kept aside.
+        weights: `(n,)` of those, summing to one; None where all count alike.
+        constant: What the log density in the units of the data has beyond `log_likelihood`.
+    """
+
+    source: Source
+    coordinates: BuresCoordinates
+    holdout: NDArray[np.float64]
+    weights: NDArray[np.float64] | None
+    constant: float
+
+    def train(
+        self,
+        config: TrainingConfig,
+        seed: int,
+        callback: Callback | None = None,
+        started: float | None = None,
+        until: int | None = None,
+    ) -> Outcome:
+        """One fit; arguments as for `brenier.training.train`."""
+        return _Fit(self, config, seed, callback, started, until).run()
+
+
+class _Fit:
+    """The variables of one fit."""
+
+    def __init__(
+        self,
+        supply: DensitySupply,
+        config: TrainingConfig,
+        seed: int,
+        callback: Callback | None,
+        started: float | None,
+        until: int | None,
+    ) -> None:
+        self.supply, self.config, self.callback, self.until = supply, config, callback, until
+        self.schedule = Schedule(config, started)
+        self.rng = np.random.default_rng(seed)
+        dim = supply.coordinates.dim
+        options = {"floor": config.floor, "activation": config.activation, "sharpness": config.sharpness}
+        potential = ICNN(dim, config.widths, rng=np.random.default_rng(seed), **options)
+        self.static = eqx.filter(potential, eqx.is_inexact_array, inverse=True)
+        self.initial = eqx.filter(potential, eqx.is_inexact_array)
+        self.spread = jnp.asarray(supply.coordinates.spread, jnp.float32)
+        self.state: LikelihoodState = start(potential)
+        self.held_out = supply.coordinates.enter_x(supply.holdout)
+        self.gaussian = self._evaluate(Quadratic.identity(dim))
+        self.lowest = self.best_value = self.gaussian
+        self.best: AbstractPotential | None = None
+        self.best_progress, self.best_step = 0.0, 0
+        self.history: list[DensityRow] = []
+        self.values: list[NDArray[np.float32]] = []
+        self.restarts = self.steps = 0
+
+    def run(self) -> Outcome:
+        stop = Stop.budget
+        try:
+            while (end := self._chunk()) is None:
+                pass
+            stop = end
+        except KeyboardInterrupt:
+            stop = Stop.interrupted
+        gain, error = self._gain(self.best_value, self.gaussian)
+        history: list = self.history
+        if stop is Stop.reached:
+            best = self.state.average
+        elif self.best is None or not gain > SIGNIFICANT * error:
+            return Outcome(Quadratic.identity(self.static.dim), history, stop, True, self.restarts)
+        else:
+            best = self.best
+        return Outcome(eqx.combine(best, self.static), history, stop, False, self.restarts, self.best_step)
+
+    def _chunk(self) -> Stop | None:
+        """Some steps, then a look; a reason once there is one to stop."""
+        rates, _ = self.schedule.next_cycle(self.steps)
+        if not len(rates):
+            if self.values:
+                self._look(self.schedule.progress(self.steps), 0.0)
+            return Stop.budget
+        points, signs = self._draw(len(rates))
+        fixed = (self.static, self.spread, self.config.decay)
+        self.state, values = climb(fixed, self.state, points, signs, jnp.asarray(rates))
+        self.values.append(np.asarray(values))
+        self.steps += len(rates)
+        progress = self.schedule.progress(self.steps)
+        if self.until is not None and self.steps >= self.until:
+            return Stop.reached
+        if self.schedule.ended or not self.history or self.steps % self.config.look == 0:
+            row = self._look(progress, float(rates[-1]))
+            if self.callback is not None and self.callback(row):  # type: ignore[arg-type]
+                return Stop.callback
+            if self.config.patience is not None and progress - self.best_progress > self.config.patience:
+                return Stop.patience
+        return None
+
+    def _draw(self, steps: int) -> tuple[jax.Array, jax.Array | None]:
+        """Points of the next steps with their noise, and signs where log determinants are estimated."""
+        config, c = self.config, self.supply.coordinates
+        points = c.enter_x(self.supply.source.draw(steps * config.batch))
+        if config.jitter:
+            noise = self.rng.standard_normal(points.shape, dtype=np.float32)
+            points += noise * (config.jitter * c.spread).astype(np.float32)
+        shape = (steps, config.batch, c.dim)
+        signs = None
+        if c.dim > WHOLE_HESSIANS:
+            signs = jnp.asarray(self.rng.choice(np.array([-1.0, 1.0], np.float32), size=shape))
+        return jnp.asarray(points.reshape(shape)), signs
+
+    def _look(self, progress: float, rate: float) -> DensityRow:
+        """Evaluate the averaged state on the held-out points and keep it if it is the best."""
+        since = self.schedule.seconds
+        value = self._evaluate(eqx.combine(self.state.average, self.static))
+        took = self.schedule.seconds - since
+        self.schedule.reserve = min(took, self.schedule.reserve) if self.history else took
+        training, self.values = np.concatenate(self.values), []
+        diverged = not (np.isfinite(value).all() and np.isfinite(training).all())
+        gain, error = self._gain(value, self.gaussian)
+        best = not diverged and self._gain(value, self.lowest)[0] > 0
+        if best:
+            self.lowest = self.best_value = value
+            self.best = jax.tree.map(jnp.copy, self.state.average)
+            self.best_progress, self.best_step = progress, self.steps
+        row = DensityRow(
+            step=self.steps,
+            seconds=self.schedule.seconds,
+            progress=progress,
+            log_likelihood=mean_and_error(value, self.supply.weights)[0] + self.supply.constant,
+            gain=gain,
+            error=error,
+            training=float(training.mean()) + self.supply.constant,
+            rate=rate,
+            best=best,
+        )
+        self.history.append(row)
+        if diverged:
+            self._restart()
+        return row
+
+    def _evaluate(self, u: AbstractPotential) -> NDArray[np.float64]:
+        """Log likelihoods of the held-out points."""
+        base = map_batches(lambda part: _base_values(u, self.spread, part), self.held_out)
+        return np.asarray(base, np.float64) + log_dets(u, self.held_out).value
+
+    def _gain(self, value: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[float, float]:
+        return mean_and_error(value - other, self.supply.weights)
+
+    def _restart(self) -> None:
+        """Go back to the best state, or to the start, at half the learning rate."""
+        self.restarts += 1
+        self.schedule.factor *= 0.5
+        arrays = self.initial if self.best is None else self.best
+        self.state = start(eqx.combine(arrays, self.static))
+
+
+@eqx.filter_jit
+def _base_values(u: AbstractPotential, spread: jax.Array, x: jax.Array) -> jax.Array:
+    return log_base(u, spread, jnp.asarray(x))
