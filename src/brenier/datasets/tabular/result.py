@@ -11,6 +11,8 @@ __all__ = ["LabelledTable", "TabularSet"]
 class TabularSet(NamedTuple):
     """A table in three parts, as density estimation uses it.
 
+    The code of the MAF paper and of its followers rounds the parts to single precision last; here they are not rounded.
+
     Attributes:
         name: What papers call the data set, or the name it was asked for by.
         columns: Names of the columns; `None` where the file does not say.
