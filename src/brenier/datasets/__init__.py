@@ -1,4 +1,4 @@
-"""Benchmark pairs and families with exact maps, and small images with labels."""
+"""Benchmark pairs and families with exact maps, small images with labels, and tables."""
 
 from brenier.datasets.families import FamilyPair, GaussianFamily
 from brenier.datasets.gaussian import GaussianPair
@@ -10,6 +10,17 @@ from brenier.datasets.images import (
     load_mnist,
     load_usps,
 )
+from brenier.datasets.tabular import (
+    LabelledTable,
+    TabularSet,
+    load_bsds300,
+    load_gas,
+    load_hepmass,
+    load_magic,
+    load_miniboone,
+    load_power,
+    load_table,
+)
 from brenier.datasets.wasserstein2 import Wasserstein2Pair
 
 __all__ = [
@@ -17,10 +28,19 @@ __all__ = [
     "GaussianFamily",
     "GaussianPair",
     "LabelledImages",
+    "LabelledTable",
+    "TabularSet",
     "Wasserstein2Pair",
+    "load_bsds300",
     "load_digits",
     "load_fashion_mnist",
+    "load_gas",
+    "load_hepmass",
     "load_kmnist",
+    "load_magic",
+    "load_miniboone",
     "load_mnist",
+    "load_power",
+    "load_table",
     "load_usps",
 ]

@@ -1,0 +1,26 @@
+"""Tables of the density-estimation literature with its preprocessing, and some smaller ones."""
+
+from brenier.datasets.tabular.bsds300 import load_bsds300
+from brenier.datasets.tabular.gas import load_gas
+from brenier.datasets.tabular.hepmass import load_hepmass
+from brenier.datasets.tabular.magic import load_magic
+from brenier.datasets.tabular.miniboone import load_miniboone
+from brenier.datasets.tabular.power import load_power
+from brenier.datasets.tabular.published import PUBLISHED, Published
+from brenier.datasets.tabular.registry import TABLES, load_table
+from brenier.datasets.tabular.result import LabelledTable, TabularSet
+
+__all__ = [
+    "PUBLISHED",
+    "TABLES",
+    "LabelledTable",
+    "Published",
+    "TabularSet",
+    "load_bsds300",
+    "load_gas",
+    "load_hepmass",
+    "load_magic",
+    "load_miniboone",
+    "load_power",
+    "load_table",
+]
