@@ -190,7 +190,7 @@ class TestCommand:
         restored = float(by_name["brenier"]["restored %"])
         ours = float(by_name["brenier"]["accuracy %, retrained"])
         assert_close(restored, 100 * (ours - start) / (ceiling - start), atol=2)
-        assert by_name["brenier"]["points a side"] == "336"
+        assert by_name["brenier"]["points a side, at most"] == "336"
         assert by_name["POT MappingTransport"]["accuracy %, moved back"] == ""
         # What POT says of itself is not lost.
         assert "  reg_e=0.3: Sinkhorn did not converge" in done.err
@@ -233,6 +233,17 @@ class TestCommand:
         assert "of 336 points are not finite" in rows["torn"]
         assert "failed" not in rows["fine"]
         assert "failed: MemoryError" in done.err
+
+    def test_one_seed_that_fails_does_not_hide_behind_the_others(self, example, data, capsys, monkeypatch):
+        def fickle(seed, **_):
+            if seed == 5:
+                raise ValueError("odd seed")
+            return example.methods.Coral()
+
+        monkeypatch.setattr(example.main, "METHODS", (example.methods.Method("fickle", fickle),))
+        done = run(example, capsys, "--data", data, "--classifier", "logistic", "--seeds", 4, 5)
+        assert "| fickle (of some seeds; failed: ValueError: odd seed) | 630 |" in done.out
+        assert [line for line in done.err.splitlines() if line.startswith("  ")] == ["  failed: ValueError: odd seed"]
 
     @pytest.mark.parametrize(
         ("words", "said"),

@@ -109,14 +109,23 @@ def _report(attempt: Record) -> None:
 
 
 def lines(table: list[Record]) -> list[str]:
-    """The table for people: medians over seeds, and in parentheses the value for each."""
-    heads = ("method", "points a side", "accuracy %, retrained", "restored %", "AUC", "accuracy %, moved back", "AUC")
+    """The table for people: medians over seeds, and in parentheses the value for each; where all failed, how."""
+    heads = (
+        "method",
+        "points a side, at most",
+        "accuracy %, retrained",
+        "restored %",
+        "AUC",
+        "accuracy %, moved back",
+        "AUC",
+    )
     out = ["| " + " | ".join((*heads, "processor seconds")) + " |", "|---" * (len(heads) + 1) + "|"]
     for row in table:
         if row["retrained_accuracy"] is None:
             out.append(f"| {row['method']} | {row['points']} | failed: {row['failed']} |" + " |" * 5)
             continue
-        cells = [row["method"], f"{row['points']:,}" if row["points"] else ""]
+        failed = f" (of some seeds; failed: {row['failed']})" if row["failed"] else ""
+        cells = [row["method"] + failed, f"{row['points']:,}" if row["points"] else ""]
         cells += [_percent(row["retrained_accuracy"]), _plain(row["restored"], 0), _auc(row["retrained_auc"])]
         cells += [_percent(row["back_accuracy"]), _auc(row["back_auc"])]
         cells.append(_plain(row["seconds"] or None, 0 if (row["seconds"] or 0) >= 10 else 1))

@@ -34,16 +34,18 @@ def write_figure(path: Path, table: list[dict[str, Any]], clouds: dict[str, NDAr
     figure.text(0.03, 0.93, "A classifier taken to a detector that answers differently", size=21, weight="bold")
     text = "Labels come from the source only. The map is learned from unlabelled events of both sides."
     figure.text(0.03, 0.88, f"Shift: {shift}. {text}", size=13.5)
-    grid = figure.add_gridspec(2, 2, left=0.03, right=0.46, top=0.76, bottom=0.1, hspace=0.42, wspace=0.1)
+    grid = figure.add_gridspec(2, 2, left=0.03, right=0.46, top=0.76, bottom=0.12, hspace=0.42, wspace=0.1)
     for place, name in enumerate(_SHOWN):
         axes = figure.add_subplot(grid[place // 2, place % 2])
         _densities(axes, {role: cloud[:, FEATURES.index(name)] for role, cloud in clouds.items()})
         axes.set_title(name, size=13, loc="left")
+        if place >= 2:
+            axes.set_xlabel("standard deviations of the source", size=11)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="upper left", bbox_to_anchor=(0.022, 0.865), ncols=3, frameon=False, fontsize=12.5
     )
-    _scores(figure.add_axes((0.68, 0.1, 0.25, 0.66)), table)
+    _scores(figure.add_axes((0.68, 0.12, 0.25, 0.64)), table)
     with atomic_write(path) as handle:
         figure.savefig(handle, format="png", dpi=110)
 
@@ -73,7 +75,7 @@ def _scores(axes: Axes, table: list[dict[str, Any]]) -> None:
         median = 100 * score["median"]
         axes.plot([ends[0], median], [place, place], color=colour, lw=2.5, alpha=0.35, zorder=1)
         if back is not None and row["method"] != NOTHING:
-            style = {"color": "white", "mec": colour, "mew": 2, "zorder": 2}
+            style = {"color": "white", "mec": colour, "mew": 2, "zorder": 4}
             axes.plot(100 * back["median"], place, "D", ms=7.5, **style)
         axes.plot(median, place, "o", ms=11, color=colour, zorder=3)
         weight = "bold" if ours else "normal"
