@@ -20,6 +20,7 @@ from brenier.conditional.maps import ConditionalMap
 from brenier.conditional.space import ConditionSpace, Kinds
 from brenier.coordinates import BuresCoordinates
 from brenier.data.checks import as_points
+from brenier.data.frames import Moved, like, output_like
 from brenier.data.table import Matrix, Unchecked
 from brenier.fitting import Fitted, Request, fit_pair
 from brenier.maps import Distance, Inverse, TransportMap
@@ -159,36 +160,44 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         self._warn(fitted.outcome)
         return self
 
-    def transform(self, X: Unchecked, *, condition: Unchecked = None) -> Matrix:
+    def transform(self, X: Unchecked, *, condition: Unchecked = None) -> Moved:
         """Images of source points under the learned map.
 
         Args:
             X: `(n, d)` source points.
             condition: Where the fit had conditions: one label, number or tuple for all points, or one for each.
+
+        Returns:
+            `(n, d)`: for a frame one of its kind, with its columns and index, for anything else an array; or what
+            `set_output` asks for.
         """
         map_, extra = self._under(condition)
-        return map_.forward(self._same_columns(X, "X"), *extra)
+        return output_like(self, X, map_.forward(self._same_columns(X, "X"), *extra))
 
     def inverse_transform(
         self, Y: Unchecked, *, condition: Unchecked = None, return_status: bool = False, return_error: bool = False
-    ) -> Matrix | Inverse:
+    ) -> Moved | Inverse:
         """Source points whose image is `Y`; warns, with row numbers, where one was not found to tolerance.
 
         Args:
             Y: `(m, d)` target points.
             condition: As for `transform`.
-            return_status: Return an `Inverse` with residual and status for each row instead of warning.
+            return_status: Return an `Inverse`, whose fields are arrays, with residual and status for each row instead
+                of warning.
             return_error: The same, with a bound on the distance of each point to the exact preimage.
+
+        Returns:
+            `(m, d)`: for a frame one of its kind, with its columns and index, for anything else an array.
         """
         points, (map_, extra) = self._same_columns(Y, "Y"), self._under(condition)
         if return_status or return_error:
             return map_.inverse_with_status(points, *extra, error=return_error)
-        return map_.inverse(points, *extra)
+        return like(Y, map_.inverse(points, *extra))
 
-    def interpolate(self, X: Unchecked, t: float, *, condition: Unchecked = None) -> Matrix:
-        """Points a share `t` of the way from `X` to its image: displacement interpolation."""
+    def interpolate(self, X: Unchecked, t: float, *, condition: Unchecked = None) -> Moved:
+        """Points a share `t` of the way from `X` to its image, in the form of `X`: displacement interpolation."""
         map_, extra = self._under(condition)
-        return map_.interpolate(self._same_columns(X, "X"), t, *extra)
+        return like(X, map_.interpolate(self._same_columns(X, "X"), t, *extra))
 
     def distance(
         self,
@@ -315,9 +324,4 @@ class BrenierMap(TransformerMixin, BaseEstimator):
     def _same_columns(self, value: Unchecked, name: str) -> Matrix:
         """Checked points, with the columns of the fit."""
         map_ = self._fitted()
-        table = as_points(value, name, columns=map_.dim)
-        if table.columns is not None and map_.columns is not None and tuple(table.columns) != map_.columns:
-            raise InputError(
-                f"`{name}` must have the columns of the fit, {list(map_.columns)}, in that order; got {table.columns}."
-            )
-        return table.values
+        return as_points(value, name, columns=map_.dim, names=map_.columns).values

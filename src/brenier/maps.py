@@ -18,6 +18,7 @@ from brenier.certificates import Distance, assess, inverse_errors
 from brenier.conjugate import Tolerance, conjugate_points, dual_values
 from brenier.coordinates import BuresCoordinates
 from brenier.data.checks import as_points
+from brenier.data.frames import Moved, like
 from brenier.data.table import Matrix, Unchecked
 from brenier.potentials import AbstractPotential
 
@@ -59,7 +60,9 @@ class Dual(NamedTuple):
 
 
 class TransportMap(eqx.Module):
-    """Optimal-transport map in both directions. Points are NumPy arrays, in the units of the data of the fit.
+    """Optimal-transport map in both directions. Points are in the units of the data of the fit.
+
+    Images and preimages of a frame are a frame of its kind, with its columns and index; of anything else, an array.
 
     Attributes:
         coordinates: Affine coordinates in which the potential lives.
@@ -78,7 +81,7 @@ class TransportMap(eqx.Module):
         """Number of columns."""
         return self.coordinates.dim
 
-    def forward(self, X: Unchecked) -> Matrix:
+    def forward(self, X: Unchecked) -> Moved:
         """Images `T(x)` of source points.
 
         Args:
@@ -87,9 +90,9 @@ class TransportMap(eqx.Module):
         Returns:
             `(n, dim)` points. Cost: one gradient of the potential a point; beside the result, memory for one batch.
         """
-        return map_batches(self._forward, self._points(X, "X"))
+        return like(X, map_batches(self._forward, self._points(X, "X")))
 
-    def inverse(self, Y: Unchecked, *, tolerance: Tolerance | None = None) -> Matrix:
+    def inverse(self, Y: Unchecked, *, tolerance: Tolerance | None = None) -> Moved:
         """Preimages of target points. Warns, with row numbers, where one was not found to tolerance.
 
         Args:
@@ -102,10 +105,10 @@ class TransportMap(eqx.Module):
         """
         result = self.inverse_with_status(Y, tolerance=tolerance)
         warn_unconverged(result)
-        return result.points
+        return like(Y, result.points)
 
     def inverse_with_status(self, Y: Unchecked, *, tolerance: Tolerance | None = None, error: bool = False) -> Inverse:
-        """Preimages with residual, status and steps for each row; never warns.
+        """Preimages, as arrays, with residual, status and steps for each row; never warns.
 
         Args:
             Y: `(n, dim)` target points.
@@ -124,7 +127,7 @@ class TransportMap(eqx.Module):
 
         return map_chunks(solve, self._points(Y, "Y"))
 
-    def interpolate(self, X: Unchecked, t: float) -> Matrix:
+    def interpolate(self, X: Unchecked, t: float) -> Moved:
         """Points on the way: `(1 - t) x + t T(x)`, McCann's displacement interpolation.
 
         Args:
@@ -132,7 +135,7 @@ class TransportMap(eqx.Module):
             t: 0 gives the source, 1 the image.
         """
         x = self._points(X, "X")
-        return (1.0 - t) * x + t * self.forward(x)
+        return like(X, (1.0 - t) * x + t * self.forward(x))
 
     def log_det(self, X: Unchecked) -> Matrix:
         """Logarithm of the determinant of the map's Jacobian at source points.
@@ -231,7 +234,7 @@ class TransportMap(eqx.Module):
         return self.coordinates.leave_y(np.asarray(images))
 
     def _points(self, value: Unchecked, name: str) -> Matrix:
-        return as_points(value, name, columns=self.dim).values
+        return as_points(value, name, columns=self.dim, names=self.columns).values
 
 
 def check_confidence(confidence: float) -> None:
