@@ -1,6 +1,6 @@
 """Optimal-transport maps from samples: forward map, inverse and distance from one convex potential.
 
-`BrenierMap` learns; `TransportMap` is what it learned. Both are loaded at first use, so that importing the package is
+`BrenierMap` learns; `TransportMap` is what it learned. All are loaded at first use, so that importing the package is
 quick.
 """
 
@@ -11,6 +11,7 @@ from brenier._errors import ConvergenceWarning, DataWarning, InputError, MapFile
 if TYPE_CHECKING:
     from brenier.conditional.distance import ConditionalDistance
     from brenier.conditional.maps import ConditionalMap
+    from brenier.data.dequantize import Dequantizer
     from brenier.estimator import BrenierMap
     from brenier.maps import Distance, Inverse, TransportMap
 
@@ -20,6 +21,7 @@ __all__ = [
     "ConditionalMap",
     "ConvergenceWarning",
     "DataWarning",
+    "Dequantizer",
     "Distance",
     "InputError",
     "Inverse",
@@ -32,6 +34,7 @@ _HOMES = {
     "BrenierMap": "brenier.estimator",
     "ConditionalDistance": "brenier.conditional.distance",
     "ConditionalMap": "brenier.conditional.maps",
+    "Dequantizer": "brenier.data.dequantize",
     "Distance": "brenier.maps",
     "Inverse": "brenier.maps",
     "TransportMap": "brenier.maps",
