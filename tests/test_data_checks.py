@@ -87,7 +87,7 @@ class TestConversion:
         assert result.columns == ["a", "b"]
         refuses(polars.DataFrame({"a": [1.0, 2.0], "kind": ["g", "h"]}), "columns of text, dates or lists: `kind`")
         refuses(polars.DataFrame({"a": [[1.0], [2.0]]}), "got .* in row 0, column `a` .*a list")
-        refuses(polars.DataFrame({"a": [1, None]}), r"NaN \(1 of 2 entries\), in rows 1, columns `a`")
+        refuses(polars.DataFrame({"a": [1, None]}), r"NaN \(`a` 1 of 2 rows\), in rows 1. Drop these")
 
     def test_torch_like_tensors_are_detached(self) -> None:
         class Tensor:
@@ -103,8 +103,13 @@ class TestConversion:
         assert as_points(pd.DataFrame(EXPECTED), "X").columns is None
         assert as_points(pd.DataFrame(EXPECTED, columns=["a", 1]), "X").columns is None
 
-    def test_bools_become_zero_and_one(self) -> None:
-        np.testing.assert_array_equal(as_points([[True], [False]], "X").values, [[1.0], [0.0]])
+    @pytest.mark.parametrize("convert", [list, np.array])
+    def test_truth_values_are_refused_unless_converted(self, convert: Callable[[Any], Any]) -> None:
+        value = convert([[True], [False]])
+        refuses(
+            value, r"`X` holds truth values \(dtype bool\). .* with `astype\(float\)`. .* pass them as `x_condition`"
+        )
+        np.testing.assert_array_equal(as_points(np.asarray(value).astype(float), "X").values, [[1.0], [0.0]])
 
     @given(hnp.arrays(np.int64, (3, 2), elements=st.integers(1 - 2**53, 2**53 - 1)))
     def test_integers_are_exact(self, values: np.ndarray) -> None:
@@ -171,7 +176,10 @@ class TestRefusals:
             ([[1.0, b"cat"]], r"got b'cat' in row 0, column 1 \(text\)"),
             ([[1.0, 2.0], [10**400, 3.0]], "got 1000.* in row 1, column 0 .*too large"),
             ([[1.0, datetime.date(2020, 1, 2)]], r"got datetime.date\(2020, 1, 2\) in row 0, column 1"),
-            (np.ma.masked_array(EXPECTED, EXPECTED > 4.5), r"`X` has 2 masked entries. Fill them \(`X.filled"),
+            (
+                np.ma.masked_array(EXPECTED, EXPECTED > 4.5),
+                r"`X` has masked entries \(column 0: 1, column 1: 1 of 3 rows\). Fill them \(`X.filled",
+            ),
             (scipy.sparse.csr_array(EXPECTED), r"`X` is a csr_array; sparse .* not supported. Pass `X.toarray\(\)`"),
             (scipy.sparse.csc_matrix(EXPECTED), "`X` is a csc_matrix; sparse"),
             ([[1.0, 2e101]], r"`X` has values up to 2e\+101, whose squares overflow"),
@@ -185,15 +193,18 @@ class TestRefusals:
         ("column", "message"),
         [
             (["g", "h", None], "`X` has columns of text, dates or lists: `kind`. Drop or encode them"),
-            (pd.Categorical([1, 2, 1]), "text, dates or lists: `kind`"),
+            (
+                pd.Categorical([1, 2, 1]),
+                "categories or truth values: `kind`. Encode them as numbers, or pass them as `x_cond",
+            ),
             (pd.date_range("2020", periods=3), "text, dates or lists: `kind`"),
             (pd.date_range("2020", periods=3, tz="UTC"), "text, dates or lists: `kind`"),
             (pd.Series([1, "g", None], dtype=object), r"got 'g' in row 1, column `kind` \(text\)"),
             ([[1.0], [2.0], [3.0]], r"got \[1.0\] in row 0, column `kind` \(a list\)"),
-            (pd.array([1, None, 3], dtype="Int64"), r"NaN \(1 of 6 entries\), in rows 1, columns `kind`"),
-            (pd.array([True, None, True], dtype="boolean"), "NaN .* columns `kind`"),
-            (pd.Series([1, pd.NA, 3], dtype=object), "NaN .* in rows 1, columns `kind`"),
-            (pd.Series([None, None, None], dtype=object), r"NaN \(3 of 6 entries\), in rows 0, 1, 2"),
+            (pd.array([1, None, 3], dtype="Int64"), r"NaN \(`kind` 1 of 3 rows\), in rows 1. Drop these rows"),
+            (pd.array([True, None, True], dtype="boolean"), "categories or truth values: `kind`"),
+            (pd.Series([1, pd.NA, 3], dtype=object), r"NaN \(`kind` 1 of 3 rows\), in rows 1"),
+            (pd.Series([None, None, None], dtype=object), r"3 of 3 rows\), in rows 0, 1, 2. Drop columns .* `kind`.$"),
             (np.array([1, 2, 3j]), "Complex data not supported"),
         ],
     )
@@ -202,7 +213,7 @@ class TestRefusals:
 
     def test_columns_of_arrow_tables(self) -> None:
         refuses(pa.table({"a": [1], "kind": ["g"], "when": [datetime.date(2020, 1, 2)]}), "lists: `kind`, `when`. Drop")
-        refuses(pa.table({"a": [1, None]}), r"NaN \(1 of 2 entries\), in rows 1, columns `a`")
+        refuses(pa.table({"a": [1, None]}), r"NaN \(`a` 1 of 2 rows\), in rows 1")
 
     def test_more_than_five_columns_are_counted(self) -> None:
         refuses(pd.DataFrame({f"c{j}": ["text"] for j in range(8)}), "`c3`, `c4` and 3 more. Drop")
@@ -217,11 +228,11 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("places", "message"),
         [
-            ({(1, 0): np.nan}, r"`X` contains NaN \(1 of 6 entries\), in rows 1, columns 0. Drop these rows, or fill"),
-            ({(2, 1): -np.inf}, r"`X` contains infinity \(1 of 6 entries\), in rows 2, columns 1."),
+            ({(1, 0): np.nan}, r"`X` contains NaN \(column 0: 1 of 3 rows\), in rows 1. Drop these rows, or fill"),
+            ({(2, 1): -np.inf}, r"`X` contains infinity \(column 1: 1 of 3 rows\), in rows 2."),
             (
                 {(0, 0): np.nan, (1, 0): np.nan, (1, 1): np.inf},
-                r"NaN \(2 of 6 entries\) and infinity \(1 of 6 entries\), in rows 0, 1, columns 0, 1",
+                r"NaN \(column 0: 2 of 3 rows\) and infinity \(column 1: 1 of 3 rows\), in rows 0, 1. Drop these",
             ),
         ],
     )
@@ -232,7 +243,7 @@ class TestRefusals:
         refuses(value, message)
 
     def test_many_bad_rows_are_counted(self) -> None:
-        refuses(np.full((9, 1), np.nan), "in rows 0, 1, 2, 3, 4 and 4 more, columns 0")
+        refuses(np.full((9, 1), np.nan), "in rows 0, 1, 2, 3, 4 and 4 more. Drop columns without any finite value, 0.")
 
     def test_other_number_of_columns(self) -> None:
         message = r"`X` must have 3 columns, as in `fit`; got shape \(10, 4\). Is an index column still in the data\?"
@@ -244,7 +255,7 @@ class TestRefusals:
 class TestPairs:
     def test_ordinary_pairs_are_silent(self) -> None:
         check_pair(table(cloud()), table(cloud(50, seed=1) * [1, 50, 3] + 7))
-        check_pair(table(cloud(), ["a", "b", "c"]), table(cloud(), ["a", "b", "d"]))
+        check_pair(table(cloud(), ["a", "b", "c"]), table(cloud(), ["u", "v", "w"]))
 
     @pytest.mark.parametrize(
         ("x", "y", "message"),

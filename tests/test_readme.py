@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/conditional.md")
+PAGES = ("README.md", "docs/conditional.md", "docs/tables.md")
 BLOCKS = [
     (page, number, code)
     for page in PAGES

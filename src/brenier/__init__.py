@@ -11,6 +11,7 @@ from brenier._errors import ConvergenceWarning, DataWarning, InputError, MapFile
 if TYPE_CHECKING:
     from brenier.conditional.distance import ConditionalDistance
     from brenier.conditional.maps import ConditionalMap
+    from brenier.data.dequantize import Dequantizer
     from brenier.density.estimator import BrenierDensity
     from brenier.estimator import BrenierMap
     from brenier.maps import Distance, Inverse, TransportMap
@@ -22,6 +23,7 @@ __all__ = [
     "ConditionalMap",
     "ConvergenceWarning",
     "DataWarning",
+    "Dequantizer",
     "Distance",
     "InputError",
     "Inverse",
@@ -35,6 +37,7 @@ _HOMES = {
     "BrenierMap": "brenier.estimator",
     "ConditionalDistance": "brenier.conditional.distance",
     "ConditionalMap": "brenier.conditional.maps",
+    "Dequantizer": "brenier.data.dequantize",
     "Distance": "brenier.maps",
     "Inverse": "brenier.maps",
     "TransportMap": "brenier.maps",

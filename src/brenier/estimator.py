@@ -19,6 +19,8 @@ from brenier.conditional.maps import ConditionalMap
 from brenier.conditional.space import ConditionSpace, Kinds
 from brenier.coordinates import BuresCoordinates
 from brenier.data.checks import as_points
+from brenier.data.dequantize import Widths, dequantized
+from brenier.data.frames import Moved, like, output_like
 from brenier.data.table import Matrix, Unchecked
 from brenier.density.bases import with_base
 from brenier.fitting import Fitted, Request, fit_pair
@@ -57,6 +59,10 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             rows only; a fit takes twice as long.
         condition_types: Whether conditions are `"label"` or `"number"`: one word for all columns, one a column, or a
             mapping from names; detected by default.
+        dequantize: Noise that `fit` adds to both sides, uniform within the steps of discrete columns, so that tied
+            points can be told apart: `"auto"`, one width for all columns, one a column, or a mapping from names; see
+            `Dequantizer`. `"auto"` takes the larger step of the two sides. Arrays and frames
+            only. None adds nothing. Points given to `transform` and the other methods are moved as they are.
         random_state: Seed, generator, or None for a new result each time.
         callback: Called with a `Row` at every look at the held-out points; a true result ends the fit.
 
@@ -67,6 +73,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         stop_: Why the fit ended, a sentence.
         gaussian_: Whether the result is the closed-form Gaussian map, because no network beat it significantly on
             held-out points.
+        widths_: Widths of the noise that the fit added to the columns, 0 where none.
         n_features_in_: Number of columns.
         feature_names_in_: Names of the columns, if the data had string names.
 
@@ -99,6 +106,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         holdout: float = 0.1,
         refit: bool = True,
         condition_types: Kinds = None,
+        dequantize: Widths | None = None,
         random_state: int | np.random.RandomState | None = None,
         callback: Callback | None = None,
     ) -> None:
@@ -114,6 +122,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         self.holdout = holdout
         self.refit = refit
         self.condition_types = condition_types
+        self.dequantize = dequantize
         self.random_state = random_state
         self.callback = callback
 
@@ -145,7 +154,8 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             InputError: An argument cannot be used.
 
         Warns:
-            DataWarning: The data limit what the map can be worth.
+            DataWarning: The data limit what the map can be worth; among others, columns are discrete (at most 100
+                different values, 20 rows a value on average) and `dequantize` is None.
             ConvergenceWarning: The fit had to go back to an earlier state, or was interrupted.
         """
         started = time.perf_counter()
@@ -153,6 +163,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         X, Y, base = with_base(X, Y)
         generator = check_random_state(self.random_state)
         first, second, third = (int(seed) for seed in generator.randint(2**31 - 1, size=3))
+        X, Y, widths = dequantized(X, Y, self.dequantize, generator)
         request = Request(
             scale=self.scale,
             changes=self._changes(),
@@ -170,40 +181,48 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             raise InputError(f"`{missing}` is missing: conditions must be given for both sides, or for neither.")
         else:
             fitted, space = fit_conditional(X, Y, x_condition, y_condition, self.condition_types, request)
-        self._keep(fitted, space, base)
+        self._keep(fitted, space, widths, base)
         warn_outcome(fitted.outcome, stacklevel=2)
         return self
 
-    def transform(self, X: Unchecked, *, condition: Unchecked = None) -> Matrix:
+    def transform(self, X: Unchecked, *, condition: Unchecked = None) -> Moved:
         """Images of source points under the learned map.
 
         Args:
             X: `(n, d)` source points.
             condition: Where the fit had conditions: one label, number or tuple for all points, or one for each.
+
+        Returns:
+            `(n, d)`: for a frame one of its kind, with its columns and index, for anything else an array; or what
+            `set_output` asks for.
         """
         map_, extra = self._under(condition)
-        return map_.forward(self._same_columns(X, "X"), *extra)
+        return output_like(self, X, map_.forward(self._same_columns(X, "X"), *extra))
 
     def inverse_transform(
         self, Y: Unchecked, *, condition: Unchecked = None, return_status: bool = False, return_error: bool = False
-    ) -> Matrix | Inverse:
+    ) -> Moved | Inverse:
         """Source points whose image is `Y`; warns, with row numbers, where one was not found to tolerance.
 
         Args:
             Y: `(m, d)` target points.
             condition: As for `transform`.
-            return_status: Return an `Inverse` with residual and status for each row instead of warning.
+            return_status: Return an `Inverse`, whose fields are arrays, with residual and status for each row instead
+                of warning.
             return_error: The same, with a bound on the distance of each point to the exact preimage.
+
+        Returns:
+            `(m, d)`: for a frame one of its kind, with its columns and index, for anything else an array.
         """
         points, (map_, extra) = self._same_columns(Y, "Y"), self._under(condition)
         if return_status or return_error:
             return map_.inverse_with_status(points, *extra, error=return_error)
-        return map_.inverse(points, *extra)
+        return like(Y, map_.inverse(points, *extra))
 
-    def interpolate(self, X: Unchecked, t: float, *, condition: Unchecked = None) -> Matrix:
-        """Points a share `t` of the way from `X` to its image: displacement interpolation."""
+    def interpolate(self, X: Unchecked, t: float, *, condition: Unchecked = None) -> Moved:
+        """Points a share `t` of the way from `X` to its image, in the form of `X`: displacement interpolation."""
         map_, extra = self._under(condition)
-        return map_.interpolate(self._same_columns(X, "X"), t, *extra)
+        return like(X, map_.interpolate(self._same_columns(X, "X"), t, *extra))
 
     def distance(
         self,
@@ -298,7 +317,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             given |= {"max_steps": self.max_steps, "max_seconds": self.max_seconds}
         return given | {"floor": self.convexity, "activation": self.activation}
 
-    def _keep(self, fitted: Fitted, space: ConditionSpace | None, base: dict[str, Any]) -> None:
+    def _keep(self, fitted: Fitted, space: ConditionSpace | None, widths: Matrix | None, base: dict[str, Any]) -> None:
         """Set every learned attribute, so that a second fit forgets the first."""
         outcome, columns = fitted.outcome, fitted.columns
         self.n_features_in_ = fitted.coordinates.dim
@@ -306,6 +325,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             self.feature_names_in_ = np.asarray(columns, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
+        self.widths_ = np.zeros(self.n_features_in_) if widths is None else widths
         self.history_ = outcome.history
         self.n_iter_ = outcome.history[-1].step if outcome.history else 0
         self.stop_ = outcome.stop.value
@@ -318,6 +338,8 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             "gaussian": self.gaussian_,
             "settings": fitted.config.summary(),
         } | base
+        if widths is not None:
+            info["dequantized"] = widths.tolist()
         names = None if columns is None else tuple(columns)
         # Not a union of the two kinds: callers know which one they have fitted, and would have to say so at every use.
         self.map_: Any
@@ -351,9 +373,4 @@ class BrenierMap(TransformerMixin, BaseEstimator):
     def _same_columns(self, value: Unchecked, name: str) -> Matrix:
         """Checked points, with the columns of the fit."""
         map_ = self._fitted()
-        table = as_points(value, name, columns=map_.dim)
-        if table.columns is not None and map_.columns is not None and tuple(table.columns) != map_.columns:
-            raise InputError(
-                f"`{name}` must have the columns of the fit, {list(map_.columns)}, in that order; got {table.columns}."
-            )
-        return table.values
+        return as_points(value, name, columns=map_.dim, names=map_.columns).values

@@ -18,6 +18,7 @@ from brenier.certificates import Distance, assess, inverse_errors
 from brenier.conjugate import Tolerance, conjugate_points, dual_values
 from brenier.coordinates import BuresCoordinates
 from brenier.data.checks import as_points
+from brenier.data.frames import Moved, like
 from brenier.data.table import Matrix, Unchecked, listed
 from brenier.data.weights import weighted_table
 from brenier.density.bases import Base, Normal, as_base
@@ -69,7 +70,9 @@ class Dual(NamedTuple):
 
 
 class TransportMap(eqx.Module):
-    """Optimal-transport map in both directions. Points are NumPy arrays, in the units of the data of the fit.
+    """Optimal-transport map in both directions. Points are in the units of the data of the fit.
+
+    Images and preimages of a frame are a frame of its kind, with its columns and index; of anything else, an array.
 
     Attributes:
         coordinates: Affine coordinates in which the potential lives.
@@ -88,7 +91,7 @@ class TransportMap(eqx.Module):
         """Number of columns."""
         return self.coordinates.dim
 
-    def forward(self, X: Unchecked) -> Matrix:
+    def forward(self, X: Unchecked) -> Moved:
         """Images `T(x)` of source points.
 
         Args:
@@ -97,9 +100,9 @@ class TransportMap(eqx.Module):
         Returns:
             `(n, dim)` points. Cost: one gradient of the potential a point; beside the result, memory for one batch.
         """
-        return map_batches(self._forward, self._points(X, "X"))
+        return like(X, map_batches(self._forward, self._points(X, "X")))
 
-    def inverse(self, Y: Unchecked, *, tolerance: Tolerance | None = None) -> Matrix:
+    def inverse(self, Y: Unchecked, *, tolerance: Tolerance | None = None) -> Moved:
         """Preimages of target points. Warns, with row numbers, where one was not found to tolerance.
 
         Args:
@@ -112,10 +115,10 @@ class TransportMap(eqx.Module):
         """
         result = self.inverse_with_status(Y, tolerance=tolerance)
         warn_unconverged(result)
-        return result.points
+        return like(Y, result.points)
 
     def inverse_with_status(self, Y: Unchecked, *, tolerance: Tolerance | None = None, error: bool = False) -> Inverse:
-        """Preimages with residual, status and steps for each row; never warns.
+        """Preimages, as arrays, with residual, status and steps for each row; never warns.
 
         Args:
             Y: `(n, dim)` target points.
@@ -134,7 +137,7 @@ class TransportMap(eqx.Module):
 
         return map_chunks(solve, self._points(Y, "Y"))
 
-    def interpolate(self, X: Unchecked, t: float) -> Matrix:
+    def interpolate(self, X: Unchecked, t: float) -> Moved:
         """Points on the way: `(1 - t) x + t T(x)`, McCann's displacement interpolation.
 
         Args:
@@ -142,7 +145,7 @@ class TransportMap(eqx.Module):
             t: 0 gives the source, 1 the image.
         """
         x = self._points(X, "X")
-        return (1.0 - t) * x + t * self.forward(x)
+        return like(X, (1.0 - t) * x + t * self.forward(x))
 
     def log_det(self, X: Unchecked) -> Matrix:
         """Logarithm of the determinant of the map's Jacobian at source points.
@@ -329,11 +332,13 @@ class TransportMap(eqx.Module):
         return self.coordinates.leave_y(np.asarray(images))
 
     def _points(self, value: Unchecked, name: str) -> Matrix:
-        return as_points(value, name, columns=self.dim).values
+        return as_points(value, name, columns=self.dim, names=self.columns).values
 
     def _weighted(self, value: Unchecked, weights: Unchecked, name: str) -> tuple[Matrix, Matrix | None]:
         """Points of positive weight, and their weights if there are any."""
-        table, found = weighted_table(as_points(value, name, columns=self.dim), weights, f"{name.lower()}_weight")
+        table, found = weighted_table(
+            as_points(value, name, columns=self.dim, names=self.columns), weights, f"{name.lower()}_weight"
+        )
         return table.values, found
 
 

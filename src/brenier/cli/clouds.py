@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
 import typer
 
 from brenier._errors import InputError
+from brenier.cli.conditions import naming_conditions
 
 if TYPE_CHECKING:
     from brenier.conditional.maps import ConditionalMap
@@ -74,7 +75,8 @@ def read_cloud(path: Path, key: str | None, conditions: Sequence[str] = ()) -> C
     from brenier.data.files import read_with_conditions
 
     if not is_image(path):
-        table, columns = read_with_conditions(path, key, conditions)
+        with naming_conditions():
+            table, columns = read_with_conditions(path, key, conditions)
         return Cloud(path, table, conditions=columns)
     if key is not None:
         raise InputError(f"`key` ({key!r}) selects an array of an .npz archive; `{path}` is not one. Leave it out.")

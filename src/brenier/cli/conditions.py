@@ -1,6 +1,8 @@
 """Conditions on the command line: columns of files as the library takes them, and what people read of them."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from brenier.conditional.space import ConditionSpace
     from brenier.data.conditions import Column
 
-__all__ = ["Conditions", "condition_types", "described", "space_lines"]
+__all__ = ["Conditions", "condition_types", "described", "naming_conditions", "space_lines"]
 
 _SHOWN = 8
 """Classes that a line lists."""
@@ -47,6 +49,18 @@ class Conditions:
     def get_columns(self) -> list[_Entries]:
         """Their entries."""
         return [_Entries(column.values) for column in self.given]
+
+
+@contextmanager
+def naming_conditions() -> Iterator[None]:
+    """Say of columns of labels among the points how this command line takes them as conditions."""
+    from brenier.data.table import LabelColumnsError
+
+    try:
+        yield
+    except LabelColumnsError as error:
+        options = " ".join(f"--condition {shlex.quote(name)}" for name in error.names) or "--condition"
+        raise InputError(f"{error.found} Encode them as numbers, or fit with `{options}`.") from error
 
 
 def condition_types(given: Sequence[str] | None, columns: Sequence["Column"]) -> dict[str, str] | None:

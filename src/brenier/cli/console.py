@@ -27,6 +27,7 @@ __all__ = [
     "reporting",
     "share",
     "stderr",
+    "widths_line",
 ]
 
 FAILED, INTERRUPTED = 2, 130
@@ -126,6 +127,14 @@ def number(value: float | None, digits: int = 4) -> str:
         return "unknown"
     # The alternate form keeps trailing zeros, and a point even where nothing follows it.
     return f"{value:#.{digits}g}".rstrip(".") if abs(value) < 10**digits else f"{value:,.0f}"
+
+
+def widths_line(widths: Sequence[float], columns: Sequence[str] | None) -> str:
+    """The noise that a fit added to the columns, for people to read."""
+    names = [f"column {place}" for place in range(len(widths))] if columns is None else columns
+    wide = [f"{name} {width:.6g}" for name, width in zip(names, widths, strict=True) if width]
+    more = f" and {len(wide) - 8} more" if len(wide) > 8 else ""
+    return f"uniform, of width {', '.join(wide[:8])}{more}" if wide else "none: no column is discrete"
 
 
 def share(value: float) -> str:

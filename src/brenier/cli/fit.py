@@ -1,5 +1,6 @@
 """`brenier fit`: learn a map from two files."""
 
+import math
 import time
 import warnings
 from functools import partial
@@ -21,7 +22,7 @@ from brenier.cli.clouds import (
     unit_of,
 )
 from brenier.cli.conditions import Conditions, condition_types, described, space_lines
-from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting
+from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, widths_line
 from brenier.cli.progress import FitProgress, Interrupts
 
 if TYPE_CHECKING:
@@ -71,6 +72,13 @@ def fit(
             help="What a condition is, label or number; by default text and up to 20 different integers are labels.",
         ),
     ] = None,
+    dequantize: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|WIDTH",
+            help="Add noise within one step of counts or rounded numbers, of so wide a step or as wide as it is found.",
+        ),
+    ] = None,
     key: Key = None,
     target_key: TargetKey = None,
     as_json: Json = False,
@@ -95,19 +103,21 @@ def fit(
         x_condition=source,
         y_condition=target,
         condition_types="--condition-type",
+        dequantize="--dequantize",
     ):
         from brenier.data import is_image
 
         check_output(output, source, target)
         if output.suffix.lower() in POINT_SUFFIXES or is_image(output):
             raise InputError(f"`{output}` is to hold a map. Name it `{output.with_suffix('.brenier')}`.")
+        widths = _widths(dequantize)
         if not condition:
             condition_types(condition_type, ())  # before columns of conditions are read as points
         clouds = read_pair(source, target, key, target_key, partial(read_cloud, conditions=condition or ()))
         check_names(clouds[1], clouds[0].table.columns, f"`{source}`")
         if any(cloud.image for cloud in clouds):
             # Pixels of 8 bits repeat by nature.
-            warnings.filterwarnings("ignore", ".*of the rows of .* repeat", DataWarning)
+            warnings.filterwarnings("ignore", ".*(of the rows of .* repeat|has discrete columns)", DataWarning)
         kinds = condition_types(condition_type, clouds[0].conditions)
         conditions = {}
         if condition:
@@ -124,7 +134,13 @@ def fit(
         )
         with FitProgress() as progress, Interrupts() as interrupts:
             ot = BrenierMap(
-                scale=scale, refit=refit, condition_types=kinds, random_state=seed, callback=progress, **budget
+                scale=scale,
+                refit=refit,
+                condition_types=kinds,
+                dequantize=widths,
+                random_state=seed,
+                callback=progress,
+                **budget,
             )
             started = time.perf_counter()
             ot.fit(*(cloud.table for cloud in clouds), **conditions)
@@ -135,10 +151,24 @@ def fit(
         interrupted = ot.stop_ == Stop.interrupted.value
         record = {"map": str(output), "rows": [len(cloud.table.values) for cloud in clouds]}
         record |= summary(ot) | {"seconds": seconds, "interrupted": interrupted}
+        record["dequantized"] = ot.map_.info.get("dequantized")
         record["conditions"] = described(ot.map_.space) if condition else None
         print_result(record, _lines(record, unit_of(ot.map_)), as_json=as_json)
         if interrupted:
             raise typer.Exit(INTERRUPTED)
+
+
+def _widths(text: str | None) -> str | float | None:
+    """What `--dequantize` gave, as `BrenierMap` takes it."""
+    if text is None or text == "auto":
+        return text
+    try:
+        width = float(text)
+    except ValueError:
+        width = math.nan
+    if not 0.0 < width < math.inf:
+        raise InputError(f"`--dequantize` must be auto or a positive width; got {text!r}.")
+    return width
 
 
 def summary(ot: "BrenierMap") -> dict[str, Any]:
@@ -178,5 +208,7 @@ def _lines(record: dict[str, Any], unit: str) -> list[tuple[str, str]]:
         ("Steps", f"{record['steps']} in {record['seconds']:.1f} s"),
         ("Stop", record["stop"]),
     ]
+    if record["dequantized"]:
+        lines.append(("Noise", widths_line(record["dequantized"], record["columns"])))
     found = lines[1:3] if record["w2"] is not None else []
     return [lines[0], *space_lines(record["conditions"]), *found, *lines[3:]]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brenier.cli.conditions import described, space_lines
-from brenier.cli.console import Json, number, print_result, reporting
+from brenier.cli.console import Json, number, print_result, reporting, widths_line
 from brenier.cli.opened import load_map
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ def _lines(record: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(("Scale", f"{', '.join(number(unit) for unit in scale)}   units of the columns in the cost"))
     if "steps" in info:
         lines.append(("Fit", f"{info['steps']} steps. {info.get('stop', '')}".rstrip()))
+    if "dequantized" in info:
+        lines.append(("Noise", widths_line(info["dequantized"], record["columns"])))
     if info.get("gaussian"):
         several = "these are the closed-form Gaussian maps, one for each condition"
         lines.append(("Note", "this is the closed-form Gaussian map" if record["conditions"] is None else several))

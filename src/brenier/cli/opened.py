@@ -10,7 +10,7 @@ import typer
 
 from brenier._errors import InputError
 from brenier.cli.clouds import Cloud, read_cloud
-from brenier.cli.conditions import Conditions
+from brenier.cli.conditions import Conditions, naming_conditions
 
 if TYPE_CHECKING:
     from brenier.conditional.space import ConditionSpace
@@ -90,7 +90,8 @@ class OpenMap:
         from brenier.data.conditions import Column
         from brenier.data.files import read_without
 
-        table, present = read_without(path, key, self.names)
+        with naming_conditions():
+            table, present = read_without(path, key, self.names)
         conditions = [Column(name, np.repeat(np.array(self.at[name]), len(table.values))) for name in present]
         return Cloud(path, table, conditions=conditions)
 

@@ -21,6 +21,7 @@ from brenier.conditional.rows import conjugates, gradients, values
 from brenier.conditional.space import ConditionSpace
 from brenier.conjugate import Tolerance, conjugate_points
 from brenier.data.checks import as_points
+from brenier.data.frames import Moved, like
 from brenier.data.table import Matrix, Unchecked, listed
 from brenier.data.weights import as_weights
 from brenier.maps import Dual, Inverse, TransportMap, check_confidence, warn_unconverged
@@ -35,6 +36,7 @@ _FEW = 64
 class ConditionalMap(eqx.Module):
     """Optimal-transport maps in both directions, under a condition. Points are in the units of the data of the fit.
 
+    Images and preimages of a frame are a frame of its kind, with its columns and index; of anything else, an array.
     A condition is one label, number or tuple for all points, or an array, series or frame with one for each. Numbers
     beyond the range of the fit are taken as its ends, with a warning.
 
@@ -76,7 +78,7 @@ class ConditionalMap(eqx.Module):
         """
         return self._at(self.codes(condition, 1)[0])
 
-    def forward(self, X: Unchecked, condition: Unchecked) -> Matrix:
+    def forward(self, X: Unchecked, condition: Unchecked) -> Moved:
         """Images `T(x; c)` of source points.
 
         Args:
@@ -98,9 +100,9 @@ class ConditionalMap(eqx.Module):
             images = map_batches(lambda part: gradients(self.family, part), self.coordinates.enter_x(rows))
             return self._leave_y(images, code)
 
-        return self._apply(one, each, x, codes)
+        return like(X, self._apply(one, each, x, codes))
 
-    def inverse(self, Y: Unchecked, condition: Unchecked, *, tolerance: Tolerance | None = None) -> Matrix:
+    def inverse(self, Y: Unchecked, condition: Unchecked, *, tolerance: Tolerance | None = None) -> Moved:
         """Preimages of target points. Warns, with row numbers, where one was not found to tolerance.
 
         Args:
@@ -110,12 +112,12 @@ class ConditionalMap(eqx.Module):
         """
         result = self.inverse_with_status(Y, condition, tolerance=tolerance)
         warn_unconverged(result)
-        return result.points
+        return like(Y, result.points)
 
     def inverse_with_status(
         self, Y: Unchecked, condition: Unchecked, *, tolerance: Tolerance | None = None, error: bool = False
     ) -> Inverse:
-        """Preimages with residual, status and steps for each row; never warns of those.
+        """Preimages, as arrays, with residual, status and steps for each row; never warns of those.
 
         Args:
             Y: `(n, dim)` target points.
@@ -141,10 +143,10 @@ class ConditionalMap(eqx.Module):
 
         return self._apply(one, None if error else each, y, codes)
 
-    def interpolate(self, X: Unchecked, t: float, condition: Unchecked) -> Matrix:
+    def interpolate(self, X: Unchecked, t: float, condition: Unchecked) -> Moved:
         """Points on the way: `(1 - t) x + t T(x; c)`, McCann's displacement interpolation."""
         x = self._points(X, "X")
-        return (1.0 - t) * x + t * self.forward(x, condition)
+        return like(X, (1.0 - t) * x + t * self.forward(x, condition))
 
     def dual(
         self,
@@ -354,7 +356,7 @@ class ConditionalMap(eqx.Module):
         return self.coordinates.leave_y(np.column_stack([inner, codes]))[:, : self.dim]
 
     def _points(self, value: Unchecked, name: str) -> Matrix:
-        return as_points(value, name, columns=self.dim).values
+        return as_points(value, name, columns=self.dim, names=self.columns).values
 
 
 def _of(weights: Matrix | None, rows: NDArray[np.bool_]) -> Matrix | None:

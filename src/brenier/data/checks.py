@@ -1,104 +1,118 @@
-"""From the arrays and frames that users hand in to plain tables of finite numbers, or a message of what is wrong.
+"""From the arrays and frames that users hand in to plain tables of finite numbers, or a message of what is wrong."""
 
-Frames are recognised by what they can do, so pandas, polars and pyarrow are never imported.
-"""
-
-import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.table import InputTypeError, Matrix, Table, Unchecked, label, listed, warn
+from brenier.data.entries import all_truth_values, check_finite, is_gap, to_float
+from brenier.data.frames import FrameColumn, frame_columns
+from brenier.data.table import (
+    InputTypeError,
+    LabelColumnsError,
+    Table,
+    Unchecked,
+    counted,
+    listed,
+)
 
-__all__ = ["as_points", "frame_columns"]
-
-_LARGEST = 1e100
-"""Magnitudes beyond this overflow once they are squared and summed."""
-
-_DIGITS = {"float16": 3, "bfloat16": 2}
+__all__ = ["as_points"]
 
 
-def as_points(value: Unchecked, name: str, *, columns: int | None = None) -> Table:
+def as_points(value: Unchecked, name: str, *, columns: int | None = None, names: Sequence[str] | None = None) -> Table:
     """Check one argument and convert it to float64, without changing it.
 
     Args:
         value: Array, list of rows, pandas, polars or pyarrow frame, `Table`, or anything that NumPy can read.
         name: The argument's name in messages.
         columns: Number of columns of the fit, where there has been one. Any number by default.
+        names: Names of the columns of the fit, if they had some; a frame must have the same, in the same order.
 
     Raises:
-        InputError: Not two-dimensional, empty, of the wrong width, not numbers, or not finite.
+        LabelColumnsError: Columns of a frame hold categories or truth values, or all of an array does.
+        InputError: Not two-dimensional, empty, of other columns than in the fit, not numbers, or not finite.
 
     Warns:
         DataWarning: 16-bit floats, and integers too large for float64.
     """
+    kind = type(value).__name__
     if hasattr(value, "nnz"):
-        kind = type(value).__name__
         raise InputTypeError(f"`{name}` is a {kind}; sparse data are not supported. Pass `{name}.toarray()`.")
+    if hasattr(value, "collect"):
+        raise InputTypeError(f"`{name}` is a {kind}, which is not computed yet. Pass `{name}.collect()`.")
     labels = None
     if isinstance(value, Table):
         value, labels = value.values, value.columns
     frame = frame_columns(value)
+    if frame is not None and all(isinstance(column.label, str) for column in frame):
+        labels = [str(column.label) for column in frame]
+    if labels and names is not None:
+        _check_names(labels, list(names), name)
     if frame is None:
         raw = _read_array(value, name)
         _check_shape(raw.shape, name, columns, value)
     else:
         _check_shape(value.shape, name, columns, value)
-        raw = _stack(*frame, name)
-        if all(isinstance(label, str) for label in frame[0]):
-            labels = [str(label) for label in frame[0]]
-    values = _to_float(raw, name, labels)
-    _check_finite(values, name, labels)
+        raw = _stack(frame, name)
+    values = to_float(raw, name, labels)
+    check_finite(values, name, labels)
     values = values.view()
     values.flags.writeable = False
     return Table(values, labels)
 
 
-def frame_columns(value: Unchecked) -> tuple[list[object], list[NDArray[Any]]] | None:
-    """Names and columns of a frame; None where the value is not one."""
-    if hasattr(value, "column_names"):  # pyarrow
-        return list(value.column_names), [column.to_numpy(zero_copy_only=False) for column in value.columns]
-    if hasattr(value, "get_columns"):  # polars
-        return list(value.columns), [column.to_numpy() for column in value.get_columns()]
-    if hasattr(value, "iloc") and hasattr(value, "columns"):  # pandas
-        return list(value.columns), [_pandas_column(value.iloc[:, j]) for j in range(value.shape[1])]
-    return None
+def _check_names(found: list[str], expected: list[str], name: str) -> None:
+    if found == expected:
+        return
+    missing = [f"`{own}`" for own in expected if own not in found]
+    others = [f"`{own}`" for own in found if own not in expected]
+    differences = [f"{what} {listed(own)}" for what, own in (("lacks", missing), ("adds", others)) if own]
+    raise InputError(
+        f"`{name}` must have the columns of the fit, [{_quoted(expected)}], in that order; got [{_quoted(found)}]"
+        + (f": it {' and '.join(differences)}." if differences else ", in another order.")
+        + " Select the columns of the fit."
+    )
 
 
-def _pandas_column(series: Unchecked) -> NDArray[Any]:
-    if isinstance(series.dtype, np.dtype):
-        return series.to_numpy()
-    if series.dtype == "category":  # the labels may be numbers, but their distances mean nothing
-        return series.to_numpy(dtype=object).astype(str)
-    if series.dtype.kind in "biuf":  # at once, which is far faster than entry by entry
-        return series.to_numpy(dtype=np.float64, na_value=np.nan)
-    return series.to_numpy(dtype="datetime64[ns]" if series.dtype.kind == "M" else object)
+def _quoted(names: list[str]) -> str:
+    return listed([repr(own) for own in names], 10)
 
 
-def _stack(labels: list[object], columns: list[NDArray[Any]], name: str) -> NDArray[Any]:
+def _stack(frame: list[FrameColumn], name: str) -> NDArray[Any]:
     """One array from the columns of a frame, each of which can hold numbers."""
-    unusable = [f"`{label}`" for label, column in zip(labels, columns, strict=True) if not _may_be_numbers(column)]
-    if unusable:
-        raise InputError(f"`{name}` has columns of text, dates or lists: {listed(unusable)}. Drop or encode them.")
-    return np.column_stack(columns)
+    labels = [str(column.label) for column in frame if _are_labels(column)]
+    others = [f"`{own.label}`" for own in frame if not _are_labels(own) and not _may_be_numbers(own.values)]
+    text = f"`{name}` has columns of text, dates or lists: {listed(others)}. Drop or encode them." if others else ""
+    if labels:
+        found = f"`{name}` has columns of categories or truth values: {listed([f'`{own}`' for own in labels])}."
+        raise LabelColumnsError(f"{text} {found}".lstrip(), labels)
+    if others:
+        raise InputError(text)
+    return np.column_stack([column.values for column in frame])
+
+
+def _are_labels(column: FrameColumn) -> bool:
+    return column.kind != "" or column.values.dtype.kind == "b" or all_truth_values(column.values)
 
 
 def _may_be_numbers(column: NDArray[Any]) -> bool:
     """False for columns without any; a column of objects with a few misfits is left to the check of its entries."""
     if column.ndim == 1 and column.dtype.kind == "O":
-        missing = (_is_missing(entry) or (isinstance(entry, float) and math.isnan(entry)) for entry in column)
-        present = [entry for entry, gone in zip(column, missing, strict=True) if not gone]
+        present = [entry for entry in column if not is_gap(entry)]
         return not present or not all(isinstance(entry, str | bytes) for entry in present)
     return column.ndim == 1 and column.dtype.kind in "biufc"
 
 
 def _read_array(value: Unchecked, name: str) -> NDArray[Any]:
     if isinstance(value, np.ma.MaskedArray):
-        masked = np.ma.count_masked(value)
-        if masked:
-            raise InputError(f"`{name}` has {masked} masked entries. Fill them (`{name}.filled(...)`) or drop rows.")
+        masked = np.ma.getmaskarray(value)
+        if masked.ndim == 2 and masked.any():
+            raise InputError(
+                f"`{name}` has masked entries ({counted(None, masked.sum(axis=0))} of {len(masked)} rows). Fill them "
+                f"(`{name}.filled(...)`), or drop these rows."
+            )
         value = value.data
     if hasattr(value, "detach"):  # torch
         value = value.detach().cpu()
@@ -132,76 +146,3 @@ def _check_shape(shape: tuple[int, ...], name: str, columns: int | None, value: 
     if columns is not None and shape[1] != columns:
         hint = "Is an index column still in the data?" if shape[1] == columns + 1 else "Select the columns of the fit."
         raise InputError(f"`{name}` must have {columns} columns, as in `fit`; got shape {shape}. {hint}")
-
-
-def _to_float(raw: NDArray[Any], name: str, labels: list[str] | None) -> Matrix:
-    kind = raw.dtype.kind
-    if kind == "c":
-        raise InputError(
-            f"Complex data not supported: `{name}` has dtype {raw.dtype}. Pass the real and imaginary parts as columns."
-        )
-    if kind == "O":
-        return _from_objects(raw, name, labels)
-    if kind not in "biuf" and raw.dtype.name not in _DIGITS:
-        raise InputError(f"`{name}` must hold numbers; got dtype {raw.dtype}. Drop or encode what is not a number.")
-    if raw.dtype.name in _DIGITS:
-        digits = _DIGITS[raw.dtype.name]
-        warn(f"`{name}` has dtype {raw.dtype}, which keeps about {digits} significant digits. Pass float32 or more.")
-    with np.errstate(over="ignore"):  # a long double may become infinite; the next check says so
-        values = raw.astype(np.float64, copy=False)
-    if kind in "iu" and raw.dtype.itemsize == 8:
-        large = np.argwhere(np.abs(values) >= 2**53)
-        if len(large):
-            i, j = large[0]
-            warn(
-                f"`{name}` has integers of 2^53 or more, which float64 rounds, such as {raw[i, j]} in column "
-                f"{label(labels, j)}. Is a column of identifiers still in the data?"
-            )
-    return values
-
-
-def _from_objects(raw: NDArray[Any], name: str, labels: list[str] | None) -> Matrix:
-    values = np.empty(raw.shape)
-    for (i, j), entry in np.ndenumerate(raw):
-        try:
-            values[i, j] = _number(entry)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise InputTypeError(
-                f"`{name}` must hold numbers; got {entry!r} in row {i}, column {label(labels, j)} ({error}). "
-                "Drop or encode what is not a number."
-            ) from error
-    return values
-
-
-def _number(entry: Unchecked) -> float:
-    if _is_missing(entry):
-        return math.nan
-    if isinstance(entry, str | bytes):
-        raise TypeError("text")
-    if np.iscomplexobj(entry):
-        raise TypeError("Complex data not supported")
-    if np.ndim(entry) > 0:
-        raise TypeError("a list")
-    return float(entry)
-
-
-def _is_missing(entry: object) -> bool:
-    """None or `pandas.NA`; NaN is a float like any other."""
-    return entry is None or type(entry).__name__ == "NAType"
-
-
-def _check_finite(values: Matrix, name: str, labels: list[str] | None) -> None:
-    with np.errstate(over="ignore", invalid="ignore"):
-        finite = math.isfinite(values.sum())  # one pass and no memory, where masks would take an eighth of the data
-    if not finite and (bad := ~np.isfinite(values)).any():
-        counts = {"NaN": np.isnan(values).sum(), "infinity": np.isinf(values).sum()}
-        found = [f"{what} ({count} of {values.size} entries)" for what, count in counts.items() if count]
-        rows = [str(i) for i in np.flatnonzero(bad.any(axis=1))]
-        where = [label(labels, j) for j in np.flatnonzero(bad.any(axis=0))]
-        raise InputError(
-            f"`{name}` contains {' and '.join(found)}, in rows {listed(rows)}, columns {listed(where)}. "
-            "Drop these rows, or fill in the values."
-        )
-    largest = max(values.max(), -values.min())
-    if largest > _LARGEST:
-        raise InputError(f"`{name}` has values up to {largest:.3g}, whose squares overflow. Use other units.")

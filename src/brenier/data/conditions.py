@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.checks import frame_columns
+from brenier.data.frames import FrameColumn, frame_columns
 from brenier.data.table import Unchecked, listed
 
 __all__ = ["Column", "is_single", "label_text", "read_conditions", "single_condition"]
@@ -57,7 +57,7 @@ def read_conditions(value: Unchecked, rows: int, name: str) -> list[Column]:
     """
     frame = frame_columns(value)
     if frame is not None:
-        columns = [(str(label), array) for label, array in zip(*frame, strict=True)]
+        columns = [(str(column.label), _labels(column)) for column in frame]
     else:
         if hasattr(value, "detach"):  # torch
             value = value.detach().cpu()
@@ -85,6 +85,13 @@ def label_text(entry: object) -> str:
     if isinstance(entry, float | np.floating) and float(entry).is_integer():
         return str(int(entry))
     return str(entry)
+
+
+def _labels(column: FrameColumn) -> NDArray[Any]:
+    """The entries of a column; of one that is declared to have categories, as labels even where these are numbers."""
+    if column.kind != "category":
+        return column.values
+    return np.array([entry if _is_missing(entry) else label_text(entry) for entry in column.values], object)
 
 
 def _as_array(value: Unchecked, name: str) -> NDArray[Any]:

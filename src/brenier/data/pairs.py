@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from brenier._errors import InputError
 from brenier.data.table import Matrix, Table, listed, warn
 
-__all__ = ["check_pair", "check_side"]
+__all__ = ["check_columns", "check_pair", "check_side"]
 
 _SMALLEST_SPREAD = 1e-100
 """Ranges below this underflow once they are squared."""
@@ -27,20 +27,57 @@ def check_pair(x: Table, y: Table, names: tuple[str, str] = ("X", "Y")) -> None:
         InputError: Different columns, a single sample, or a column without spread.
 
     Warns:
-        DataWarning: Few samples, many repeated rows, dependent columns, or very different units.
+        DataWarning: Few samples, many repeated rows, dependent columns, very different units, or columns whose names
+            are shared or differ in part.
+    """
+    check_columns(x, y, names)
+    if x.columns and y.columns:
+        _compare_names(x.columns, y.columns, names)
+    total_x, total_y = check_side(x, names[0]), check_side(y, names[1])
+    _compare_units(total_y / total_x, names)
+
+
+def check_columns(x: Table, y: Table, names: tuple[str, str] = ("X", "Y")) -> None:
+    """Check that two sides have the same columns; those without names, or with names of their own, the same number.
+
+    Raises:
+        InputError: Another number of columns, or names that both have in different places.
     """
     if x.values.shape[1] != y.values.shape[1]:
         raise InputError(
             f"`{names[0]}` and `{names[1]}` must have the same number of columns; got shapes {x.values.shape} and "
-            f"{y.values.shape}. Select the columns that both sides share."
+            f"{y.values.shape}.{_alone(x, y, names)} Select the columns that both sides share."
         )
-    if x.columns and y.columns and x.columns != y.columns and sorted(x.columns) == sorted(y.columns):
+    if x.columns and y.columns and any(a != b and a in y.columns for a, b in zip(x.columns, y.columns, strict=True)):
+        if sorted(x.columns) == sorted(y.columns):
+            raise InputError(
+                f"`{names[0]}` and `{names[1]}` have the same columns in another order: {listed(x.columns)} against "
+                f"{listed(y.columns)}. Reorder one side, for instance `{names[1]}[{names[0]}.columns]`."
+            )
         raise InputError(
-            f"`{names[0]}` and `{names[1]}` have the same columns in another order: {listed(x.columns)} against "
-            f"{listed(y.columns)}. Reorder one side, for instance `{names[1]}[{names[0]}.columns]`."
+            f"`{names[0]}` and `{names[1]}` have the same names in different places: {listed(x.columns)} against "
+            f"{listed(y.columns)}. Columns are matched by place: reorder or rename those of one side."
         )
-    total_x, total_y = check_side(x, names[0]), check_side(y, names[1])
-    _compare_units(total_y / total_x, names)
+
+
+def _alone(x: Table, y: Table, names: tuple[str, str]) -> str:
+    """Which names only one of two sides has, as a sentence each."""
+    if not x.columns or not y.columns:
+        return ""
+    own = [f"`{name}`" for name in x.columns if name not in y.columns]
+    other = [f"`{name}`" for name in y.columns if name not in x.columns]
+    sides = zip(names, (own, other), strict=True)
+    return "".join(f" `{name}` alone has {listed(columns)}." for name, columns in sides if columns)
+
+
+def _compare_names(x: list[str], y: list[str], names: tuple[str, str]) -> None:
+    """Warn of names that differ in part; sides whose names have nothing in common are meant to."""
+    pairs = [f"`{a}` against `{b}`" for a, b in zip(x, y, strict=True) if a != b]
+    if 0 < len(pairs) < len(x):
+        warn(
+            f"Some columns of `{names[0]}` and `{names[1]}` have other names than those that they are matched with: "
+            f"{listed(pairs)}. If that is not meant, select the columns that both sides share."
+        )
 
 
 def check_side(table: Table, name: str) -> float:
@@ -60,6 +97,10 @@ def check_side(table: Table, name: str) -> float:
     if tiny.size:
         shown = [f"{table.label(j)} (range {spread[j]:.3g})" for j in tiny.tolist()]
         raise InputError(f"`{name}` has columns whose squares underflow: {listed(shown)}. Use larger numbers.")
+    names = table.columns or []
+    shared = [f"`{column}`" for column in dict.fromkeys(names) if names.count(column) > 1]
+    if shared:
+        warn(f"`{name}` has several columns of one name: {listed(shared)}. They are told apart by place alone.")
     centred = values - values.mean(axis=0)
     deviations = np.sqrt(np.mean(np.square(centred), axis=0))
     if count <= dim:

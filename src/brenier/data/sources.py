@@ -12,7 +12,7 @@ from brenier._errors import InputError
 from brenier.data.checks import as_points
 from brenier.data.table import Matrix, Table, Unchecked
 
-__all__ = ["ArraySource", "IteratorSource", "Sampler", "SamplerSource", "Source", "as_source"]
+__all__ = ["ArraySource", "IteratorSource", "Sampler", "SamplerSource", "Source", "as_source", "is_array_like"]
 
 Sampler: TypeAlias = Callable[[jax.Array, int], Unchecked]
 """`sampler(key, n)` returns n points; `key` is two 32-bit words, as `jax.random.PRNGKey` makes them."""
@@ -207,7 +207,7 @@ def as_source(value: Unchecked, name: str, seed: int) -> Source:
     """
     if isinstance(value, Source):
         return value
-    if _is_array_like(value):
+    if is_array_like(value):
         return ArraySource(as_points(value, name).values, np.random.default_rng(seed))
     if callable(value):
         return SamplerSource(value, seed, name)
@@ -219,7 +219,8 @@ def as_source(value: Unchecked, name: str, seed: int) -> Source:
     )
 
 
-def _is_array_like(value: Unchecked) -> bool:
+def is_array_like(value: Unchecked) -> bool:
+    """Whether a side of a fit is all of its points at once, rather than a supply of them."""
     if isinstance(value, Table):
         return True
     if isinstance(value, list | tuple):

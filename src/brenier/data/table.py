@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from brenier._errors import DataWarning, InputError
 
-__all__ = ["InputTypeError", "Matrix", "Table", "Unchecked", "label", "listed", "warn"]
+__all__ = [
+    "InputTypeError",
+    "LabelColumnsError",
+    "Matrix",
+    "Table",
+    "Unchecked",
+    "counted",
+    "label",
+    "listed",
+    "warn",
+]
 
 Matrix: TypeAlias = NDArray[np.float64]
 Unchecked: TypeAlias = Any
@@ -19,6 +29,22 @@ Unchecked: TypeAlias = Any
 
 class InputTypeError(InputError, TypeError):
     """An argument, or an entry of it, is of a kind that no conversion can make a number of."""
+
+
+class LabelColumnsError(InputError):
+    """Columns of points hold categories or truth values.
+
+    Args:
+        found: Sentences that say which.
+        names: Names of the columns.
+    """
+
+    def __init__(self, found: str, names: Sequence[str] = ()) -> None:
+        super().__init__(found, tuple(names))
+        self.found, self.names = found, tuple(names)
+
+    def __str__(self) -> str:
+        return f"{self.found} Encode them as numbers, or pass them as `x_condition` and `y_condition`."
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +65,19 @@ class Table:
 
 
 def label(labels: list[str] | None, column: int | np.integer) -> str:
-    """A column in a message: its name in backticks, or its number."""
-    return str(column) if labels is None else f"`{labels[column]}`"
+    """A column in a message: its name in backticks, with its number where others have that name; or its number."""
+    if labels is None:
+        return str(column)
+    shared = labels.count(labels[column]) > 1
+    return f"`{labels[column]}` (column {column})" if shared else f"`{labels[column]}`"
+
+
+def counted(labels: list[str] | None, counts: Sequence[int] | NDArray[np.integer]) -> str:
+    """Counts of the columns that have some: "`age` 12, `dose` 3", or "column 0: 12, column 2: 3" without names."""
+    some = [(column, count) for column, count in enumerate(counts) if count]
+    if labels is None:
+        return listed([f"column {column}: {count}" for column, count in some])
+    return listed([f"{label(labels, column)} {count}" for column, count in some])
 
 
 def listed(items: Sequence[str], limit: int = 5) -> str:

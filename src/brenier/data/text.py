@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 import warnings
 from array import array
@@ -73,7 +74,10 @@ def _parse(row: list[str], places: Sequence[int], columns: list[str] | None, pat
     try:
         return [float(row[j]) for j in places]
     except ValueError as error:
-        j = next(j for j in places if not is_number(row[j]))
+        wrong = [j for j in places if not is_number(row[j]) and row[j].strip().lower() not in _MISSING]
+        if not wrong:  # gaps are left to the check of the whole table, which counts them
+            return [float(row[j]) if is_number(row[j]) else math.nan for j in places]
+        j = wrong[0]
         column = f"`{columns[j]}`" if columns else str(j + 1)
         hint = " The decimal mark must be a point, the separator a comma." if ";" in row[j] else ""
         raise InputError(
