@@ -11,6 +11,8 @@ from brenier._errors import InputError
 from brenier.cli.conditions import naming_conditions
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from brenier.conditional.maps import ConditionalMap
     from brenier.data.conditions import Column
     from brenier.data.table import Table
@@ -25,9 +27,11 @@ __all__ = [
     "check_columns",
     "check_names",
     "check_output",
+    "check_weight",
     "read_cloud",
     "read_pair",
     "unit_of",
+    "weight_lines",
 ]
 
 POINT_SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".parquet")
@@ -51,25 +55,35 @@ class Cloud(NamedTuple):
         table: Its points; the colours of all pixels, from 0 to 1, if it is an image.
         image: Height and width of an image.
         conditions: Columns of the file that are no part of the points, an entry for each.
+        weight: The column with the weight of each point, if there is one.
     """
 
     path: Path
     table: "Table"
     image: tuple[int, int] | None = None
     conditions: "Sequence[Column]" = ()
+    weight: "Column | None" = None
+
+    @property
+    def weights(self) -> "NDArray | None":
+        """The weights as methods of maps take them."""
+        return None if self.weight is None else self.weight.values
 
 
-def read_cloud(path: Path, key: str | None, conditions: Sequence[str] = ()) -> Cloud:
+def read_cloud(path: Path, key: str | None, conditions: Sequence[str] = (), weight: str | None = None) -> Cloud:
     """Read points or an image.
 
     Args:
         path: The file.
         key: Which array, if the file is an .npz archive.
         conditions: Names of the columns of a table that hold conditions; see `read_with_conditions`.
+        weight: Name of the column that holds weights; the points of a file without it have none.
 
     Raises:
         InputError: The file cannot be read, not as points, or not with these conditions.
     """
+    if weight is not None:
+        return _with_weight(path, key, conditions, weight)
     from brenier.data import Table, is_image, read_image, to_colours
     from brenier.data.content import AbsentError
     from brenier.data.files import read_with_conditions
@@ -88,6 +102,42 @@ def read_cloud(path: Path, key: str | None, conditions: Sequence[str] = ()) -> C
         )
     image = read_image(path)
     return Cloud(path, Table(to_colours(image), _CHANNELS), image.shape[:2])
+
+
+def _with_weight(path: Path, key: str | None, conditions: Sequence[str], weight: str) -> Cloud:
+    """The same with a column of weights, if the file has it."""
+    from brenier.data.content import AbsentError
+
+    if weight in conditions:
+        raise InputError(f"`{weight}` cannot be both a condition and the weight. Name another column.")
+    try:
+        cloud = read_cloud(path, key, [*conditions, weight])
+    except AbsentError:
+        return read_cloud(path, key, conditions)
+    *others, last = cloud.conditions
+    if last.name != weight:
+        raise InputError(f"`{path}`: `{weight}` has several columns. Weights are one number for each point.")
+    return cloud._replace(conditions=others, weight=last)
+
+
+def check_weight(weight: str | None, clouds: Sequence[Cloud]) -> None:
+    """Refuse a column of weights that no file has."""
+    if weight is not None and all(cloud.weight is None for cloud in clouds):
+        paths = " and ".join(f"`{cloud.path}`" for cloud in clouds)
+        raise InputError(f"`--weight`: there is no column `{weight}` in {paths}. Name a column of at least one file.")
+
+
+def weight_lines(clouds: Sequence[Cloud]) -> list[tuple[str, str]]:
+    """Which files have weights, for people: a label and a text, or nothing."""
+    from brenier.data.weights import as_weights, effective_size
+
+    texts = []
+    for cloud in clouds:
+        shares = as_weights(cloud.weights, len(cloud.table.values), "weight")
+        if shares is not None and cloud.weight is not None:
+            rows = f"{len(shares):,} rows count as {effective_size(shares):,.0f}"
+            texts.append(f"{cloud.weight.name} of {cloud.path}, whose {rows}")
+    return [("Weights", "; ".join(texts))] if texts else []
 
 
 def read_pair(

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from brenier.cli.clouds import FORMATS, Key, TargetKey, check_columns, read_pair, unit_of
+from brenier.cli.clouds import (
+    FORMATS,
+    Key,
+    TargetKey,
+    check_columns,
+    check_weight,
+    read_pair,
+    unit_of,
+    weight_lines,
+)
 from brenier.cli.console import Json, print_result, reporting
 from brenier.cli.opened import At, OpenMap
 
@@ -17,6 +26,10 @@ def distance(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help=f"Held-out points of the source: {FORMATS}.")],
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="Held-out points of the target.")],
     at: At = None,
+    weight: Annotated[
+        str | None,
+        typer.Option(metavar="COL", help="Column with the weight of each row; by default the one that the fit had."),
+    ] = None,
     key: Key = None,
     target_key: TargetKey = None,
     confidence: Annotated[float, typer.Option(help="Level of the bound on the populations, between 0 and 1.")] = 0.95,
@@ -37,15 +50,31 @@ def distance(
 
     With a condition for all rows: `brenier distance effect.brenier old-men.csv new-men.csv --at men`
     """
-    with reporting(as_json, X=source, Y=target, x_condition=source, y_condition=target, condition="--at"):
-        opened = OpenMap.load(map_file, at)
+    with reporting(
+        as_json,
+        X=source,
+        Y=target,
+        x_condition=source,
+        y_condition=target,
+        condition="--at",
+        x_weight=f"{source}, weights",
+        y_weight=f"{target}, weights",
+    ):
+        opened = OpenMap.load(map_file, at, weight)
         clouds = read_pair(source, target, key, target_key, opened.read)
+        check_weight(weight, clouds)
         for cloud in clouds:
             check_columns(cloud, opened.map_)
         conditions = [own for cloud in clouds for own in opened.extra(cloud)]
         found = opened.map_.distance(
-            *(cloud.table for cloud in clouds), *conditions, confidence=confidence, empirical=empirical
+            *(cloud.table for cloud in clouds),
+            *conditions,
+            x_weight=clouds[0].weights,
+            y_weight=clouds[1].weights,
+            confidence=confidence,
+            empirical=empirical,
         )
         rows = [len(cloud.table.values) for cloud in clouds]
-        lines = [*found.lines(), *opened.lines(), ("Measured", unit_of(opened.map_))]
-        print_result({"rows": rows} | opened.record() | found.record(), lines, as_json=as_json)
+        lines = [*found.lines(), *opened.lines(), *weight_lines(clouds), ("Measured", unit_of(opened.map_))]
+        weighted = [cloud.weight is not None for cloud in clouds]
+        print_result({"rows": rows, "weighted": weighted} | opened.record() | found.record(), lines, as_json=as_json)

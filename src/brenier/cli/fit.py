@@ -17,9 +17,11 @@ from brenier.cli.clouds import (
     TargetKey,
     check_names,
     check_output,
+    check_weight,
     read_cloud,
     read_pair,
     unit_of,
+    weight_lines,
 )
 from brenier.cli.conditions import Conditions, condition_types, described, space_lines
 from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, widths_line
@@ -72,6 +74,13 @@ def fit(
             help="What a condition is, label or number; by default text and up to 20 different integers are labels.",
         ),
     ] = None,
+    weight: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COL",
+            help="Column with the weight of each row, in one file or both; rows of a file without it count alike.",
+        ),
+    ] = None,
     dequantize: Annotated[
         str | None,
         typer.Option(
@@ -104,6 +113,8 @@ def fit(
         y_condition=target,
         condition_types="--condition-type",
         dequantize="--dequantize",
+        x_weight=f"{source}, column {weight}",
+        y_weight=f"{target}, column {weight}",
     ):
         from brenier.data import is_image
 
@@ -113,7 +124,9 @@ def fit(
         widths = _widths(dequantize)
         if not condition:
             condition_types(condition_type, ())  # before columns of conditions are read as points
-        clouds = read_pair(source, target, key, target_key, partial(read_cloud, conditions=condition or ()))
+        read = partial(read_cloud, conditions=condition or (), weight=weight)
+        clouds = read_pair(source, target, key, target_key, read)
+        check_weight(weight, clouds)
         check_names(clouds[1], clouds[0].table.columns, f"`{source}`")
         if any(cloud.image for cloud in clouds):
             # Pixels of 8 bits repeat by nature.
@@ -143,7 +156,10 @@ def fit(
                 **budget,
             )
             started = time.perf_counter()
-            ot.fit(*(cloud.table for cloud in clouds), **conditions)
+            weights = {"x_weight": clouds[0].weights, "y_weight": clouds[1].weights}
+            ot.fit(*(cloud.table for cloud in clouds), **conditions, **weights)
+            if weight is not None:
+                ot.map_.info["weight"] = weight
             seconds = time.perf_counter() - started
             if interrupts.count > 1:
                 raise KeyboardInterrupt
@@ -153,7 +169,8 @@ def fit(
         record |= summary(ot) | {"seconds": seconds, "interrupted": interrupted}
         record["dequantized"] = ot.map_.info.get("dequantized")
         record["conditions"] = described(ot.map_.space) if condition else None
-        print_result(record, _lines(record, unit_of(ot.map_)), as_json=as_json)
+        record["weight"] = weight
+        print_result(record, [*_lines(record, unit_of(ot.map_)), *weight_lines(clouds)], as_json=as_json)
         if interrupted:
             raise typer.Exit(INTERRUPTED)
 

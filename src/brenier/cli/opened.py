@@ -36,40 +36,44 @@ class OpenMap:
         map_: Its `TransportMap` or `ConditionalMap`; the `TransportMap` of one condition where `--at` gave it.
         names: Columns of files that hold conditions, and so are no part of the points.
         at: The one condition of all rows, by name; by number, from 0, where columns have no names.
+        weight: Column of files that holds weights, where they have it.
     """
 
     map_: Any
     names: Sequence[str] = ()
     at: Mapping[str, str | float] | None = None
+    weight: str | None = None
 
     @classmethod
-    def load(cls, path: Path, at: Sequence[str] | None) -> "OpenMap":
+    def load(cls, path: Path, at: Sequence[str] | None, weight: str | None = None) -> "OpenMap":
         """Open a map file.
 
         Args:
             path: The file.
             at: What `--at` gave.
+            weight: Column of weights, that of the fit by default.
 
         Raises:
             InputError: The file cannot be read, `--at` is not a condition of it, or nothing else could be.
         """
         map_, space = load_map(path)
+        weight = map_.info.get("weight") if weight is None else weight
         if space is None:
             if at:
                 raise InputError(f"`{path}` holds a map without conditions. Leave `--at` out.")
-            return cls(map_)
+            return cls(map_, weight=weight)
         names = [variable.name for variable in space.variables]
         own = [name for name in names if name is not None]
         if at:
             values = _values(at, space)
             labels = [str(place) if name is None else name for place, name in enumerate(names)]
-            return cls(map_.at(tuple(values)), own, dict(zip(labels, values, strict=True)))
+            return cls(map_.at(tuple(values)), own, dict(zip(labels, values, strict=True)), weight)
         if len(own) < len(names):
             raise InputError(
                 f"`{path}` was fitted with conditions that have no names, so no columns can be read for them. Give one "
                 "for all rows with `--at`, or fit with a frame, whose columns have names."
             )
-        return cls(map_, own)
+        return cls(map_, own, weight=weight)
 
     def read(self, path: Path, key: str | None) -> Cloud:
         """Read points with their conditions; with `--at`, this one in all columns of conditions that the file has.
@@ -82,7 +86,7 @@ class OpenMap:
 
         if self.at is None or is_image(path):
             try:
-                return read_cloud(path, key, () if self.at else self.names)
+                return read_cloud(path, key, () if self.at else self.names, self.weight)
             except AbsentError as error:
                 raise InputError(f"{error} To take all rows under one condition, give it with `--at`.") from error
         import numpy as np
@@ -90,10 +94,13 @@ class OpenMap:
         from brenier.data.conditions import Column
         from brenier.data.files import read_without
 
+        others = [] if self.weight is None else [self.weight]
         with naming_conditions():
-            table, present = read_without(path, key, self.names)
-        conditions = [Column(name, np.repeat(np.array(self.at[name]), len(table.values))) for name in present]
-        return Cloud(path, table, conditions=conditions)
+            table, present = read_without(path, key, [*self.names, *others])
+        rows = len(table.values)
+        conditions = [Column(name, np.repeat(np.array(self.at[name]), rows)) for name in present if name in self.names]
+        weight = next((Column(name, present[name]) for name in others if name in present), None)
+        return Cloud(path, table, conditions=conditions, weight=weight)
 
     def extra(self, cloud: Cloud) -> tuple[Conditions, ...]:
         """What methods of the map take besides the points of a file: their conditions, if they ask for some."""

@@ -48,7 +48,8 @@ def transform(
 
     Maps with conditions read them from the columns of INPUT that the fit had, or take all rows under that of `--at`.
     Where INPUT has these columns, OUTPUT has them behind the points: as they were, so that the file can be moved on or
-    back, or with the value of `--at`. An .npz archive has them as arrays; an .npy file has the points alone.
+    back, or with the value of `--at`. An .npz archive has them as arrays; an .npy file has the points alone. So it is
+    with the column of weights that the fit had.
 
     Example: `brenier transform effect.brenier control.csv -o moved.csv --t 0.5`
 
@@ -82,7 +83,8 @@ def transform(
             write_image(output, image)
         else:
             names = cloud.table.columns or map_.columns
-            write_points(output, moved.points, names, cloud.conditions)
+            beside = [*cloud.conditions, *([] if cloud.weight is None else [cloud.weight])]
+            write_points(output, moved.points, names, beside)
         print_result(record, [*_lines(record), *opened.lines()], as_json=as_json)
 
 

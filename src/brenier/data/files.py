@@ -1,6 +1,6 @@
 """Tables of points in files, and conditions beside them: .npy, .npz, .csv, .tsv and .parquet."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -75,17 +75,17 @@ def read_with_conditions(path: FilePath, key: str | None, columns: Sequence[str]
     return table, found
 
 
-def read_without(path: FilePath, key: str | None, columns: Sequence[str]) -> tuple[Table, list[str]]:
-    """Read points from a file that may have columns of conditions, and say which of them it has.
+def read_without(path: FilePath, key: str | None, columns: Sequence[str]) -> tuple[Table, Mapping[str, NDArray[Any]]]:
+    """Read points from a file that may have columns of conditions, and give those of them that it has.
 
     Args:
         path: As for `read_points`.
         key: As for `read_with_conditions`.
-        columns: Names as there; what they hold is not looked at.
+        columns: Names as there; what they hold is not checked.
     """
     path = Path(path)
     content = _read(path, Asked(key, columns, required=False))
-    return as_points(content.points, str(path)), list(content.taken)
+    return as_points(content.points, str(path)), content.taken
 
 
 def write_points(
