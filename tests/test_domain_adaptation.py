@@ -175,6 +175,7 @@ class TestCommand:
         path = tmp_path / "figure.png"
         words = ("--data", data, "--shift", "affine", "--max-steps", 32, "--events", 800, "--output", path)
         done = run(example, capsys, *words)
+        assert "failed" not in done.out
         head, rule, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.out.splitlines()]
         assert rule == ["---"] * len(head)
         names = [method.name for method in example.methods.METHODS]

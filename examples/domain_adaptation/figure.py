@@ -52,7 +52,8 @@ def write_figure(path: Path, table: list[dict[str, Any]], clouds: dict[str, NDAr
 
 def _densities(axes: Axes, values: dict[str, NDArray[np.float64]]) -> None:
     both = np.concatenate([values["source"], values["target"]])
-    edges = np.linspace(*np.quantile(both, [0.004, 0.99]), 56)
+    low, high = np.quantile(both, [0.004, 0.99])
+    edges = np.linspace(low, high, 56)
     axes.hist(values["source"], edges, density=True, color=_SOURCE, label="source")
     axes.hist(values["target"], edges, density=True, histtype="step", lw=2.2, color=_TARGET, label="target")
     if "moved" in values:
