@@ -88,6 +88,10 @@ def fit(
             help="Add noise within one step of counts or rounded numbers, of so wide a step or as wide as it is found.",
         ),
     ] = None,
+    trim: Annotated[
+        float,
+        typer.Option(metavar="SHARE", help="Share of the rows farthest out to leave aside on both sides: heavy tails."),
+    ] = 0.0,
     key: Key = None,
     target_key: TargetKey = None,
     as_json: Json = False,
@@ -113,6 +117,7 @@ def fit(
         y_condition=target,
         condition_types="--condition-type",
         dequantize="--dequantize",
+        trim="--trim",
         x_weight=f"{source}, column {weight}",
         y_weight=f"{target}, column {weight}",
     ):
@@ -151,6 +156,7 @@ def fit(
                 refit=refit,
                 condition_types=kinds,
                 dequantize=widths,
+                trim=trim,
                 random_state=seed,
                 callback=progress,
                 **budget,
@@ -170,6 +176,7 @@ def fit(
         record["dequantized"] = ot.map_.info.get("dequantized")
         record["conditions"] = described(ot.map_.space) if condition else None
         record["weight"] = weight
+        record["trimmed"] = trim
         print_result(record, [*_lines(record, unit_of(ot.map_)), *weight_lines(clouds)], as_json=as_json)
         if interrupted:
             raise typer.Exit(INTERRUPTED)

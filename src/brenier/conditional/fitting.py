@@ -10,7 +10,7 @@ from brenier.conditional.space import ConditionSpace, Kinds
 from brenier.data.checks import as_points
 from brenier.data.pairs import check_pair
 from brenier.data.sides import FEWEST_HELD_OUT, held_out_count
-from brenier.data.table import Unchecked
+from brenier.data.table import Table, Unchecked
 from brenier.data.units import cost_units
 from brenier.data.weights import as_weights
 from brenier.fitting import Fitted, Request, too_few
@@ -27,11 +27,14 @@ def fit_conditional(
 ) -> tuple[Fitted, ConditionSpace]:
     """Learn a map for every condition; see `BrenierMap.fit`."""
     x, y = as_points(X, "X"), as_points(Y, "Y")
-    check_pair(x, y)
     a, b = (
         as_weights(own, len(side.values), f"{name}_weight")
         for own, side, name in zip(request.weights, (x, y), "xy", strict=True)
     )
+    kept_x, kept_y = (
+        side if own is None else Table(side.values[own > 0], side.columns) for side, own in ((x, a), (y, b))
+    )
+    check_pair(kept_x, kept_y)
     units = cost_units(request.scale, moments(x.values, weights=a), moments(y.values, weights=b), x)
     pair, space = conditioned_pair(x, y, x_condition, y_condition, kinds, request.weights)
     config = _config(pair, space, request)

@@ -15,6 +15,17 @@ _COLLINEAR = 1e-8
 """Eigenvalue of the correlation matrix, relative to the largest, under which columns count as dependent."""
 
 
+_HEAVY = 3.0
+"""Ratio of a column's standard deviation to that which its quartiles have from which on its tails are heavy: 1 for a
+normal distribution, 1.2 for an exponential one, 2 for a log-normal one of unit scale."""
+
+_ENOUGH = 100
+"""Rows from which on quartiles are known well enough to say so."""
+
+_QUARTILES = 1.349
+"""Distance of the quartiles of a normal distribution, in standard deviations."""
+
+
 def check_pair(x: Table, y: Table, names: tuple[str, str] = ("X", "Y")) -> None:
     """Check that two sides can be matched, and warn of what limits the result.
 
@@ -27,8 +38,8 @@ def check_pair(x: Table, y: Table, names: tuple[str, str] = ("X", "Y")) -> None:
         InputError: Different columns, a single sample, or a column without spread.
 
     Warns:
-        DataWarning: Few samples, many repeated rows, dependent columns, very different units, or columns whose names
-            are shared or differ in part.
+        DataWarning: Few samples, many repeated rows, heavy tails, dependent columns, very different units, or columns
+            whose names are shared or differ in part.
     """
     check_columns(x, y, names)
     if x.columns and y.columns:
@@ -113,6 +124,7 @@ def check_side(table: Table, name: str) -> float:
         if dependent.size:
             shown = [table.label(j) for j in dependent.tolist()]
             warn(f"`{name}` has linearly dependent columns, among them {listed(shown)}. Drop the redundant ones.")
+    _warn_of_tails(table, deviations, name)
     share = 1.0 - _distinct_rows(values) / count
     if share > 0.5:
         warn(
@@ -120,6 +132,20 @@ def check_side(table: Table, name: str) -> float:
             "points apart; check that the repeats are meant."
         )
     return float(np.sqrt(np.sum(np.square(deviations))))
+
+
+def _warn_of_tails(table: Table, deviations: Matrix, name: str) -> None:
+    """Warn of columns whose standard deviation says next to nothing about most of their values."""
+    low, high = np.quantile(table.values, [0.25, 0.75], axis=0)
+    usual = (high - low) / _QUARTILES
+    heavy = np.flatnonzero((usual > 0) & (deviations > _HEAVY * usual))
+    if heavy.size and len(table.values) >= _ENOUGH:
+        shown = [f"{table.label(j)} ({deviations[j] / usual[j]:.3g} times)" for j in heavy.tolist()]
+        warn(
+            f"`{name}` has heavy tails: the standard deviation is several times what the middle half of the values has "
+            f"in columns {listed(shown)}. A few far rows then decide the map everywhere. Fit with `trim`, the share to "
+            "leave aside on both sides (0.01, or 0.05, or more), or transform the columns, to logarithms for instance."
+        )
 
 
 def _compare_units(ratio: float, names: tuple[str, str]) -> None:
