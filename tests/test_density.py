@@ -10,7 +10,7 @@ from scipy.integrate import simpson
 from sklearn.base import clone
 
 from asserts import assert_at_most, assert_close, assert_gradient, assert_same
-from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, InputError, TransportMap
+from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, DataWarning, InputError, TransportMap
 from brenier.coordinates import BuresCoordinates
 from brenier.density.likelihood import climb, log_likelihood, start
 from brenier.density.log_det import log_dets
@@ -307,3 +307,9 @@ def test_a_map_from_a_normal_base_is_a_density(reverse, rng) -> None:
     assert ot.sample(5).shape == (5, 1)
     with pytest.raises(InputError, match="both 'normal'"):
         BrenierMap().fit("normal", "normal")
+
+
+def test_discrete_columns_are_named(rng) -> None:
+    x = np.column_stack([rng.normal(size=800), rng.integers(0, 5, 800)])
+    with pytest.warns(DataWarning, match=r"`X` has discrete columns: column 1 takes 5 different values.*Dequantizer"):
+        BrenierDensity(max_steps=1, random_state=0).fit(x)

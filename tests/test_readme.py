@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/conditional.md", "docs/tables.md")
+PAGES = (
+    "README.md",
+    *(f"docs/{name}.md" for name in ("conditional", "densities", "domain-adaptation", "tables", "weights")),
+)
 BLOCKS = [
     (page, number, code)
     for page in PAGES

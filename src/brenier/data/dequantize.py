@@ -16,7 +16,7 @@ from brenier.data.pairs import check_columns
 from brenier.data.sources import is_array_like
 from brenier.data.table import Matrix, Table, Unchecked, listed, warn
 
-__all__ = ["Dequantizer", "Widths", "dequantized"]
+__all__ = ["Dequantizer", "Widths", "dequantized", "discrete_columns"]
 
 Widths: TypeAlias = str | float | Sequence[float] | Mapping[str, float]
 """`"auto"`, one width for all columns, one a column, or a mapping from names of columns; 0 leaves a column alone."""
@@ -121,7 +121,7 @@ def dequantized(
     if widths is None:
         sides = [as_points(side, name) if is_array_like(side) else side for side, name in ((X, "X"), (Y, "Y"))]
         for side, name in zip(sides, ("X", "Y"), strict=True):
-            found = _discrete(side) if isinstance(side, Table) else []
+            found = discrete_columns(side) if isinstance(side, Table) else []
             if found:
                 warn(
                     f"`{name}` has discrete columns: {listed(found)}. No map can spread tied points apart. If they are "
@@ -146,7 +146,8 @@ def dequantized(
     return x, y, common
 
 
-def _discrete(table: Table) -> list[str]:
+def discrete_columns(table: Table) -> list[str]:
+    """Columns of at most 100 different values, with 20 rows a value on average: what each is called, and how many."""
     counts = [few_values(column) for column in table.values.T]
     names = [table.label(place) if table.columns else f"column {place}" for place in range(len(counts))]
     return [f"{name} takes {count} different values" for name, count in zip(names, counts, strict=True) if count]

@@ -1,13 +1,16 @@
 """From samples to the map that makes them normal: settings, the base, one fit or two."""
 
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from brenier._errors import DataWarning
 from brenier.coordinates import BuresCoordinates, Moments
+from brenier.data.dequantize import discrete_columns
 from brenier.data.pairs import check_side
 from brenier.data.sides import FEWEST_HELD_OUT, Side, split_side
-from brenier.data.table import Unchecked
+from brenier.data.table import Unchecked, listed
 from brenier.density.bases import Normal
 from brenier.density.training import DensitySupply
 from brenier.fitting import Request, too_few
@@ -80,6 +83,14 @@ def fit_density(X: Unchecked, request: Request) -> FittedDensity:
         weight_name="sample_weight",
     )
     check_side(side.sample, "X")
+    found = discrete_columns(side.sample)
+    if found:
+        warnings.warn(
+            f"`X` has discrete columns: {listed(found)}. The likelihood of a density has no bound where values are "
+            "tied. Spread them out first, with `brenier.Dequantizer`.",
+            DataWarning,
+            stacklevel=3,
+        )
     seconds = request.changes.get("max_seconds")
     part, base = _supply(side, None if seconds is None else 0.05 * seconds)
     config = choose_density_config(part.coordinates.dim, side.size, **request.changes)
