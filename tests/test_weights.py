@@ -213,14 +213,20 @@ class TestCertificates:
         """Draws of N(0, 1.5^2), weighted to stand for N(0, 1): the mean of x^2 is one."""
         rng = np.random.default_rng(0)
         held = naive = 0
+        means, errors = [], []
         for _ in range(400):
             x = 1.5 * rng.standard_normal(300)
             weights = np.exp(-0.5 * x**2 * (1.0 - 1.0 / 1.5**2))
             weights /= weights.sum()
             zero = np.zeros(2)
-            held += population_bound(x**2, zero, 0.95, weights).value <= 1.0
+            bound = population_bound(x**2, zero, 0.95, weights)
+            held += bound.value <= 1.0
+            means.append(bound.value + bound.margin)
+            errors.append(bound.variance)
             naive += population_bound(x**2, zero, 0.95).value <= 1.0
         assert held >= 0.95 * 400
+        # The standard error is the spread of the estimates, known to 4 % from 400 of them.
+        assert_close(np.sqrt(np.mean(errors)) / np.std(means), 1.0, atol=0.12)
         assert naive < 100  # without weights it is about another distribution
 
 
