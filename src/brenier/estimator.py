@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any, Self
 
 import numpy as np
@@ -26,7 +25,14 @@ from brenier.data.trim import trimmed
 from brenier.density.bases import with_base
 from brenier.fitting import Fitted, Request, fit_pair
 from brenier.maps import Distance, Inverse, TransportMap
-from brenier.parameters import check_counts, check_network, check_shares, warn_outcome
+from brenier.parameters import (
+    changed_settings,
+    check_counts,
+    check_network,
+    check_shares,
+    keep_outcome,
+    warn_outcome,
+)
 from brenier.potentials import AbstractPotential
 from brenier.training import Callback
 
@@ -94,6 +100,12 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         >>> bool(np.abs(ot.transform([[1.0, 0.0]]) - [[7.0, 5.0]]).max() < 0.2)
         True
     """
+
+    history_: list[Any]
+    n_iter_: int
+    stop_: str
+    gaussian_: bool
+    n_features_in_: int
 
     def __init__(
         self,
@@ -173,7 +185,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         x_weight, y_weight = trimmed(X, Y, self.trim, (x_weight, y_weight))
         request = Request(
             scale=self.scale,
-            changes=self._changes(),
+            changes=changed_settings(self, batch="batch_size", pool="pool_size", learning_rate="learning_rate"),
             holdout=self.holdout,
             refit=self.refit,
             seeds=(first, second, third),
@@ -311,44 +323,15 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         if self.pool_size is not None and self.pool_size & (self.pool_size - 1):
             raise InputError(f"`pool_size` must be a power of two; got {self.pool_size!r}.")
 
-    def _changes(self) -> dict[str, Any]:
-        """Settings that replace those of the rule."""
-        changes = {
-            "batch": self.batch_size,
-            "pool": self.pool_size,
-            "widths": None if self.hidden is None else tuple(int(width) for width in self.hidden),
-            "learning_rate": self.learning_rate,
-        }
-        given = {name: value for name, value in changes.items() if value is not None}
-        if self.max_seconds is not None or self.max_steps is not None:
-            given |= {"max_steps": self.max_steps, "max_seconds": self.max_seconds}
-        return given | {"floor": self.convexity, "activation": self.activation}
-
     def _keep(self, fitted: Fitted, space: ConditionSpace | None, widths: Matrix | None, base: dict[str, Any]) -> None:
         """Set every learned attribute, so that a second fit forgets the first."""
         outcome, columns = fitted.outcome, fitted.columns
-        self.n_features_in_ = fitted.coordinates.dim
-        if columns is not None:
-            self.feature_names_in_ = np.asarray(columns, dtype=object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-        self.widths_ = np.zeros(self.n_features_in_) if widths is None else widths
-        self.history_ = outcome.history
-        self.n_iter_ = outcome.history[-1].step if outcome.history else 0
-        self.stop_ = outcome.stop.value
-        self.gaussian_ = outcome.gaussian
-        info = {
-            "brenier": version("brenier"),
-            "jax": version("jax"),
-            "steps": self.n_iter_,
-            "stop": self.stop_,
-            "gaussian": self.gaussian_,
-            "settings": fitted.config.summary(),
-        } | base
-        if self.trim:
-            info["trimmed"] = self.trim
+        info = keep_outcome(self, outcome, fitted.config, columns, fitted.coordinates.dim) | base
+        self.widths_ = np.zeros(fitted.coordinates.dim) if widths is None else widths
         if widths is not None:
             info["dequantized"] = widths.tolist()
+        if self.trim:
+            info["trimmed"] = self.trim
         names = None if columns is None else tuple(columns)
         # Not a union of the two kinds: callers know which one they have fitted, and would have to say so at every use.
         self.map_: Any

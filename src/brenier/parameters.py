@@ -1,15 +1,17 @@
-"""Checks of constructor arguments and remarks on outcomes that the estimators share."""
+"""What the estimators share: checks of their arguments, settings that these replace, and what a fit leaves behind."""
 
 import warnings
 from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 
 from brenier._errors import ConvergenceWarning, InputError
 from brenier.potentials.activations import ACTIVATIONS
-from brenier.training import Outcome, Stop
+from brenier.training import Outcome, Stop, TrainingConfig
 
-__all__ = ["check_counts", "check_network", "check_shares", "warn_outcome"]
+__all__ = ["changed_settings", "check_counts", "check_network", "check_shares", "keep_outcome", "warn_outcome"]
 
 
 def check_counts(estimator: object, *names: str) -> None:
@@ -46,3 +48,49 @@ def warn_outcome(outcome: Outcome, stacklevel: int) -> None:
         )
     if outcome.stop is Stop.interrupted:
         warnings.warn(outcome.stop.value, ConvergenceWarning, stacklevel=stacklevel + 1)
+
+
+def changed_settings(estimator: Any, **names: str) -> dict[str, Any]:  # noqa: ANN401
+    """Settings that replace those of the rule: attributes that are not None, and both budgets where one is given.
+
+    Args:
+        estimator: Has `hidden`, `convexity`, `activation`, `max_steps`, `max_seconds`, and the attributes of `names`.
+        names: Setting by setting, the attribute that replaces it.
+    """
+    changes = {name: getattr(estimator, attribute) for name, attribute in names.items()}
+    changes["widths"] = None if estimator.hidden is None else tuple(int(width) for width in estimator.hidden)
+    given = {name: value for name, value in changes.items() if value is not None}
+    if estimator.max_seconds is not None or estimator.max_steps is not None:
+        given |= {"max_steps": estimator.max_steps, "max_seconds": estimator.max_seconds}
+    return given | {"floor": estimator.convexity, "activation": estimator.activation}
+
+
+def keep_outcome(
+    estimator: Any,  # noqa: ANN401
+    outcome: Outcome,
+    config: TrainingConfig,
+    columns: list[str] | None,
+    dim: int,
+) -> dict[str, Any]:
+    """Set the learned attributes that all estimators have, so that a second fit forgets the first.
+
+    Returns:
+        What the map is to know of how it was made, as JSON values.
+    """
+    estimator.n_features_in_ = dim
+    if columns is not None:
+        estimator.feature_names_in_ = np.asarray(columns, dtype=object)
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+    estimator.history_ = outcome.history
+    estimator.n_iter_ = outcome.history[-1].step if outcome.history else 0
+    estimator.stop_ = outcome.stop.value
+    estimator.gaussian_ = outcome.gaussian
+    return {
+        "brenier": version("brenier"),
+        "jax": version("jax"),
+        "steps": estimator.n_iter_,
+        "stop": estimator.stop_,
+        "gaussian": estimator.gaussian_,
+        "settings": config.summary(),
+    }

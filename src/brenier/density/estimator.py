@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from typing import Any, Self
 
 import numpy as np
@@ -18,7 +17,14 @@ from brenier.density.fitting import FittedDensity, fit_density
 from brenier.density.training import DensityRow
 from brenier.fitting import Request
 from brenier.maps import TransportMap
-from brenier.parameters import check_counts, check_network, check_shares, warn_outcome
+from brenier.parameters import (
+    changed_settings,
+    check_counts,
+    check_network,
+    check_shares,
+    keep_outcome,
+    warn_outcome,
+)
 from brenier.potentials import AbstractPotential
 
 __all__ = ["BrenierDensity"]
@@ -73,6 +79,12 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         True
     """
 
+    history_: list[Any]
+    n_iter_: int
+    stop_: str
+    gaussian_: bool
+    n_features_in_: int
+
     def __init__(
         self,
         *,
@@ -121,7 +133,7 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         first, second, third = (int(seed) for seed in generator.randint(2**31 - 1, size=3))
         request = Request(
             scale="none",
-            changes=self._changes(),
+            changes=changed_settings(self, batch="batch_size", learning_rate="learning_rate"),
             holdout=self.holdout,
             refit=self.refit,
             seeds=(first, second, third),
@@ -165,39 +177,11 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         check_shares(self, "convexity", "holdout")
         check_network(self.activation, self.hidden)
 
-    def _changes(self) -> dict[str, Any]:
-        """Settings that replace those of the rule."""
-        changes = {
-            "batch": self.batch_size,
-            "widths": None if self.hidden is None else tuple(int(width) for width in self.hidden),
-            "learning_rate": self.learning_rate,
-        }
-        given = {name: value for name, value in changes.items() if value is not None}
-        if self.max_seconds is not None or self.max_steps is not None:
-            given |= {"max_steps": self.max_steps, "max_seconds": self.max_seconds}
-        return given | {"floor": self.convexity, "activation": self.activation}
-
     def _keep(self, fitted: FittedDensity) -> None:
         """Set every learned attribute, so that a second fit forgets the first."""
         outcome, columns = fitted.outcome, fitted.columns
-        self.n_features_in_ = fitted.coordinates.dim
-        if columns is not None:
-            self.feature_names_in_ = np.asarray(columns, dtype=object)
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-        self.history_: list[Any] = outcome.history
-        self.n_iter_ = outcome.history[-1].step if outcome.history else 0
-        self.stop_ = outcome.stop.value
-        self.gaussian_ = outcome.gaussian
-        info = {
-            "brenier": version("brenier"),
-            "jax": version("jax"),
-            "steps": self.n_iter_,
-            "stop": self.stop_,
-            "gaussian": self.gaussian_,
-            "base": {"side": "target"} | fitted.base.record(),
-            "settings": fitted.config.summary(),
-        }
+        info = keep_outcome(self, outcome, fitted.config, columns, fitted.coordinates.dim)
+        info["base"] = {"side": "target"} | fitted.base.record()
         assert isinstance(outcome.potential, AbstractPotential)
         names = None if columns is None else tuple(columns)
         self.map_ = TransportMap(fitted.coordinates, outcome.potential, names, info)

@@ -15,10 +15,9 @@ from brenier.density.likelihood import WHOLE_HESSIANS, LikelihoodState, climb, l
 from brenier.density.log_det import log_dets
 from brenier.potentials import ICNN, AbstractPotential, Quadratic
 from brenier.training.config import TrainingConfig
+from brenier.training.fit import SIGNIFICANT, AbstractFit, Outcome, Stop
 from brenier.training.history import Callback
 from brenier.training.holdout import mean_and_error
-from brenier.training.loop import SIGNIFICANT, Outcome, Stop
-from brenier.training.schedule import Schedule
 
 __all__ = ["DensityRow", "DensitySupply"]
 
@@ -81,7 +80,7 @@ class DensitySupply(NamedTuple):
         return _Fit(self, config, seed, callback, started, until).run()
 
 
-class _Fit:
+class _Fit(AbstractFit):
     """The variables of one fit."""
 
     def __init__(
@@ -93,8 +92,8 @@ class _Fit:
         started: float | None,
         until: int | None,
     ) -> None:
-        self.supply, self.config, self.callback, self.until = supply, config, callback, until
-        self.schedule = Schedule(config, started)
+        super().__init__(config, callback, started, until)
+        self.supply = supply
         self.rng = np.random.default_rng(seed)
         dim = supply.coordinates.dim
         options = {"floor": config.floor, "activation": config.activation, "sharpness": config.sharpness}
@@ -107,51 +106,29 @@ class _Fit:
         self.gaussian = self._evaluate(Quadratic.identity(dim))
         self.lowest = self.best_value = self.gaussian
         self.best: AbstractPotential | None = None
-        self.best_progress, self.best_step = 0.0, 0
-        self.history: list[DensityRow] = []
+        self.best_step = 0
         self.values: list[NDArray[np.float32]] = []
-        self.restarts = self.steps = 0
 
     def run(self) -> Outcome:
-        stop = Stop.budget
-        try:
-            while (end := self._chunk()) is None:
-                pass
-            stop = end
-        except KeyboardInterrupt:
-            stop = Stop.interrupted
+        stop = self._until_stopped()
         gain, error = self._gain(self.best_value, self.gaussian)
-        history: list = self.history
         if stop is Stop.reached:
             best = self.state.average
         elif self.best is None or not gain > SIGNIFICANT * error:
-            return Outcome(Quadratic.identity(self.static.dim), history, stop, True, self.restarts)
+            return Outcome(Quadratic.identity(self.static.dim), self.history, stop, True, self.restarts)
         else:
             best = self.best
-        return Outcome(eqx.combine(best, self.static), history, stop, False, self.restarts, self.best_step)
+        return Outcome(eqx.combine(best, self.static), self.history, stop, False, self.restarts, self.best_step)
 
-    def _chunk(self) -> Stop | None:
-        """Some steps, then a look; a reason once there is one to stop."""
-        rates, _ = self.schedule.next_cycle(self.steps)
-        if not len(rates):
-            if self.values:
-                self._look(self.schedule.progress(self.steps), 0.0)
-            return Stop.budget
+    def _advance(self, rates: NDArray[np.float32], tolerances: NDArray[np.float32]) -> None:
         points, signs = self._draw(len(rates))
         fixed = (self.static, self.spread, self.config.decay)
         self.state, values = climb(fixed, self.state, points, signs, jnp.asarray(rates))
         self.values.append(np.asarray(values))
-        self.steps += len(rates)
-        progress = self.schedule.progress(self.steps)
-        if self.until is not None and self.steps >= self.until:
-            return Stop.reached
-        if self.schedule.ended or not self.history or self.steps % self.config.look == 0:
-            row = self._look(progress, float(rates[-1]))
-            if self.callback is not None and self.callback(row):  # type: ignore[arg-type]
-                return Stop.callback
-            if self.config.patience is not None and progress - self.best_progress > self.config.patience:
-                return Stop.patience
-        return None
+
+    @property
+    def _unseen(self) -> bool:
+        return bool(self.values)
 
     def _draw(self, steps: int) -> tuple[jax.Array, jax.Array | None]:
         """Points of the next steps with their noise, and signs where log determinants are estimated."""
@@ -170,8 +147,7 @@ class _Fit:
         """Evaluate the averaged state on the held-out points and keep it if it is the best."""
         since = self.schedule.seconds
         value = self._evaluate(eqx.combine(self.state.average, self.static))
-        took = self.schedule.seconds - since
-        self.schedule.reserve = min(took, self.schedule.reserve) if self.history else took
+        self._reserve(self.schedule.seconds - since)
         training, self.values = np.concatenate(self.values), []
         diverged = not (np.isfinite(value).all() and np.isfinite(training).all())
         gain, error = self._gain(value, self.gaussian)

@@ -1,9 +1,10 @@
 """The outer loop: from points and coordinates to a potential. Pure JAX below, no user input checks."""
 
 from brenier.training.config import TrainingConfig, choose_config
+from brenier.training.fit import Outcome, Stop, gaussian_outcome
 from brenier.training.history import Callback, Row
 from brenier.training.holdout import Holdout
-from brenier.training.loop import Outcome, Stop, gaussian_outcome, train
+from brenier.training.loop import train
 from brenier.training.refit import MOST_REFITTED, Supply, train_twice
 
 __all__ = [

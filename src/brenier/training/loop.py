@@ -1,64 +1,30 @@
 """The outer loop: compiled chunks of steps, and between them refreshment, selection and stopping."""
 
-import enum
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
 from brenier.potentials import ICNN, AbstractFamily, ModulatedICNN, Quadratic
 from brenier.training.config import TrainingConfig
+from brenier.training.fit import SIGNIFICANT, AbstractFit, Outcome, Stop
 from brenier.training.history import Callback, Row
 from brenier.training.holdout import Holdout, HoldoutValue
 from brenier.training.pool import Pool, scatter
-from brenier.training.schedule import Schedule
 from brenier.training.step import Batches, Context, Statistics, run_steps, solve_pool, start
 
-__all__ = ["SIGNIFICANT", "Outcome", "Stop", "gaussian_outcome", "train"]
-
-SIGNIFICANT = 2.0
-"""Standard errors by which a network must beat the Gaussian map on held-out points to be returned instead of it."""
+__all__ = ["train"]
 
 _FORGIVEN = 0.1
 """Share of the best gain over the Gaussian map that a later state may have lost and still be kept."""
 
 _DIVERGED = 2.0
 """Held-out objective, relative to that of the Gaussian map, from which on a state counts as diverged."""
-
-
-class Stop(enum.Enum):
-    """Why a fit ended. The value is the sentence shown to the user."""
-
-    budget = "The budget was used."
-    patience = "The held-out dual value stopped improving."
-    untrained = "Too few samples to train a network."
-    callback = "A callback asked for the end."
-    reached = "The number of steps that was best on held-out points was reached."
-    interrupted = "Interrupted from the keyboard; the best map so far is kept."
-
-
-class Outcome(NamedTuple):
-    """The end of a fit.
-
-    Attributes:
-        potential: The best potential on held-out points, in the new coordinates.
-        history: A row for each look at the held-out points.
-        stop: Why it ended.
-        gaussian: Whether the Gaussian map was returned because no network beat it significantly.
-        restarts: How often a diverged state was replaced by the best one.
-        best_step: Steps behind the potential.
-    """
-
-    potential: AbstractFamily
-    history: list[Row]
-    stop: Stop
-    gaussian: bool
-    restarts: int
-    best_step: int = 0
 
 
 def train(
@@ -91,11 +57,6 @@ def train(
     return _Fit(source, target, coordinates, holdout, config, seed, inert, callback, started, until).run()
 
 
-def gaussian_outcome(dim: int) -> Outcome:
-    """The end of a fit that had nothing to train on: the Gaussian map."""
-    return Outcome(Quadratic.identity(dim), [], Stop.untrained, True, 0)
-
-
 def _untrained(
     coordinates: Coordinates, config: TrainingConfig, inert: tuple[int, ...], rng: np.random.Generator
 ) -> AbstractFamily:
@@ -106,7 +67,7 @@ def _untrained(
     return ModulatedICNN(coordinates.dim, *coordinates.conditions, config.widths, rng=rng, **options)
 
 
-class _Fit:
+class _Fit(AbstractFit):
     """The variables of one call of `train`."""
 
     def __init__(
@@ -122,9 +83,8 @@ class _Fit:
         started: float | None,
         until: int | None,
     ) -> None:
-        self.config, self.holdout, self.callback, self.until = config, holdout, callback, until
-        self.unit = coordinates.unit
-        self.schedule = Schedule(config, started)
+        super().__init__(config, callback, started, until)
+        self.holdout, self.unit = holdout, coordinates.unit
         self.pool = Pool(source, target, coordinates, config, np.random.default_rng(seed))
         potential = _untrained(coordinates, config, inert, np.random.default_rng(seed))
         self.initial = eqx.filter(potential, eqx.is_inexact_array)
@@ -145,20 +105,11 @@ class _Fit:
         self.gaussian = holdout.gaussian()
         self.lowest = self.best_value = self.gaussian
         self.best: AbstractFamily | None = None
-        self.best_progress, self.best_step = 0.0, 0
-        self.history: list[Row] = []
+        self.best_step = 0
         self.statistics: list[Statistics] = []
-        self.restarts = 0
-        self.steps = 0
 
     def run(self) -> Outcome:
-        stop = Stop.budget
-        try:
-            while (end := self._cycle()) is None:
-                pass
-            stop = end
-        except KeyboardInterrupt:
-            stop = Stop.interrupted
+        stop = self._until_stopped()
         gain, error = self.best_value.gain_over(self.gaussian)
         if stop is Stop.reached:
             best = self.state.average
@@ -168,38 +119,24 @@ class _Fit:
             best = self.best
         return Outcome(eqx.combine(best, self.static), self.history, stop, False, self.restarts, self.best_step)
 
-    def _cycle(self) -> Stop | None:
-        """Refresh the pool, use it for one cycle of steps, then look; a reason once there is one to stop."""
-        rates, tolerances = self.schedule.next_cycle(self.steps)
-        if not len(rates):
-            if self.statistics:
-                self._look(self.schedule.progress(self.steps), 0.0)
-            return Stop.budget
+    def _advance(self, rates: NDArray[np.float32], tolerances: NDArray[np.float32]) -> None:
+        """Refresh the pool, and use it for one cycle of steps."""
         if self.steps:
             self._refresh()
         source, target = self.pool.schedule(self.state.conjugates, len(rates))
         batches = Batches(*map(jnp.asarray, (source, target, rates, tolerances)))
         self.state, statistics = run_steps(self.context, self.state, batches)
         self.statistics.append(jax.block_until_ready(statistics))
-        self.steps += len(rates)
-        progress = self.schedule.progress(self.steps)
-        if self.until is not None and self.steps >= self.until:
-            return Stop.reached
-        if self.schedule.ended or not self.history or self.steps % self.config.look == 0:
-            row = self._look(progress, float(rates[-1]))
-            if self.callback is not None and self.callback(row):
-                return Stop.callback
-            if self.config.patience is not None and progress - self.best_progress > self.config.patience:
-                return Stop.patience
-        return None
+
+    @property
+    def _unseen(self) -> bool:
+        return bool(self.statistics)
 
     def _look(self, progress: float, rate: float) -> Row:
         """Evaluate the averaged state on the held-out points and keep it if it is the best."""
         since = self.schedule.seconds
         value = self.holdout.evaluate(eqx.combine(self.state.average, self.static))
-        took = self.schedule.seconds - since
-        # The first look contains its compilation, which the last one will not.
-        self.schedule.reserve = min(took, self.schedule.reserve) if self.history else took
+        self._reserve(self.schedule.seconds - since)
         statistics, self.statistics = self.statistics, []
         diverged = not value.objective <= _DIVERGED * self.gaussian.objective
         best = not diverged and self._keeps(value, progress)

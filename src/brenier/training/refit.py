@@ -5,9 +5,10 @@ from typing import NamedTuple, Protocol
 from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
 from brenier.training.config import TrainingConfig
+from brenier.training.fit import Outcome, Stop
 from brenier.training.history import Callback, Row
 from brenier.training.holdout import Holdout
-from brenier.training.loop import Outcome, Stop, train
+from brenier.training.loop import train
 
 __all__ = ["MOST_REFITTED", "Supply", "train_twice"]
 

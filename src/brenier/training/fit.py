@@ -1,0 +1,123 @@
+"""What all fits share: chunks of steps until the budget, a callback, the keyboard or the lack of progress ends them."""
+
+import abc
+import enum
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brenier.potentials import AbstractFamily, Quadratic
+from brenier.training.config import TrainingConfig
+from brenier.training.schedule import Schedule
+
+__all__ = ["SIGNIFICANT", "AbstractFit", "Outcome", "Stop", "gaussian_outcome"]
+
+SIGNIFICANT = 2.0
+"""Standard errors by which a network must beat the Gaussian map on held-out points to be returned instead of it."""
+
+
+class Stop(enum.Enum):
+    """Why a fit ended. The value is the sentence shown to the user."""
+
+    budget = "The budget was used."
+    patience = "The held-out value stopped improving."
+    untrained = "Too few samples to train a network."
+    callback = "A callback asked for the end."
+    reached = "The number of steps that was best on held-out points was reached."
+    interrupted = "Interrupted from the keyboard; the best map so far is kept."
+
+
+class Outcome(NamedTuple):
+    """The end of a fit.
+
+    Attributes:
+        potential: The best potential on held-out points, in the new coordinates.
+        history: A row for each look at the held-out points.
+        stop: Why it ended.
+        gaussian: Whether the Gaussian map was returned because no network beat it significantly.
+        restarts: How often a diverged state was replaced by the best one.
+        best_step: Steps behind the potential.
+    """
+
+    potential: AbstractFamily
+    history: list[Any]
+    stop: Stop
+    gaussian: bool
+    restarts: int
+    best_step: int = 0
+
+
+def gaussian_outcome(dim: int) -> Outcome:
+    """The end of a fit that had nothing to train on: the Gaussian map."""
+    return Outcome(Quadratic.identity(dim), [], Stop.untrained, True, 0)
+
+
+class AbstractFit(abc.ABC):
+    """One fit, from its first chunk of steps to its end; subclasses take the steps and look at held-out points.
+
+    Args:
+        config: Settings.
+        callback: Called with every row of the history; a true result ends the fit.
+        started: `time.perf_counter()` from which a budget in seconds counts.
+        until: Steps after which the fit ends, whatever the held-out points say.
+
+    Attributes:
+        history: A row for each look.
+        steps: Steps taken.
+        best_progress: Share of the budget after which the best state was found.
+        restarts: How often a diverged state was replaced.
+    """
+
+    def __init__(self, config: TrainingConfig, callback: Any, started: float | None, until: int | None) -> None:  # noqa: ANN401
+        self.config, self.callback, self.until = config, callback, until
+        self.schedule = Schedule(config, started)
+        self.history: list[Any] = []
+        self.best_progress = 0.0
+        self.steps = self.restarts = 0
+
+    @abc.abstractmethod
+    def _advance(self, rates: NDArray[np.float32], tolerances: NDArray[np.float32]) -> None:
+        """Take one step for each rate."""
+
+    @abc.abstractmethod
+    def _look(self, progress: float, rate: float) -> Any:  # noqa: ANN401
+        """Evaluate the present state, keep it if it is the best, and add a row to the history."""
+
+    @property
+    @abc.abstractmethod
+    def _unseen(self) -> bool:
+        """Whether steps were taken since the last look."""
+
+    def _until_stopped(self) -> Stop:
+        """Take steps until there is a reason to stop."""
+        try:
+            while (end := self._cycle()) is None:
+                pass
+        except KeyboardInterrupt:
+            return Stop.interrupted
+        return end
+
+    def _cycle(self) -> Stop | None:
+        """One chunk of steps, then a look where one is due; a reason once there is one to stop."""
+        rates, tolerances = self.schedule.next_cycle(self.steps)
+        if not len(rates):
+            if self._unseen:
+                self._look(self.schedule.progress(self.steps), 0.0)
+            return Stop.budget
+        self._advance(rates, tolerances)
+        self.steps += len(rates)
+        progress = self.schedule.progress(self.steps)
+        if self.until is not None and self.steps >= self.until:
+            return Stop.reached
+        if self.schedule.ended or not self.history or self.steps % self.config.look == 0:
+            row = self._look(progress, float(rates[-1]))
+            if self.callback is not None and self.callback(row):
+                return Stop.callback
+            if self.config.patience is not None and progress - self.best_progress > self.config.patience:
+                return Stop.patience
+        return None
+
+    def _reserve(self, took: float) -> None:
+        """Keep time for the last look: the first one contains its compilation, which the last one will not."""
+        self.schedule.reserve = min(took, self.schedule.reserve) if self.history else took
