@@ -51,7 +51,7 @@ def density(
         check_weight(weight, [cloud])
         if cloud.image:
             # Pixels of 8 bits repeat by nature.
-            warnings.filterwarnings("ignore", ".*(of the rows of .* repeat|has discrete columns)", DataWarning)
+            warnings.filterwarnings("ignore", ".*of the rows of .* repeat", DataWarning)
         from brenier.density.estimator import BrenierDensity
         from brenier.training import Stop
 
