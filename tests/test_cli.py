@@ -165,6 +165,7 @@ class TestDistance:
     def test_same_as_the_map(self, map_file: Path, files: tuple[Path, Path]) -> None:
         record = as_json("distance", map_file, *files)
         assert record.pop("rows") == [600, 600]
+        assert record.pop("weighted") == [False, False]
         expected = TransportMap.load(map_file).distance(*clouds()).record()
         assert {name: record.pop(name) for name in ("method", "notes")} == {
             name: expected.pop(name) for name in ("method", "notes")

@@ -251,7 +251,7 @@ class TestLabels:
         assert result.exit_code == 2
         assert result.stderr.splitlines() == [
             "error: `p.parquet` has columns of categories or truth values: `sex`, `ever smoked`. Encode them as "
-            "numbers, or fit with `--condition sex --condition 'ever smoked'`."
+            "numbers, or use `brenier fit --condition sex --condition 'ever smoked'`."
         ]
 
     def test_in_files_of_truth_values(self, tmp_path: Path) -> None:

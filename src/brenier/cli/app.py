@@ -9,9 +9,12 @@ from typer.core import TyperGroup
 from brenier.cli.bench import bench
 from brenier.cli.console import print_error
 from brenier.cli.demo import demo
+from brenier.cli.density import density
 from brenier.cli.distance import distance
 from brenier.cli.fit import fit
 from brenier.cli.inspect import inspect
+from brenier.cli.logpdf import logpdf
+from brenier.cli.sample import sample
 from brenier.cli.transform import transform
 
 __all__ = ["app", "main"]
@@ -43,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (fit, transform, distance, inspect, demo):
+for command in (fit, transform, distance, density, logpdf, sample, inspect, demo):
     app.command()(command)
 app.add_typer(bench)
 
@@ -60,7 +63,7 @@ def _options(
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    """Optimal-transport maps from samples: forward map, inverse and distance from one convex potential.
+    """Optimal-transport maps from samples: forward map, inverse, distance and density from one convex potential.
 
     Distances are W2, neither squared nor halved. Exit codes: 0 the work was done, 2 it could
     not be done and a message says why, 130 interrupted.

@@ -25,8 +25,10 @@ __all__ = [
     "Key",
     "TargetKey",
     "check_columns",
+    "check_map_output",
     "check_names",
     "check_output",
+    "check_table",
     "check_weight",
     "read_cloud",
     "read_pair",
@@ -209,3 +211,26 @@ def check_output(path: Path, *inputs: Path) -> None:
     for other in inputs:
         if path.exists() and other.exists() and os.path.samefile(path, other):
             raise InputError(f"`{path}` is also an input, and would be overwritten. Name another file.")
+
+
+def check_map_output(path: Path, *inputs: Path) -> None:
+    """Check the same of a file that is to hold a map; names of tables and images are refused.
+
+    Raises:
+        InputError: It cannot be written, is an input, or would pass for something else.
+    """
+    from brenier.data import is_image
+
+    check_output(path, *inputs)
+    if path.suffix.lower() in POINT_SUFFIXES or is_image(path):
+        raise InputError(f"`{path}` is to hold a map. Name it `{path.with_suffix('.brenier')}`.")
+
+
+def check_table(path: Path) -> None:
+    """Check that a file that is to hold a table is named like one.
+
+    Raises:
+        InputError: It is not.
+    """
+    if path.suffix.lower() not in POINT_SUFFIXES:
+        raise InputError(f"`{path}` must end in {', '.join(POINT_SUFFIXES)}; got {path.suffix!r}.")

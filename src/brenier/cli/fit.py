@@ -12,11 +12,10 @@ import typer
 from brenier._errors import DataWarning, InputError
 from brenier.cli.clouds import (
     FORMATS,
-    POINT_SUFFIXES,
     Key,
     TargetKey,
+    check_map_output,
     check_names,
-    check_output,
     check_weight,
     read_cloud,
     read_pair,
@@ -25,6 +24,7 @@ from brenier.cli.clouds import (
 )
 from brenier.cli.conditions import Conditions, condition_types, described, space_lines
 from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, widths_line
+from brenier.cli.options import MaxSeconds, Refit, Seed
 from brenier.cli.progress import FitProgress, Interrupts
 
 if TYPE_CHECKING:
@@ -39,25 +39,16 @@ def fit(
     ],
     target: Annotated[Path, typer.Argument(metavar="TARGET", help="Points of the distribution to reach.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="MAP", help="Map file to write.")],
-    seed: Annotated[
-        int, typer.Option(metavar="K", min=0, max=2**32 - 1, help="One seed, one result on one machine.")
-    ] = 0,
+    seed: Seed = 0,
     max_steps: Annotated[
         int | None, typer.Option(metavar="N", help="Budget in training steps; 4096 unless --max-seconds is given.")
     ] = None,
-    max_seconds: Annotated[
-        float | None, typer.Option(metavar="S", help="Budget in seconds, all included; results then vary a little.")
-    ] = None,
+    max_seconds: MaxSeconds = None,
     scale: Annotated[
         str,
         typer.Option(help="Units of the columns in the cost: none (those of the data), pooled (their spread), auto."),
     ] = "auto",
-    refit: Annotated[
-        bool,
-        typer.Option(
-            help="Train again on all rows, up to 16,384, once those held out have chosen; takes twice as long."
-        ),
-    ] = True,
+    refit: Refit = True,
     condition: Annotated[
         list[str] | None,
         typer.Option(
@@ -121,11 +112,7 @@ def fit(
         x_weight=f"{source}, column {weight}",
         y_weight=f"{target}, column {weight}",
     ):
-        from brenier.data import is_image
-
-        check_output(output, source, target)
-        if output.suffix.lower() in POINT_SUFFIXES or is_image(output):
-            raise InputError(f"`{output}` is to hold a map. Name it `{output.with_suffix('.brenier')}`.")
+        check_map_output(output, source, target)
         widths = _widths(dequantize)
         if not condition:
             condition_types(condition_type, ())  # before columns of conditions are read as points

@@ -17,7 +17,7 @@ __all__ = ["inspect"]
 
 
 def inspect(
-    map_file: Annotated[Path, typer.Argument(metavar="MAP", help="Map file of `brenier fit`.")],
+    map_file: Annotated[Path, typer.Argument(metavar="MAP", help="Map file of `brenier fit` or `brenier density`.")],
     as_json: Json = False,
 ) -> None:
     """Say what a map is, which conditions it has, and how it was made. With --json, also all settings of the fit.
@@ -44,6 +44,7 @@ def _describe(map_: Any, space: "ConditionSpace | None") -> dict[str, Any]:  # n
         "scale": map_.coordinates.scale.tolist(),
         "gaussian_w2": _gaussian_w2(map_.coordinates) if space is None else None,
         "conditions": described(space),
+        "base": map_.info.get("base"),
         "info": dict(map_.info),
     }
 
@@ -78,6 +79,8 @@ def _lines(record: dict[str, Any]) -> list[tuple[str, str]]:
     if record["gaussian_w2"] is not None:
         text = f"{number(record['gaussian_w2'])}   between the Gaussians with the moments of the data"
         lines.append(("Gaussian W2", text))
+    if record["base"] is not None:
+        lines.append(("Base", f"independent normal columns on the {record['base']['side']} side"))
     if any(unit != 1.0 for unit in scale):
         lines.append(("Scale", f"{', '.join(number(unit) for unit in scale)}   units of the columns in the cost"))
     if "steps" in info:

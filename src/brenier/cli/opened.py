@@ -75,6 +75,19 @@ class OpenMap:
             )
         return cls(map_, own, weight=weight)
 
+    @classmethod
+    def load_one(cls, path: Path, at: Sequence[str] | None) -> "OpenMap":
+        """Open a map file for work that is done under one condition, if there are any.
+
+        Raises:
+            InputError: As for `load`; or the map has conditions, and there is no `--at`.
+        """
+        opened = cls.load(path, at)
+        if opened.names and opened.at is None:
+            names = ", ".join(opened.names)
+            raise InputError(f"`{path}` holds a map with conditions ({names}). Choose one for all rows with `--at`.")
+        return opened
+
     def read(self, path: Path, key: str | None) -> Cloud:
         """Read points with their conditions; with `--at`, this one in all columns of conditions that the file has.
 

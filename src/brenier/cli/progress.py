@@ -3,24 +3,47 @@
 import signal
 import socket
 import threading
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from brenier.cli.console import number, share, stderr
 
 if TYPE_CHECKING:
+    from brenier.density.training import DensityRow
     from brenier.training import Row
 
-__all__ = ["FitProgress", "Interrupts"]
+__all__ = ["FitProgress", "Interrupts", "density_news", "map_news"]
+
+
+def map_news(row: "Row") -> str:
+    """What a look at the held-out points says about a map."""
+    found = f"dual {number(row.dual)}  gain {number(row.gain, 3)}"
+    return f"{_judged(row, found)}  unconverged {share(row.unconverged)}"
+
+
+def density_news(row: "DensityRow") -> str:
+    """What a look at the held-out points says about a density."""
+    return _judged(row, f"log-likelihood {number(row.log_likelihood)}  gain {number(row.gain, 3)}")
+
+
+def _judged(row: "Row | DensityRow", found: str) -> str:
+    """The text, but in a second fit: the held-out points have been seen there, so that their values would flatter."""
+    return "again on all samples" if row.refit else found
 
 
 class FitProgress:
-    """Callback of a fit: a bar on a terminal, a line for each look at the held-out points elsewhere."""
+    """Callback of a fit: a bar on a terminal, a line for each look at the held-out points elsewhere.
 
-    def __init__(self) -> None:
+    Args:
+        news: From a row of the fit's history to what is shown of it, beside progress and time.
+    """
+
+    def __init__(self, news: Callable[[Any], str] = map_news) -> None:
+        self._news = news
         self._bar: Progress | None = None
-        self._first: Row | None = None
+        self._first: Row | DensityRow | None = None
 
     def __enter__(self) -> Self:
         if stderr.is_terminal:
@@ -36,13 +59,9 @@ class FitProgress:
                 self._bar.update(self._task, total=1.0, completed=1.0, found="done")
             self._bar.stop()
 
-    def __call__(self, row: "Row") -> None:
-        # In a second fit the held-out points have been seen, so that their dual value would flatter.
-        news = "again on all samples" if row.refit else f"dual {number(row.dual)}  gain {number(row.gain, 3)}"
-        found = (
-            f"{100 * min(row.progress, 1.0):3.0f} %  {news}  "
-            f"unconverged {share(row.unconverged)}  {_duration(self._seconds_left(row))} left"
-        )
+    def __call__(self, row: "Row | DensityRow") -> None:
+        left = _duration(self._seconds_left(row))
+        found = f"{100 * min(row.progress, 1.0):3.0f} %  {self._news(row)}  {left} left"
         if self._bar is not None:
             self._bar.update(self._task, total=1.0, completed=min(row.progress, 1.0))
         self.say(found)
@@ -54,7 +73,7 @@ class FitProgress:
         else:
             self._bar.update(self._task, found=found)
 
-    def _seconds_left(self, row: "Row") -> float:
+    def _seconds_left(self, row: "Row | DensityRow") -> float:
         """At the pace since the first row, because the time before it was mostly compilation."""
         if self._first is None:
             self._first = row

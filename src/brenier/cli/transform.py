@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from brenier._errors import InputError
-from brenier.cli.clouds import FORMATS, POINT_SUFFIXES, Cloud, Key, check_columns, check_output
+from brenier.cli.clouds import FORMATS, Cloud, Key, check_columns, check_output, check_table
 from brenier.cli.console import Json, number, print_result, reporting, share
 from brenier.cli.opened import At, OpenMap
+from brenier.cli.status import status_line, status_record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from brenier.data.table import Matrix
 
 __all__ = ["transform"]
-
-_ROWS_SHOWN = 10
 
 
 class _Moved(NamedTuple):
@@ -72,11 +71,7 @@ def transform(
         record: dict[str, Any] = {"output": str(output), "rows": len(moved.points), "inverse": inverse, "t": t}
         record |= opened.record()
         if inverse:
-            record |= {
-                "unconverged": len(moved.failed),
-                "unconverged_rows": moved.failed[:_ROWS_SHOWN].tolist(),
-                "largest_residual": moved.residual,
-            }
+            record |= status_record(moved.failed) | {"largest_residual": moved.residual}
         if cloud.image:
             image, clipped = to_image(moved.points, cloud.image)
             record |= {"size": [cloud.image[1], cloud.image[0]], "clipped": clipped}
@@ -95,8 +90,8 @@ def _check_formats(source: Path, output: Path) -> None:
         kinds = ("an image", "a table of points")
         first, second = kinds if is_image(source) else kinds[::-1]
         raise InputError(f"`{source}` is {first}, so the output must be one, too; `{output}` is {second}.")
-    if not is_image(output) and output.suffix.lower() not in POINT_SUFFIXES:
-        raise InputError(f"`{output}` must end in {', '.join(POINT_SUFFIXES)}; got {output.suffix!r}.")
+    if not is_image(output):
+        check_table(output)
 
 
 def _move(map_: Any, points: "Matrix", inverse: bool, t: float, *conditions: "Conditions") -> _Moved:  # noqa: ANN401
@@ -126,16 +121,9 @@ def _lines(record: dict[str, Any]) -> list[tuple[str, str]]:
     size = f"{record['size'][0]} x {record['size'][1]} pixels" if "size" in record else f"{record['rows']} rows"
     way = "towards the source" if record["inverse"] else "towards the target"
     lines = [("Output", f"{record['output']}   {size}, {share(record['t'])} of the way {way}")]
-    if record.get("unconverged"):
-        rows = ", ".join(map(str, record["unconverged_rows"]))
-        more = " ..." if record["unconverged"] > _ROWS_SHOWN else ""
-        status = (
-            f"{record['unconverged']} of {record['rows']} preimages NOT converged: rows {rows}{more} (from 0); "
-            f"largest residual {number(record['largest_residual'], 3)} in units of the target"
-        )
-        lines.append(("Status", status))
-    elif record["inverse"]:
-        lines.append(("Status", "all preimages converged"))
+    if record["inverse"]:
+        residual = number(record["largest_residual"], 3)
+        lines.append(status_line(record, f"; largest residual {residual} in units of the target"))
     if "clipped" in record:
         lines.append(("Clipped", f"{share(record['clipped'])} of the channel values lay outside 0 to 255"))
     return lines

@@ -1,0 +1,33 @@
+"""Options that mean the same in several commands."""
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+__all__ = ["Base", "MaxSeconds", "Refit", "Seed", "Side"]
+
+Seed: TypeAlias = Annotated[
+    int, typer.Option(metavar="K", min=0, max=2**32 - 1, help="One seed, one result on one machine.")
+]
+MaxSeconds: TypeAlias = Annotated[
+    float | None, typer.Option(metavar="S", help="Budget in seconds, all included; results then vary a little.")
+]
+Refit: TypeAlias = Annotated[
+    bool,
+    typer.Option(help="Train again on all rows, up to 16,384, once those held out have chosen; takes twice as long."),
+]
+Base: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="normal",
+        help="Distribution on the other side: the standard normal one. Needed for maps of `brenier fit`; those of "
+        "`brenier density` know theirs.",
+    ),
+]
+Side: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="source|target",
+        help="Side that the points are on; by default the one without the base, or target where the map knows no base.",
+    ),
+]
