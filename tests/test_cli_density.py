@@ -58,6 +58,15 @@ def between(data: Path) -> Path:
 
 
 class TestDensity:
+    def test_noise_on_request(self, tmp_path: Path) -> None:
+        rng = np.random.default_rng(0)
+        write_points(tmp_path / "counts.csv", rng.poisson(4.0, (500, 2)).astype(float), ["a", "b"])
+        options = ("--max-steps", 1, "--dequantize", "auto")
+        record = as_json("density", tmp_path / "counts.csv", "-o", tmp_path / "d.brenier", *options)
+        assert record["dequantized"] == [1.0, 1.0]
+        shown = run("density", tmp_path / "counts.csv", "-o", tmp_path / "d.brenier", *options).stdout
+        assert "uniform, of width a 1, b 1" in shown
+
     def test_same_as_the_estimator(self, fitted: tuple[Path, dict[str, Any]]) -> None:
         path, record = fitted
         density = BrenierDensity(max_steps=64, random_state=3).fit(points())
@@ -68,6 +77,7 @@ class TestDensity:
             "rows": 600,
             "dim": 2,
             "columns": NAMES,
+            "dequantized": None,
             "log_likelihood": best.log_likelihood,
             "gain": best.gain,
             "gain_error": best.error,

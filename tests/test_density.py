@@ -311,5 +311,10 @@ def test_a_map_from_a_normal_base_is_a_density(reverse, rng) -> None:
 
 def test_discrete_columns_are_named(rng) -> None:
     x = np.column_stack([rng.normal(size=800), rng.integers(0, 5, 800)])
-    with pytest.warns(DataWarning, match=r"`X` has discrete columns: column 1 takes 5 different values.*Dequantizer"):
+    with pytest.warns(DataWarning, match=r"`X` has discrete columns: column 1 takes 5 different values.*dequantize"):
         BrenierDensity(max_steps=1, random_state=0).fit(x)
+    density = BrenierDensity(max_steps=1, dequantize="auto", random_state=0).fit(x)
+    assert density.map_.info["dequantized"] == [0.0, 1.0]
+    assert_close(density.map_.coordinates.mean_x, x.mean(axis=0), atol=0.1)
+    deviation = np.array(density.map_.info["base"]["deviation"])
+    assert_close(deviation[1] ** 2, x[:, 1].var() + 1.0 / 12.0, rtol=0.02)  # that of uniform noise on one step

@@ -217,11 +217,16 @@ class TransportMap(eqx.Module):
         drawn = distribution.draw(n, np.random.default_rng(seed))
         return self.forward(drawn) if where == "target" else self.inverse(drawn)
 
+    @property
+    def density_side(self) -> str:
+        """The side that densities are on unless said otherwise: that without the base, or `"target"` without one."""
+        own = self.info.get("base")
+        return "source" if own is not None and own["side"] == "target" else "target"
+
     def _base(self, base: Unchecked, side: str | None) -> tuple[Base, str]:
         """The base distribution, and the side of what it becomes."""
         own = self.info.get("base")
-        where = "target" if own is None else {"source": "target", "target": "source"}[own["side"]]
-        where = where if side is None else check_side(side)
+        where = self.density_side if side is None else check_side(side)
         if base is not None:
             return as_base(base, self.dim), where
         if own is None:

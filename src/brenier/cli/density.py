@@ -11,8 +11,8 @@ import typer
 
 from brenier._errors import DataWarning
 from brenier.cli.clouds import FORMATS, Key, check_map_output, check_weight, read_cloud, weight_lines
-from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting
-from brenier.cli.options import MaxSeconds, Refit, Seed
+from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, widths_line
+from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_widths
 from brenier.cli.progress import FitProgress, Interrupts, density_news
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def density(
     max_seconds: MaxSeconds = None,
     refit: Refit = True,
     weight: Annotated[str | None, typer.Option(metavar="COL", help="Column with the weight of each row.")] = None,
+    dequantize: Dequantize = None,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
@@ -45,8 +46,9 @@ def density(
 
     Example: `brenier density events.csv -o events.brenier --max-seconds 60`
     """
-    with reporting(as_json, X=data, sample_weight=f"{data}, column {weight}"):
+    with reporting(as_json, X=data, widths="--dequantize", sample_weight=f"{data}, column {weight}"):
         check_map_output(output, data)
+        widths = dequantize_widths(dequantize)
         cloud = read_cloud(data, key, weight=weight)
         check_weight(weight, [cloud])
         if cloud.image:
@@ -57,7 +59,12 @@ def density(
 
         with FitProgress(density_news) as progress, Interrupts() as interrupts:
             fitted = BrenierDensity(
-                max_steps=max_steps, max_seconds=max_seconds, refit=refit, random_state=seed, callback=progress
+                max_steps=max_steps,
+                max_seconds=max_seconds,
+                refit=refit,
+                dequantize=widths,
+                random_state=seed,
+                callback=progress,
             )
             started = time.perf_counter()
             fitted.fit(cloud.table, sample_weight=cloud.weights)
@@ -69,6 +76,7 @@ def density(
         interrupted = fitted.stop_ == Stop.interrupted.value
         record = {"map": str(output), "rows": len(cloud.table.values)} | _summary(fitted)
         record |= {"seconds": seconds, "interrupted": interrupted, "weight": weight}
+        record["dequantized"] = fitted.map_.info.get("dequantized")
         print_result(record, [*_lines(record), *weight_lines([cloud])], as_json=as_json)
         if interrupted:
             raise typer.Exit(INTERRUPTED)
@@ -109,4 +117,6 @@ def _lines(record: dict[str, Any]) -> list[tuple[str, str]]:
         ("Steps", f"{record['steps']} in {record['seconds']:.1f} s"),
         ("Stop", record["stop"]),
     ]
+    if record["dequantized"] is not None:
+        lines.append(("Noise", widths_line(record["dequantized"], record["columns"])))
     return lines if record["log_likelihood"] is not None else [lines[0], *lines[3:]]

@@ -1,6 +1,5 @@
 """`brenier fit`: learn a map from two files."""
 
-import math
 import time
 import warnings
 from functools import partial
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from brenier._errors import DataWarning, InputError
+from brenier._errors import DataWarning
 from brenier.cli.clouds import (
     FORMATS,
     Key,
@@ -24,7 +23,7 @@ from brenier.cli.clouds import (
 )
 from brenier.cli.conditions import Conditions, condition_types, described, space_lines
 from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, widths_line
-from brenier.cli.options import MaxSeconds, Refit, Seed
+from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_widths
 from brenier.cli.progress import FitProgress, Interrupts
 
 if TYPE_CHECKING:
@@ -72,13 +71,7 @@ def fit(
             help="Column with the weight of each row, in one file or both; rows of a file without it count alike.",
         ),
     ] = None,
-    dequantize: Annotated[
-        str | None,
-        typer.Option(
-            metavar="auto|WIDTH",
-            help="Add noise within one step of counts or rounded numbers, of so wide a step or as wide as it is found.",
-        ),
-    ] = None,
+    dequantize: Dequantize = None,
     trim: Annotated[
         float,
         typer.Option(metavar="SHARE", help="Share of the rows farthest out to leave aside on both sides: heavy tails."),
@@ -113,7 +106,7 @@ def fit(
         y_weight=f"{target}, column {weight}",
     ):
         check_map_output(output, source, target)
-        widths = _widths(dequantize)
+        widths = dequantize_widths(dequantize)
         if not condition:
             condition_types(condition_type, ())  # before columns of conditions are read as points
         read = partial(read_cloud, conditions=condition or (), weight=weight)
@@ -167,19 +160,6 @@ def fit(
         print_result(record, [*_lines(record, unit_of(ot.map_)), *weight_lines(clouds)], as_json=as_json)
         if interrupted:
             raise typer.Exit(INTERRUPTED)
-
-
-def _widths(text: str | None) -> str | float | None:
-    """What `--dequantize` gave, as `BrenierMap` takes it."""
-    if text is None or text == "auto":
-        return text
-    try:
-        width = float(text)
-    except ValueError:
-        width = math.nan
-    if not 0.0 < width < math.inf:
-        raise InputError(f"`--dequantize` must be auto or a positive width; got {text!r}.")
-    return width
 
 
 def summary(ot: "BrenierMap") -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -11,9 +11,6 @@ from brenier.cli.console import Json, number, print_result, reporting
 from brenier.cli.opened import At, OpenMap
 from brenier.cli.options import Base, Side
 from brenier.cli.status import status_line, status_record
-
-if TYPE_CHECKING:
-    from brenier.maps import TransportMap
 
 __all__ = ["logpdf"]
 
@@ -52,7 +49,7 @@ def logpdf(
         cloud = opened.read(source, key)
         check_columns(cloud, opened.map_)
         found = opened.map_.log_density_with_status(cloud.table, base, side=side)
-        where = _side(opened.map_, side)
+        where = side or opened.map_.density_side
         record: dict[str, Any] = {"output": str(output), "rows": len(found.value), "side": where}
         record |= opened.record() | _score(found.value, cloud.weights) | {"weighted": cloud.weight is not None}
         record["largest_error"] = float(found.error.max())
@@ -60,12 +57,6 @@ def logpdf(
             record |= status_record(np.flatnonzero(~found.converged))
         write_points(output, found.value[:, None], ["log_density"])
         print_result(record, [*_lines(record), *opened.lines(), *weight_lines([cloud])], as_json=as_json)
-
-
-def _side(map_: "TransportMap", side: str | None) -> str:
-    """The side of points that are on none in particular: as the map itself chooses it."""
-    own = map_.info.get("base")
-    return side or ("source" if own is not None and own["side"] == "target" else "target")
 
 
 def _score(values: Any, weights: Any) -> dict[str, float]:  # noqa: ANN401

@@ -1,10 +1,13 @@
 """Options that mean the same in several commands."""
 
+import math
 from typing import Annotated, TypeAlias
 
 import typer
 
-__all__ = ["Base", "MaxSeconds", "Refit", "Seed", "Side"]
+from brenier._errors import InputError
+
+__all__ = ["Base", "Dequantize", "MaxSeconds", "Refit", "Seed", "Side", "dequantize_widths"]
 
 Seed: TypeAlias = Annotated[
     int, typer.Option(metavar="K", min=0, max=2**32 - 1, help="One seed, one result on one machine.")
@@ -31,3 +34,23 @@ Side: TypeAlias = Annotated[
         help="Side that the points are on; by default the one without the base, or target where the map knows no base.",
     ),
 ]
+Dequantize: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|WIDTH",
+        help="Add noise within one step of counts or rounded numbers, of so wide a step or as wide as it is found.",
+    ),
+]
+
+
+def dequantize_widths(text: str | None) -> str | float | None:
+    """What `--dequantize` gave, as the library takes it."""
+    if text is None or text == "auto":
+        return text
+    try:
+        width = float(text)
+    except ValueError:
+        width = math.nan
+    if not 0.0 < width < math.inf:
+        raise InputError(f"`--dequantize` must be auto or a positive width; got {text!r}.")
+    return width

@@ -16,7 +16,7 @@ from brenier.data.pairs import check_columns
 from brenier.data.sources import is_array_like
 from brenier.data.table import Matrix, Table, Unchecked, listed, warn
 
-__all__ = ["Dequantizer", "Widths", "dequantized", "discrete_columns"]
+__all__ = ["Dequantizer", "Widths", "dequantized", "discrete_columns", "spread_out"]
 
 Widths: TypeAlias = str | float | Sequence[float] | Mapping[str, float]
 """`"auto"`, one width for all columns, one a column, or a mapping from names of columns; 0 leaves a column alone."""
@@ -130,11 +130,7 @@ def dequantized(
                 )
         return sides[0], sides[1], None
     for side, name in ((X, "X"), (Y, "Y")):
-        if not is_array_like(side):
-            raise InputError(
-                f"`dequantize` ({widths!r}) needs all points at once, but `{name}` is a {type(side).__name__}. Pass an "
-                "array or a frame, or add the noise where the points are drawn."
-            )
+        _check_whole(side, name, widths)
     x, y = as_points(X, "X"), as_points(Y, "Y")
     check_columns(x, y)
     common = _given(widths, x, "dequantize")
@@ -144,6 +140,22 @@ def dequantized(
     rng = np.random.RandomState(generator.randint(2**31 - 1))
     x, y = (Table(side.values + _noise(side.values, common, rng), side.columns) for side in (x, y))
     return x, y, common
+
+
+def spread_out(value: Unchecked, name: str, widths: Widths, generator: np.random.RandomState) -> tuple[Table, Matrix]:
+    """One sample with noise, and its widths; arguments as for `dequantized`."""
+    _check_whole(value, name, widths)
+    table = as_points(value, name)
+    spread = Dequantizer(widths, random_state=generator.randint(2**31 - 1)).fit(table)
+    return Table(spread.transform(table), table.columns), spread.widths_
+
+
+def _check_whole(value: Unchecked, name: str, widths: Widths) -> None:
+    if not is_array_like(value):
+        raise InputError(
+            f"`dequantize` ({widths!r}) needs all points at once, but `{name}` is a {type(value).__name__}. Pass an "
+            "array or a frame, or add the noise where the points are drawn."
+        )
 
 
 def discrete_columns(table: Table) -> list[str]:

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import InputError
 from brenier.data.checks import as_points
+from brenier.data.dequantize import Widths, spread_out
 from brenier.data.table import Matrix, Unchecked
 from brenier.data.weights import weighted_table
 from brenier.density.fitting import FittedDensity, fit_density
@@ -52,6 +53,9 @@ class BrenierDensity(DensityMixin, BaseEstimator):
             that is no more than 30 % of the samples.
         refit: Train again on all samples, for as many steps as were best on those held out. Arrays of up to 16,384
             rows only; a fit takes twice as long.
+        dequantize: Noise that `fit` adds within the steps of discrete columns, whose likelihood has no bound otherwise:
+            `"auto"`, one width for all columns, one a column, or a mapping from names; see `Dequantizer`. None adds
+            nothing.
         random_state: Seed, generator, or None for a new result each time.
         callback: Called with a `DensityRow` at every look at the held-out points; a true result ends the fit.
 
@@ -97,6 +101,7 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         activation: str = "softplus",
         holdout: float = 0.1,
         refit: bool = True,
+        dequantize: Widths | None = None,
         random_state: int | np.random.RandomState | None = None,
         callback: Callable[[DensityRow], bool | None] | None = None,
     ) -> None:
@@ -109,6 +114,7 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         self.activation = activation
         self.holdout = holdout
         self.refit = refit
+        self.dequantize = dequantize
         self.random_state = random_state
         self.callback = callback
 
@@ -131,6 +137,9 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         self._check_parameters()
         generator = check_random_state(self.random_state)
         first, second, third = (int(seed) for seed in generator.randint(2**31 - 1, size=3))
+        widths = None
+        if self.dequantize is not None:
+            X, widths = spread_out(X, "X", self.dequantize, generator)
         request = Request(
             scale="none",
             changes=changed_settings(self, batch="batch_size", learning_rate="learning_rate"),
@@ -142,7 +151,7 @@ class BrenierDensity(DensityMixin, BaseEstimator):
             weights=(sample_weight, None),
         )
         fitted = fit_density(X, request)
-        self._keep(fitted)
+        self._keep(fitted, widths)
         warn_outcome(fitted.outcome, stacklevel=2)
         return self
 
@@ -177,11 +186,13 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         check_shares(self, "convexity", "holdout")
         check_network(self.activation, self.hidden)
 
-    def _keep(self, fitted: FittedDensity) -> None:
+    def _keep(self, fitted: FittedDensity, widths: Matrix | None) -> None:
         """Set every learned attribute, so that a second fit forgets the first."""
         outcome, columns = fitted.outcome, fitted.columns
         info = keep_outcome(self, outcome, fitted.config, columns, fitted.coordinates.dim)
         info["base"] = {"side": "target"} | fitted.base.record()
+        if widths is not None:
+            info["dequantized"] = widths.tolist()
         assert isinstance(outcome.potential, AbstractPotential)
         names = None if columns is None else tuple(columns)
         self.map_ = TransportMap(fitted.coordinates, outcome.potential, names, info)

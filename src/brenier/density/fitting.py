@@ -87,7 +87,7 @@ def fit_density(X: Unchecked, request: Request) -> FittedDensity:
     if found:
         warnings.warn(
             f"`X` has discrete columns: {listed(found)}. The likelihood of a density has no bound where values are "
-            "tied. Spread them out first, with `brenier.Dequantizer`.",
+            'tied. Fit with `dequantize` ("auto", or the width of their steps), which adds noise within one step.',
             DataWarning,
             stacklevel=3,
         )
