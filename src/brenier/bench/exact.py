@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.bench.method import Fitted, peak_memory, score
+from brenier.bench.method import Fitted, count_parameters, peak_memory, score
 from brenier.bench.problem import Problem
 from brenier.coordinates import BuresCoordinates, Moments
 from brenier.datasets import GaussianPair, Wasserstein2Pair
@@ -84,7 +84,7 @@ def bench_problem(problem: Problem, *, seconds: float, started: float, max_steps
         return found.points
 
     settings = dict(ot.map_.info["settings"])
-    record = score(problem, Fitted(ot.transform, inverse, ot.n_iter_, settings, _parameters(ot.map_)))
+    record = score(problem, Fitted(ot.transform, inverse, ot.n_iter_, settings, count_parameters(ot.map_)))
     held_out = problem.pair.sample_target(jnp.asarray([problem.seed, 2**32 - 2], jnp.uint32), _HELD_OUT)
     dual = ot.map_.dual(problem.test_x, held_out).value
     c = ot.map_.coordinates
@@ -120,8 +120,3 @@ def _rehearse(dim: int, points: NDArray[np.floating]) -> float:
         trial.dual(points, images)
         trial.inverse_with_status(images)
     return time.perf_counter() - since
-
-
-def _parameters(map_: TransportMap) -> int:
-    arrays = jax.tree.leaves(eqx.filter(map_.potential, eqx.is_inexact_array))
-    return sum(int(array.size) for array in arrays)

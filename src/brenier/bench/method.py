@@ -6,12 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import equinox as eqx
+import jax
 import numpy as np
 
 from brenier.bench.problem import Problem
+from brenier.maps import TransportMap
 from brenier.metrics import cosine_similarity, unexplained_variance
 
-__all__ = ["Fitted", "Map", "peak_memory", "score"]
+__all__ = ["Fitted", "Map", "count_parameters", "peak_memory", "score"]
 
 Map = Callable[[Any], Any]
 """From `(n, d)` points to their images, in NumPy or anything that NumPy can read."""
@@ -57,6 +60,12 @@ def score(problem: Problem, fitted: Fitted) -> dict[str, Any]:
     errors = [record[f"l2_uvp_{name}"] for name in sides if record[f"l2_uvp_{name}"] is not None]
     record["diverged"] = not all(error <= 100.0 for error in errors)
     return record
+
+
+def count_parameters(map_: TransportMap) -> int:
+    """Numbers in the potential of a map."""
+    arrays = jax.tree.leaves(eqx.filter(map_.potential, eqx.is_inexact_array))
+    return sum(int(array.size) for array in arrays)
 
 
 def peak_memory() -> float:

@@ -1,4 +1,4 @@
-"""`brenier bench`: accuracy within a wall-clock budget, on pairs whose map is known."""
+"""`brenier bench`: accuracy within a wall-clock budget on pairs whose map is known, and densities of tables."""
 
 import time
 from pathlib import Path
@@ -8,20 +8,23 @@ import typer
 
 from brenier.cli.ablation import ablation
 from brenier.cli.console import Json, number, print_result, reporting
+from brenier.cli.device import Device, use_device
 from brenier.cli.peers import peers
+from brenier.cli.tabular import tabular
 
 __all__ = ["bench"]
 
 _STARTED = time.perf_counter()
 """As close to the start of the program as its own code can look: before JAX is imported."""
 
-bench = typer.Typer(name="bench", help="Measure accuracy on pairs whose optimal map is known.", no_args_is_help=True)
+bench = typer.Typer(
+    name="bench", help="Measure accuracy: on pairs whose optimal map is known, and on tables.", no_args_is_help=True
+)
 
 Pair = Annotated[Path | None, typer.Option("--pair", help="The .npz file of the pair.")]
 Seconds = Annotated[float, typer.Option(help="Wall-clock budget; imports, compilation and sampling count.", min=0.0)]
 Seed = Annotated[int, typer.Option(help="Seed of the fit and of the samples.", min=0)]
 MaxSteps = Annotated[int | None, typer.Option(help="Training steps at most.", min=1)]
-Device = Annotated[str, typer.Option(help="Where JAX runs: cpu, gpu or tpu.")]
 
 
 @bench.command()
@@ -41,7 +44,7 @@ def w2(
     Example: `brenier bench w2 --pair 16.npz --seconds 60 --seed 0 --json`
     """
     with reporting(as_json):
-        _use(device)
+        use_device(device)
         from brenier.bench import bench_w2
         from brenier.datasets import Wasserstein2Pair
 
@@ -66,7 +69,7 @@ def gaussian(
     Example: `brenier bench gaussian --dim 32 --seconds 20 --seed 0 --json`
     """
     with reporting(as_json):
-        _use(device)
+        use_device(device)
         from brenier._errors import InputError
         from brenier.bench import bench_gaussian
         from brenier.datasets import GaussianPair
@@ -80,19 +83,7 @@ def gaussian(
 
 bench.command()(peers)
 bench.command()(ablation)
-
-
-def _use(device: str) -> None:
-    """Choose the device before JAX looks for one."""
-    import jax
-
-    from brenier._errors import InputError
-
-    jax.config.update("jax_platforms", device)
-    try:
-        jax.devices()
-    except RuntimeError as error:
-        raise InputError(f"`--device` {device!r} cannot be used here ({error}). Use cpu.") from error
+bench.command()(tabular)
 
 
 def _show(record: dict[str, Any], as_json: bool) -> None:
