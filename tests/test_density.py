@@ -307,6 +307,8 @@ def test_a_map_from_a_normal_base_is_a_density(reverse, rng) -> None:
     assert ot.sample(5).shape == (5, 1)
     with pytest.raises(InputError, match="both 'normal'"):
         BrenierMap().fit("normal", "normal")
+    with pytest.raises(InputError, match="'normal' as `X` or `Y` has no conditions"):
+        BrenierMap().fit("normal", y, y_condition=y[:, 0] > 1.0)
 
 
 def test_discrete_columns_are_named(rng) -> None:

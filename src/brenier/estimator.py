@@ -179,6 +179,8 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         started = time.perf_counter()
         self._check_parameters()
         X, Y, base = with_base(X, Y)
+        if base and not (x_condition is None and y_condition is None):
+            raise InputError("'normal' as `X` or `Y` has no conditions. Draw samples, and give them conditions.")
         generator = check_random_state(self.random_state)
         first, second, third = (int(seed) for seed in generator.randint(2**31 - 1, size=3))
         X, Y, widths = dequantized(X, Y, self.dequantize, generator)
