@@ -273,6 +273,14 @@ class TestPeers:
         assert kernel["at_edge"] == []
         assert mixture["nll"] < kernel["nll"]
 
+    @pytest.mark.parametrize(
+        ("widths", "edge"), [([0.01, 0.3], ["bandwidth"]), ([0.3, 3.0], ["bandwidth"]), ([0.01, 0.3, 3.0], [])]
+    )
+    def test_choices_at_the_edge_of_a_grid_are_named(self, widths, edge, parts) -> None:
+        row = run_peer(Peer("Kernel", KERNEL.create, lambda _: {"bandwidth": widths}), *parts, SEED)
+        assert row["settings"] == {"bandwidth": 0.3}
+        assert row["at_edge"] == edge
+
     def test_the_last_fit_has_as_many_rows_as_are_affordable(self, parts) -> None:
         peer = Peer("KernelDensity", KERNEL.create, KERNEL.grid, most=50)
         assert run_peer(peer, *parts, SEED)["rows"] == 50
