@@ -305,7 +305,7 @@ class TestErrors:
         assert "'Power'" in error
 
     def test_tables_without_a_file(self, magic) -> None:
-        assert "`--path` and `cache` are not for 'wine'" in self.fails("--data", "wine", "--path", magic)
+        assert "`--path` is not for 'wine'" in self.fails("--data", "wine", "--path", magic)
 
     def test_missing_files(self, tmp_path) -> None:
         assert "does not exist" in self.fails("--data", "gas", "--path", str(tmp_path / "none"))

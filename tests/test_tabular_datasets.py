@@ -501,7 +501,7 @@ class TestRegistry:
     def test_faults(self, tmp_path: Path) -> None:
         message = "`name` must be one of power, gas, hepmass, .*, magic-gamma, .*, diabetes; got 'Power'"
         refuses(lambda: load_table("Power"), message)
-        refuses(lambda: load_table("wine", tmp_path), "`path` and `cache` are not for 'wine'")
+        refuses(lambda: load_table("wine", tmp_path), "`path` is not for 'wine'")
         (tmp_path / "magic04.data").write_text("1,2,3,4,5,6,7,8,9,10,g\n" * 6)
         refuses(lambda: load_table("magic-gamma", tmp_path), "'magic-gamma' has 6 rows, too few to split")
         assert len(set(TABLES)) == len(TABLES) == 10

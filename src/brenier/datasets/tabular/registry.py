@@ -58,7 +58,8 @@ def load_table(name: str, path: FilePath | None = None, *, cache: FilePath | Non
     if name not in _SKLEARN:
         raise InputError(f"`name` must be one of {', '.join(TABLES)}; got {name!r}.")
     if path is not None or cache is not None:
-        raise InputError(f"`path` and `cache` are not for {name!r}, which comes with scikit-learn. Leave them out.")
+        given = "path" if path is not None else "cache"
+        raise InputError(f"`{given}` is not for {name!r}, which comes with scikit-learn. Leave it out.")
     from sklearn import datasets  # takes seconds to import, which only these need
 
     load = {
