@@ -17,6 +17,8 @@ from hypothesis import settings
 settings.register_profile("tests", deadline=None, derandomize=True, database=None, max_examples=25)
 settings.load_profile("tests")
 
+_MOST_MAPPINGS = 20_000
+
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -26,6 +28,18 @@ def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     seed = int(os.environ.get("BRENIER_TEST_SEED", "0"))
     request.node.add_report_section("setup", "seed", f"BRENIER_TEST_SEED={seed} repeats this test's random numbers")
     return np.random.default_rng([seed, zlib.crc32(request.node.nodeid.encode())])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_programs() -> Iterator[None]:
+    """Forget compiled programs before they are too many.
+
+    Each keeps mappings of memory, of which Linux allows a process some 65,000 by default; the compiler crashes beyond.
+    """
+    yield
+    mappings = Path("/proc/self/maps")
+    if mappings.exists() and mappings.read_bytes().count(b"\n") > _MOST_MAPPINGS:
+        jax.clear_caches()
 
 
 @pytest.fixture

@@ -358,6 +358,7 @@ class TestDistance:
         y = y[:20:-1]
         record = as_json("distance", quick[0], quick[1][0], write(tmp_path / "y.csv", y.drop(columns="batch")))
         assert (record.pop("rows"), record.pop("conditions"), record.pop("at")) == ([96, 75], CONDITIONS, None)
+        assert record.pop("weighted") == [False, False]
         found = ConditionalMap.load(quick[0]).distance(x[POINTS], y[POINTS], x[CONDITIONS], y[CONDITIONS])
         assert json.dumps(record) == json.dumps(found.record())
         assert list(record["parts"]) == ["a", "b"]
@@ -370,6 +371,7 @@ class TestDistance:
         own_x, own_y = (table.loc[table["cell"] == "b", POINTS] for table in (x, y))
         record = as_json("distance", tmp_path / "m", *pair(tmp_path / "b", (own_x, own_y)), "--at", "b")
         assert (record.pop("rows"), record.pop("conditions"), record.pop("at")) == ([48, 48], ["cell"], {"cell": "b"})
+        assert record.pop("weighted") == [False, False]
         found = ConditionalMap.load(tmp_path / "m").at("b").distance(own_x, own_y)
         assert json.dumps(record) == json.dumps(found.record())
         part = as_json("distance", tmp_path / "m", *files)["parts"]["b"]
