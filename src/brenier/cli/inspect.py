@@ -67,7 +67,11 @@ def _lines(record: dict[str, Any]) -> list[tuple[str, str]]:
         floor = (
             f"stretches at least {number(record['convexity_floor'], 3)} times as much as the Gaussian map, everywhere"
         )
-    details = {name: value for name, value in record["hyperparameters"].items() if name not in ("dim", "floor")}
+    details = {
+        name: value
+        for name, value in record["hyperparameters"].items()
+        if name not in ("dim", "floor") and value not in ([], ())
+    }
     shape = "".join(f", {name} {_text(value)}" for name, value in details.items())
     lines = [
         ("Map", record["map"]),
