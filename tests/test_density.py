@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from asserts import assert_at_most, assert_close, assert_gradient, assert_same
 from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, DataWarning, InputError, TransportMap
+from brenier.conjugate import ConjugatePoints, conjugate_points
 from brenier.coordinates import BuresCoordinates
 from brenier.density.likelihood import climb, log_likelihood, start
 from brenier.density.log_det import log_dets
@@ -130,14 +131,20 @@ class TestChangeOfVariables:
             cumulative = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2) * (grid[1] - grid[0])])
             assert scipy.stats.kstest(drawn, lambda x, g=grid, c=cumulative: np.interp(x, g, c)).pvalue > 1e-3
 
-    def test_status_of_what_was_not_found(self) -> None:
-        map_ = bent_map(2)
-        far = np.array([[1e30, 0.0], [5.0, 5.0]])
-        found = map_.log_density_with_status(far, "normal")
-        assert found.converged[1]
-        if not found.converged[0]:
-            with pytest.warns(ConvergenceWarning, match="1 of 2 log densities.*rows 0"):
-                map_.log_density(far, "normal")
+    def test_status_of_what_was_not_found(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        map_, y = bent_map(2), np.array([[4.0, 6.0], [5.0, 5.0]])
+        assert map_.log_density_with_status(y, "normal").converged.all()
+
+        def one_lost(*args: object, **options: object) -> ConjugatePoints:
+            found = conjugate_points(*args, **options)
+            return found._replace(converged=np.array([False, True]))
+
+        monkeypatch.setattr("brenier.density.change.conjugate_points", one_lost)
+        assert map_.log_density_with_status(y, "normal").converged.tolist() == [False, True]
+        with pytest.warns(ConvergenceWarning, match=r"1 of 2 log densities.*rows 0\."):
+            map_.log_density(y, "normal")
+        # No point is solved for where the base is on the target side.
+        assert map_.log_density_with_status(y, "normal", side="source").converged.all()
 
     def test_refusals(self) -> None:
         map_ = bent_map(2)

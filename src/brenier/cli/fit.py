@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -144,12 +145,11 @@ def fit(
             started = time.perf_counter()
             weights = {"x_weight": clouds[0].weights, "y_weight": clouds[1].weights}
             ot.fit(*(cloud.table for cloud in clouds), **conditions, **weights)
-            if weight is not None:
-                ot.map_.info["weight"] = weight
             seconds = time.perf_counter() - started
             if interrupts.count > 1:
                 raise KeyboardInterrupt
-            ot.map_.save(output)
+            map_ = ot.map_
+            (map_ if weight is None else replace(map_, info={**map_.info, "weight": weight})).save(output)
         interrupted = ot.stop_ == Stop.interrupted.value
         record = {"map": str(output), "rows": [len(cloud.table.values) for cloud in clouds]}
         record |= summary(ot) | {"seconds": seconds, "interrupted": interrupted}

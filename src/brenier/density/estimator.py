@@ -45,8 +45,8 @@ class BrenierDensity(DensityMixin, BaseEstimator):
             first.
         batch_size: Points a step; chosen from the number of samples by default.
         hidden: Units of each hidden layer; chosen from the dimension by default.
-        convexity: Strong-convexity floor of the potential, in (0, 1): no density is less than that of the normal
-            distribution with the data's moments by more than this factor for each dimension.
+        convexity: Strong-convexity floor of the potential, in (0, 1), in units where the Gaussian map is the identity:
+            the map never contracts more than this relative to the Gaussian one.
         learning_rate: Peak of the schedule; 0.01 by default.
         activation: `"softplus"` for smooth densities, `"ramp"` or `"celu"`.
         holdout: Share of the samples kept aside to choose the best state; with `refit`, at least 500 points are, where
