@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export JAX_PLATFORMS ?= cpu
 
-.PHONY: demo test test-slow lint types bench clean help
+.PHONY: demo test test-slow lint types bench browser clean help
 
 help:
 	@echo "make demo       install into $(VENV), then transfer colours between two photographs"
 	@echo "make test       install, then linter, type checker and tests"
 	@echo "make test-slow  the long accuracy runs"
+	@echo "make browser    install Chromium from Debian's packages, for the tests of pages"
 	@echo "make bench      brenier beside other solvers, in short (ten minutes); the rest is in benchmarks/README.md"
 
 $(STAMP): pyproject.toml requirements/pinned.txt
@@ -38,6 +39,12 @@ types: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/peers.py --short
+
+# Tests of pages need a browser and fonts; without one they are skipped, and say so.
+browser:
+	command -v chromium || (apt-get update --quiet --quiet && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --quiet --no-install-recommends \
+	  chromium fonts-liberation)
 
 clean:
 	rm -rf $(VENV) build dist brenier-demo
