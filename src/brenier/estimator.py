@@ -11,6 +11,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import InputError
+from brenier.callbacks import Callbacks
+from brenier.callbacks.running import Running
 from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.distance import ConditionalDistance
 from brenier.conditional.fitting import fit_conditional
@@ -34,7 +36,6 @@ from brenier.parameters import (
     warn_outcome,
 )
 from brenier.potentials import AbstractPotential
-from brenier.training import Callback
 
 __all__ = ["BrenierMap"]
 
@@ -74,7 +75,8 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             the range of the middle half. For heavy tails, which otherwise decide coordinates and map; 0.01 helps
             log-normal ones, 0.05 those of a Cauchy distribution. Arrays only; see docs/tables.md.
         random_state: Seed, generator, or None for a new result each time.
-        callback: Called with a `Row` at every look at the held-out points; a true result ends the fit.
+        callbacks: Functions that are called with a `Row` at every look at the held-out points, or objects that are told
+            of start and end as well; one or a sequence. A true result ends the fit; see `brenier.callbacks`.
 
     Attributes:
         map_: The learned `TransportMap`, or `ConditionalMap` where there were conditions; either can be saved.
@@ -125,7 +127,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         dequantize: Widths | None = None,
         trim: float = 0.0,
         random_state: int | np.random.RandomState | None = None,
-        callback: Callback | None = None,
+        callbacks: Callbacks | None = None,
     ) -> None:
         self.scale = scale
         self.max_steps = max_steps
@@ -142,7 +144,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         self.dequantize = dequantize
         self.trim = trim
         self.random_state = random_state
-        self.callback = callback
+        self.callbacks = callbacks
 
     def fit(
         self,
@@ -178,6 +180,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         """
         started = time.perf_counter()
         self._check_parameters()
+        running = Running(self.callbacks, started)
         X, Y, base = with_base(X, Y)
         if base and not (x_condition is None and y_condition is None):
             raise InputError("'normal' as `X` or `Y` has no conditions. Draw samples, and give them conditions.")
@@ -191,18 +194,20 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             holdout=self.holdout,
             refit=self.refit,
             seeds=(first, second, third),
-            callback=self.callback,
             started=started,
+            running=running,
             weights=(x_weight, y_weight),
         )
-        if x_condition is None and y_condition is None:
-            fitted, space = fit_pair(X, Y, request), None
-        elif x_condition is None or y_condition is None:
-            missing = "x_condition" if x_condition is None else "y_condition"
-            raise InputError(f"`{missing}` is missing: conditions must be given for both sides, or for neither.")
-        else:
-            fitted, space = fit_conditional(X, Y, x_condition, y_condition, self.condition_types, request)
-        self._keep(fitted, space, widths, base)
+        with running:
+            if x_condition is None and y_condition is None:
+                fitted, space = fit_pair(X, Y, request), None
+            elif x_condition is None or y_condition is None:
+                missing = "x_condition" if x_condition is None else "y_condition"
+                raise InputError(f"`{missing}` is missing: conditions must be given for both sides, or for neither.")
+            else:
+                fitted, space = fit_conditional(X, Y, x_condition, y_condition, self.condition_types, request)
+            self._keep(fitted, space, widths, base)
+            running.finish(self)
         warn_outcome(fitted.outcome, stacklevel=2)
         return self
 
