@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, TargetTags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import InputError
@@ -19,7 +19,6 @@ from brenier.conditional.fitting import fit_conditional
 from brenier.conditional.maps import ConditionalMap
 from brenier.conditional.space import ConditionSpace, Kinds
 from brenier.coordinates import BuresCoordinates
-from brenier.data.checks import as_points
 from brenier.data.dequantize import Widths, dequantized
 from brenier.data.frames import Moved, like, output_like
 from brenier.data.table import Matrix, Unchecked
@@ -31,8 +30,10 @@ from brenier.parameters import (
     changed_settings,
     check_counts,
     check_network,
+    check_second_sample,
     check_shares,
     keep_outcome,
+    same_columns,
     warn_outcome,
 )
 from brenier.potentials import AbstractPotential
@@ -180,6 +181,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         """
         started = time.perf_counter()
         self._check_parameters()
+        check_second_sample(Y)
         running = Running(self.callbacks, started)
         X, Y, base = with_base(X, Y)
         if base and not (x_condition is None and y_condition is None):
@@ -285,11 +287,21 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         x_weight: Unchecked = None,
         y_weight: Unchecked = None,
     ) -> float:
-        """Dual value on samples that the fit has not seen, an estimate of `W2^2 / 2`: larger is better."""
+        """Dual value on samples that the fit has not seen, an estimate of `W2^2 / 2`: larger is better.
+
+        The most that inexact conjugates can have added is taken off, so that points that were not solved never flatter.
+        """
         x, y = self._same_columns(X, "X"), self._same_columns(Y, "Y")
         if isinstance(self.map_, ConditionalMap):
-            return self.map_.dual(x, y, x_condition, y_condition, x_weight=x_weight, y_weight=y_weight).value
-        return self._plain(x_condition, y_condition).dual(x, y, x_weight=x_weight, y_weight=y_weight).value
+            found = self.map_.dual(x, y, x_condition, y_condition, x_weight=x_weight, y_weight=y_weight)
+        else:
+            found = self._plain(x_condition, y_condition).dual(x, y, x_weight=x_weight, y_weight=y_weight)
+        return found.value - found.gap
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags = TargetTags(required=True, one_d_labels=False, two_d_labels=True, single_output=False)
+        return tags
 
     def log_density(
         self, Y: Unchecked, base: Unchecked = None, *, condition: Unchecked = None, side: str | None = None
@@ -370,6 +382,4 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         return (map_, (condition,)) if isinstance(map_, ConditionalMap) else (self._plain(condition), ())
 
     def _same_columns(self, value: Unchecked, name: str) -> Matrix:
-        """Checked points, with the columns of the fit."""
-        map_ = self._fitted()
-        return as_points(value, name, columns=map_.dim, names=map_.columns).values
+        return same_columns(self._fitted(), value, name, type(self).__name__).values

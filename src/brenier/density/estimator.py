@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 from brenier._errors import InputError
 from brenier.callbacks import Callbacks
 from brenier.callbacks.running import Running
-from brenier.data.checks import as_points
 from brenier.data.dequantize import Widths, spread_out
 from brenier.data.table import Matrix, Unchecked
 from brenier.data.weights import weighted_table
@@ -25,6 +24,7 @@ from brenier.parameters import (
     check_network,
     check_shares,
     keep_outcome,
+    same_columns,
     warn_outcome,
 )
 from brenier.potentials import AbstractPotential
@@ -172,7 +172,8 @@ class BrenierDensity(DensityMixin, BaseEstimator):
             y: Ignored.
             sample_weight: `(n,)` weights of the points; equal ones by default.
         """
-        table, weights = weighted_table(as_points(X, "X", columns=self._fitted().dim), sample_weight, "sample_weight")
+        points = same_columns(self._fitted(), X, "X", type(self).__name__)
+        table, weights = weighted_table(points, sample_weight, "sample_weight")
         return float(np.average(self.score_samples(table), weights=weights))
 
     def sample(self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None) -> Matrix:
@@ -207,4 +208,4 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         return self.map_
 
     def _same_columns(self, value: Unchecked) -> Matrix:
-        return as_points(value, "X", columns=self._fitted().dim).values
+        return same_columns(self._fitted(), value, "X", type(self).__name__).values
