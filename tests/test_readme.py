@@ -8,7 +8,18 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = (
     "README.md",
-    *(f"docs/{name}.md" for name in ("conditional", "densities", "domain-adaptation", "tables", "weights")),
+    *(
+        f"docs/{name}.md"
+        for name in (
+            "callbacks",
+            "conditional",
+            "densities",
+            "domain-adaptation",
+            "scikit-learn",
+            "tables",
+            "weights",
+        )
+    ),
 )
 BLOCKS = [
     (page, number, code)

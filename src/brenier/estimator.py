@@ -7,17 +7,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, TargetTags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import InputError
+from brenier.callbacks import Callbacks
+from brenier.callbacks.running import Running
 from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.distance import ConditionalDistance
 from brenier.conditional.fitting import fit_conditional
 from brenier.conditional.maps import ConditionalMap
 from brenier.conditional.space import ConditionSpace, Kinds
 from brenier.coordinates import BuresCoordinates
-from brenier.data.checks import as_points
 from brenier.data.dequantize import Widths, dequantized
 from brenier.data.frames import Moved, like, output_like
 from brenier.data.table import Matrix, Unchecked
@@ -29,12 +30,13 @@ from brenier.parameters import (
     changed_settings,
     check_counts,
     check_network,
+    check_second_sample,
     check_shares,
     keep_outcome,
+    same_columns,
     warn_outcome,
 )
 from brenier.potentials import AbstractPotential
-from brenier.training import Callback
 
 __all__ = ["BrenierMap"]
 
@@ -74,7 +76,8 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             the range of the middle half. For heavy tails, which otherwise decide coordinates and map; 0.01 helps
             log-normal ones, 0.05 those of a Cauchy distribution. Arrays only; see docs/tables.md.
         random_state: Seed, generator, or None for a new result each time.
-        callback: Called with a `Row` at every look at the held-out points; a true result ends the fit.
+        callbacks: Functions that are called with a `Row` at every look at the held-out points, or objects that are told
+            of start and end as well; one or a sequence. A true result ends the fit; see `brenier.callbacks`.
 
     Attributes:
         map_: The learned `TransportMap`, or `ConditionalMap` where there were conditions; either can be saved.
@@ -125,7 +128,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         dequantize: Widths | None = None,
         trim: float = 0.0,
         random_state: int | np.random.RandomState | None = None,
-        callback: Callback | None = None,
+        callbacks: Callbacks | None = None,
     ) -> None:
         self.scale = scale
         self.max_steps = max_steps
@@ -142,7 +145,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         self.dequantize = dequantize
         self.trim = trim
         self.random_state = random_state
-        self.callback = callback
+        self.callbacks = callbacks
 
     def fit(
         self,
@@ -178,6 +181,8 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         """
         started = time.perf_counter()
         self._check_parameters()
+        check_second_sample(Y)
+        running = Running(self.callbacks, started)
         X, Y, base = with_base(X, Y)
         if base and not (x_condition is None and y_condition is None):
             raise InputError("'normal' as `X` or `Y` has no conditions. Draw samples, and give them conditions.")
@@ -191,18 +196,20 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             holdout=self.holdout,
             refit=self.refit,
             seeds=(first, second, third),
-            callback=self.callback,
             started=started,
+            running=running,
             weights=(x_weight, y_weight),
         )
-        if x_condition is None and y_condition is None:
-            fitted, space = fit_pair(X, Y, request), None
-        elif x_condition is None or y_condition is None:
-            missing = "x_condition" if x_condition is None else "y_condition"
-            raise InputError(f"`{missing}` is missing: conditions must be given for both sides, or for neither.")
-        else:
-            fitted, space = fit_conditional(X, Y, x_condition, y_condition, self.condition_types, request)
-        self._keep(fitted, space, widths, base)
+        with running:
+            if x_condition is None and y_condition is None:
+                fitted, space = fit_pair(X, Y, request), None
+            elif x_condition is None or y_condition is None:
+                missing = "x_condition" if x_condition is None else "y_condition"
+                raise InputError(f"`{missing}` is missing: conditions must be given for both sides, or for neither.")
+            else:
+                fitted, space = fit_conditional(X, Y, x_condition, y_condition, self.condition_types, request)
+            self._keep(fitted, space, widths, base)
+            running.finish(self)
         warn_outcome(fitted.outcome, stacklevel=2)
         return self
 
@@ -280,11 +287,21 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         x_weight: Unchecked = None,
         y_weight: Unchecked = None,
     ) -> float:
-        """Dual value on samples that the fit has not seen, an estimate of `W2^2 / 2`: larger is better."""
+        """Dual value on samples that the fit has not seen, an estimate of `W2^2 / 2`: larger is better.
+
+        The most that inexact conjugates can have added is taken off, so that points that were not solved never flatter.
+        """
         x, y = self._same_columns(X, "X"), self._same_columns(Y, "Y")
         if isinstance(self.map_, ConditionalMap):
-            return self.map_.dual(x, y, x_condition, y_condition, x_weight=x_weight, y_weight=y_weight).value
-        return self._plain(x_condition, y_condition).dual(x, y, x_weight=x_weight, y_weight=y_weight).value
+            found = self.map_.dual(x, y, x_condition, y_condition, x_weight=x_weight, y_weight=y_weight)
+        else:
+            found = self._plain(x_condition, y_condition).dual(x, y, x_weight=x_weight, y_weight=y_weight)
+        return found.value - found.gap
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags = TargetTags(required=True, one_d_labels=False, two_d_labels=True, single_output=False)
+        return tags
 
     def log_density(
         self, Y: Unchecked, base: Unchecked = None, *, condition: Unchecked = None, side: str | None = None
@@ -365,6 +382,4 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         return (map_, (condition,)) if isinstance(map_, ConditionalMap) else (self._plain(condition), ())
 
     def _same_columns(self, value: Unchecked, name: str) -> Matrix:
-        """Checked points, with the columns of the fit."""
-        map_ = self._fitted()
-        return as_points(value, name, columns=map_.dim, names=map_.columns).values
+        return same_columns(self._fitted(), value, name, type(self).__name__).values

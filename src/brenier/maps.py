@@ -15,7 +15,7 @@ from brenier._errors import ConvergenceWarning, InputError, MapFileError
 from brenier._types import Points, Values
 from brenier.batches import map_batches, map_chunks
 from brenier.certificates import Distance, assess, inverse_errors
-from brenier.conjugate import Tolerance, conjugate_points, dual_values
+from brenier.conjugate import Tolerance, certified_gaps, conjugate_points, dual_values
 from brenier.coordinates import BuresCoordinates
 from brenier.data.checks import as_points
 from brenier.data.frames import Moved, like
@@ -63,10 +63,13 @@ class Dual(NamedTuple):
     Attributes:
         value: Estimate of `W2^2 / 2`, in expectation at most the truth up to the error of the conjugates.
         unconverged: Share of the target points whose conjugate missed its tolerance.
+        gap: Certified gap: with exact conjugates the value would lie between `value - gap` and `value`, up to rounding;
+            NaN if the potential is not known to be convex.
     """
 
     value: float
     unconverged: float
+    gap: float
 
 
 class TransportMap(eqx.Module):
@@ -261,7 +264,8 @@ class TransportMap(eqx.Module):
             for side, weights in ((values, a), (conjugates, b))
         )
         product = c.unit**2 * float(sum(means))
-        return Dual(c.dual_offset(x, y, a, b) - product, float(np.average(~solved.converged, weights=b)))
+        gap = c.unit**2 * float(np.average(certified_gaps(self.potential, solved.residual), weights=b))
+        return Dual(c.dual_offset(x, y, a, b) - product, float(np.average(~solved.converged, weights=b)), gap)
 
     def distance(
         self,

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brenier._errors import DataWarning
+from brenier.callbacks import Progress
 from brenier.cli.clouds import FORMATS, Key, check_map_output, check_weight, read_cloud, weight_lines
 from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, widths_line
 from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_widths
-from brenier.cli.progress import FitProgress, Interrupts, density_news
+from brenier.cli.progress import Interrupts
 
 if TYPE_CHECKING:
     from brenier.density.estimator import BrenierDensity
@@ -57,14 +58,14 @@ def density(
         from brenier.density.estimator import BrenierDensity
         from brenier.training import Stop
 
-        with FitProgress(density_news) as progress, Interrupts() as interrupts:
+        with Interrupts() as interrupts:
             fitted = BrenierDensity(
                 max_steps=max_steps,
                 max_seconds=max_seconds,
                 refit=refit,
                 dequantize=widths,
                 random_state=seed,
-                callback=progress,
+                callbacks=Progress(),
             )
             started = time.perf_counter()
             fitted.fit(cloud.table, sample_weight=cloud.weights)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brenier._errors import DataWarning
+from brenier.callbacks import Progress
 from brenier.cli.clouds import (
     FORMATS,
     Key,
@@ -25,7 +26,7 @@ from brenier.cli.clouds import (
 from brenier.cli.conditions import Conditions, condition_types, described, space_lines
 from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, widths_line
 from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_widths
-from brenier.cli.progress import FitProgress, Interrupts
+from brenier.cli.progress import Interrupts
 
 if TYPE_CHECKING:
     from brenier.estimator import BrenierMap
@@ -131,7 +132,7 @@ def fit(
         budget = (
             {"max_steps": max_steps, "max_seconds": max_seconds} if (max_steps, max_seconds) != (None, None) else {}
         )
-        with FitProgress() as progress, Interrupts() as interrupts:
+        with Interrupts() as interrupts:
             ot = BrenierMap(
                 scale=scale,
                 refit=refit,
@@ -139,7 +140,7 @@ def fit(
                 dequantize=widths,
                 trim=trim,
                 random_state=seed,
-                callback=progress,
+                callbacks=Progress(),
                 **budget,
             )
             started = time.perf_counter()

@@ -19,7 +19,7 @@ from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.distance import ConditionalDistance, averaged
 from brenier.conditional.rows import conjugates, gradients, values
 from brenier.conditional.space import ConditionSpace
-from brenier.conjugate import Tolerance, conjugate_points
+from brenier.conjugate import Tolerance, certified_gaps, conjugate_points
 from brenier.data.checks import as_points
 from brenier.data.frames import Moved, like
 from brenier.data.table import Matrix, Unchecked, listed
@@ -177,7 +177,9 @@ class ConditionalMap(eqx.Module):
         of_target = map_batches(lambda b, a: conjugates(self.family, b, a), inner_y, solved.points)
         of_source, of_target = (np.asarray(side, np.float64) for side in (of_source, of_target))
         product = c.unit**2 * (np.average(of_source, weights=a) + weights @ of_target)
-        return Dual(c.dual_offset(x, y, a, weights) - float(product), float(np.average(~solved.converged, weights=b)))
+        gap = c.unit**2 * float(weights @ certified_gaps(self.family, solved.residual))
+        value, unconverged = c.dual_offset(x, y, a, weights) - float(product), np.average(~solved.converged, weights=b)
+        return Dual(value, float(unconverged), gap)
 
     def distance(
         self,

@@ -128,9 +128,10 @@ def _check_shape(shape: tuple[int, ...], name: str, columns: int | None, value: 
     if len(shape) == 0:
         raise InputTypeError(f"`{name}` must be a 2-D array, a row for each point; got a {type(value).__name__}.")
     if len(shape) == 1:
+        labels = " In `fit(X, Y)`, `Y` is a second sample; labels have no place there." if name == "Y" else ""
         raise InputError(
             f"`{name}` must be 2-D, a row for each point; got shape {shape}. Reshape your data: to (n, 1) with "
-            f"`reshape(-1, 1)` for points of one column, to (1, n) with `reshape(1, -1)` for a single point."
+            f"`reshape(-1, 1)` for points of one column, to (1, n) with `reshape(1, -1)` for a single point." + labels
         )
     if len(shape) > 2:
         raise InputError(
