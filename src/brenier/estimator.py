@@ -19,7 +19,7 @@ from brenier.conditional.space import ConditionSpace, Kinds
 from brenier.coordinates import BuresCoordinates
 from brenier.data.checks import as_points
 from brenier.data.dequantize import Widths, dequantized
-from brenier.data.frames import Moved, like, output_like
+from brenier.data.frames import Moved, wants_own_form
 from brenier.data.table import Matrix, Unchecked
 from brenier.data.trim import trimmed
 from brenier.density.bases import with_base
@@ -214,11 +214,11 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             condition: Where the fit had conditions: one label, number or tuple for all points, or one for each.
 
         Returns:
-            `(n, d)`: for a frame one of its kind, with its columns and index, for anything else an array; or what
-            `set_output` asks for.
+            `(n, d)`, in the form of `X`: a frame with its columns and index, a tensor, a lazy array of dask, else an
+            array; see `docs/inputs.md`. Or what `set_output` asks for.
         """
         map_, extra = self._under(condition)
-        return output_like(self, X, map_.forward(self._same_columns(X, "X"), *extra))
+        return map_.forward(X if wants_own_form(self) else self._same_columns(X, "X"), *extra)
 
     def inverse_transform(
         self, Y: Unchecked, *, condition: Unchecked = None, return_status: bool = False, return_error: bool = False
@@ -233,17 +233,17 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             return_error: The same, with a bound on the distance of each point to the exact preimage.
 
         Returns:
-            `(m, d)`: for a frame one of its kind, with its columns and index, for anything else an array.
+            `(m, d)`, in the form of `Y`, as for `transform`.
         """
-        points, (map_, extra) = self._same_columns(Y, "Y"), self._under(condition)
+        map_, extra = self._under(condition)
         if return_status or return_error:
-            return map_.inverse_with_status(points, *extra, error=return_error)
-        return like(Y, map_.inverse(points, *extra))
+            return map_.inverse_with_status(Y, *extra, error=return_error)
+        return map_.inverse(Y, *extra)
 
     def interpolate(self, X: Unchecked, t: float, *, condition: Unchecked = None) -> Moved:
         """Points a share `t` of the way from `X` to its image, in the form of `X`: displacement interpolation."""
         map_, extra = self._under(condition)
-        return like(X, map_.interpolate(self._same_columns(X, "X"), t, *extra))
+        return map_.interpolate(X, t, *extra)
 
     def distance(
         self,

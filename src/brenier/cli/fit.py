@@ -22,7 +22,7 @@ from brenier.cli.clouds import (
     unit_of,
     weight_lines,
 )
-from brenier.cli.conditions import Conditions, condition_types, described, space_lines
+from brenier.cli.conditions import condition_types, described, space_lines
 from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, widths_line
 from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_widths
 from brenier.cli.progress import FitProgress, Interrupts
@@ -120,6 +120,8 @@ def fit(
         kinds = condition_types(condition_type, clouds[0].conditions)
         conditions = {}
         if condition:
+            from brenier.data.conditions import Conditions
+
             conditions = {
                 "x_condition": Conditions(clouds[0].conditions),
                 "y_condition": Conditions(clouds[1].conditions),

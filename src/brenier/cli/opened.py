@@ -10,10 +10,11 @@ import typer
 
 from brenier._errors import InputError
 from brenier.cli.clouds import Cloud, read_cloud
-from brenier.cli.conditions import Conditions, naming_conditions
+from brenier.cli.conditions import naming_conditions
 
 if TYPE_CHECKING:
     from brenier.conditional.space import ConditionSpace
+    from brenier.data.conditions import Conditions
 
 __all__ = ["At", "OpenMap", "load_map"]
 
@@ -115,8 +116,10 @@ class OpenMap:
         weight = next((Column(name, present[name]) for name in others if name in present), None)
         return Cloud(path, table, conditions=conditions, weight=weight)
 
-    def extra(self, cloud: Cloud) -> tuple[Conditions, ...]:
+    def extra(self, cloud: Cloud) -> "tuple[Conditions, ...]":
         """What methods of the map take besides the points of a file: their conditions, if they ask for some."""
+        from brenier.data.conditions import Conditions
+
         return () if self.at is not None or not self.names else (Conditions(cloud.conditions),)
 
     def record(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from brenier.cli.status import status_line, status_record
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from brenier.cli.conditions import Conditions
+    from brenier.data.conditions import Conditions
     from brenier.data.table import Matrix
 
 __all__ = ["transform"]
