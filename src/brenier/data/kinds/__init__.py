@@ -4,7 +4,7 @@ To add one, write a `Kind` in a file of its own, list it here before those that 
 to the makers in `tests/test_inputs.py`.
 """
 
-from brenier.data.kinds._kind import FrameColumn, Kind, Moved
+from brenier.data.kinds._kind import FrameColumn, Kind, Moved, is_from
 from brenier.data.kinds.arrays import Arrays
 from brenier.data.kinds.arrow import ArrowTables
 from brenier.data.kinds.dask import DaskArrays
@@ -15,7 +15,7 @@ from brenier.data.kinds.refused import Refused
 from brenier.data.kinds.torch import Tensors
 from brenier.data.table import Unchecked
 
-__all__ = ["KINDS", "FrameColumn", "Kind", "Moved", "kind_of"]
+__all__ = ["KINDS", "FrameColumn", "Kind", "Moved", "is_from", "kind_of"]
 
 KINDS: tuple[Kind, ...] = (
     Refused(),
