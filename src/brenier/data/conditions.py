@@ -12,7 +12,7 @@ from brenier._errors import InputError
 from brenier.data.frames import FrameColumn, as_plain, frame_columns
 from brenier.data.table import Unchecked, listed
 
-__all__ = ["Column", "Conditions", "is_single", "label_text", "read_conditions", "single_condition"]
+__all__ = ["Column", "Conditions", "as_labels", "is_single", "label_text", "read_conditions", "single_condition"]
 
 
 class Column(NamedTuple):
@@ -95,7 +95,7 @@ def read_conditions(value: Unchecked, rows: int, name: str) -> list[Column]:
     value = as_plain(value, name)
     frame = frame_columns(value)
     if frame is not None:
-        columns = [(str(column.label), _labels(column)) for column in frame]
+        columns = [(str(column.label), as_labels(column)) for column in frame]
     else:
         array = _as_array(value, name)
         if array.ndim not in (1, 2):
@@ -123,7 +123,7 @@ def label_text(entry: object) -> str:
     return str(entry)
 
 
-def _labels(column: FrameColumn) -> NDArray[Any]:
+def as_labels(column: FrameColumn) -> NDArray[Any]:
     """The entries of a column; of one that is declared to have categories, as labels even where these are numbers."""
     if column.kind != "category":
         return column.values
