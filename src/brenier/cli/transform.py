@@ -33,7 +33,10 @@ def transform(
     map_file: Annotated[Path, typer.Argument(metavar="MAP", help="Map file of `brenier fit`.")],
     source: Annotated[Path, typer.Argument(metavar="INPUT", help=f"Points to move: {FORMATS}.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="OUTPUT", help="File to write: a table or an image, as INPUT is.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="OUTPUT", help="File to write: a table, an image or .h5ad, as INPUT is."
+        ),
     ],
     inverse: Annotated[bool, typer.Option("--inverse", help="Move points of the target back to the source.")] = False,
     t: Annotated[float, typer.Option(metavar="T", help="Share of the way to go: 0 stays, 1 arrives.")] = 1.0,
@@ -52,6 +55,10 @@ def transform(
     Where INPUT has these columns, OUTPUT has them behind the points: as they were, so that the file can be moved on or
     back, or with the value of `--at`. An .npz archive has them as arrays; an .npy file has the points alone. So it is
     with the column of weights that the fit had.
+
+    An .h5ad file as OUTPUT is a copy of INPUT, with the moved points beside those that were moved: obsm X_pca gives
+    X_pca_transported, X and layers give the layer transported; it is transported_back with --inverse, and interpolated
+    with --t. What has that name already is replaced; uns/brenier says how it came about.
 
     Example: `brenier transform effect.brenier control.csv -o moved.csv --t 0.5`
 
@@ -143,7 +150,9 @@ def _lines(record: dict[str, Any]) -> list[tuple[str, str]]:
     way = "towards the source" if record["inverse"] else "towards the target"
     lines = [("Output", f"{record['output']}   {size}, {share(record['t'])} of the way {way}")]
     if "added" in record:
-        lines.append(("Added", f"{record['added']}   and how it came about in uns/brenier; all else is that of INPUT"))
+        lines.append(
+            ("Added", f"{record['added']}   all else is that of the input; uns/brenier says how it came about")
+        )
     if record["inverse"]:
         residual = number(record["largest_residual"], 3)
         lines.append(status_line(record, f"; largest residual {residual} in units of the target"))
