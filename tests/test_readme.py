@@ -11,10 +11,12 @@ PAGES = (
     *(
         f"docs/{name}.md"
         for name in (
+            "anndata",
             "callbacks",
             "conditional",
             "densities",
             "domain-adaptation",
+            "inputs",
             "scikit-learn",
             "tables",
             "weights",

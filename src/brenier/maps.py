@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -19,7 +20,8 @@ from brenier.conjugate import Tolerance, certified_gaps, conjugate_points, dual_
 from brenier.coordinates import BuresCoordinates
 from brenier.data.checks import as_points
 from brenier.data.frames import Moved, like
-from brenier.data.table import Matrix, Unchecked, listed
+from brenier.data.kinds.dask import blockwise, is_lazy
+from brenier.data.table import Matrix, Table, Unchecked, listed
 from brenier.data.weights import weighted_table
 from brenier.density.bases import Base, Normal, as_base
 from brenier.density.change import LogDensity, check_side, density_gradient, log_density
@@ -75,7 +77,7 @@ class Dual(NamedTuple):
 class TransportMap(eqx.Module):
     """Optimal-transport map in both directions. Points are in the units of the data of the fit.
 
-    Images and preimages of a frame are a frame of its kind, with its columns and index; of anything else, an array.
+    Images and preimages come in the form of the points, see `docs/inputs.md`.
 
     Attributes:
         coordinates: Affine coordinates in which the potential lives.
@@ -103,6 +105,8 @@ class TransportMap(eqx.Module):
         Returns:
             `(n, dim)` points. Cost: one gradient of the potential a point; beside the result, memory for one batch.
         """
+        if is_lazy(X):
+            return blockwise(X, "X", self.dim, self.forward)
         return like(X, map_batches(self._forward, self._points(X, "X")))
 
     def inverse(self, Y: Unchecked, *, tolerance: Tolerance | None = None) -> Moved:
@@ -116,6 +120,8 @@ class TransportMap(eqx.Module):
             `(n, dim)` points; see `inverse_with_status` for what is known about each.
             Cost: some ten to fifty gradients a point.
         """
+        if is_lazy(Y):
+            return blockwise(Y, "Y", self.dim, partial(self.inverse, tolerance=tolerance))
         result = self.inverse_with_status(Y, tolerance=tolerance)
         warn_unconverged(result)
         return like(Y, result.points)
@@ -147,6 +153,8 @@ class TransportMap(eqx.Module):
             X: `(n, dim)` source points.
             t: 0 gives the source, 1 the image.
         """
+        if is_lazy(X):
+            return blockwise(X, "X", self.dim, partial(self.interpolate, t=t))
         x = self._points(X, "X")
         return like(X, (1.0 - t) * x + t * self.forward(x))
 
@@ -345,9 +353,7 @@ class TransportMap(eqx.Module):
 
     def _weighted(self, value: Unchecked, weights: Unchecked, name: str) -> tuple[Matrix, Matrix | None]:
         """Points of positive weight, and their weights if there are any."""
-        table, found = weighted_table(
-            as_points(value, name, columns=self.dim, names=self.columns), weights, f"{name.lower()}_weight"
-        )
+        table, found = weighted_table(Table(self._points(value, name)), weights, f"{name.lower()}_weight")
         return table.values, found
 
 

@@ -11,7 +11,15 @@ import typer
 
 from brenier._errors import DataWarning
 from brenier.callbacks import Progress
-from brenier.cli.clouds import FORMATS, Key, check_map_output, check_weight, read_cloud, weight_lines
+from brenier.cli.cells import Layer, Obsm, key_of, part, part_record
+from brenier.cli.clouds import (
+    FORMATS,
+    Key,
+    check_map_output,
+    check_weight,
+    read_cloud,
+    weight_lines,
+)
 from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, widths_line
 from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_widths
 from brenier.cli.progress import Interrupts
@@ -33,6 +41,8 @@ def density(
     refit: Refit = True,
     weight: Annotated[str | None, typer.Option(metavar="COL", help="Column with the weight of each row.")] = None,
     dequantize: Dequantize = None,
+    obsm: Obsm = None,
+    layer: Layer = None,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
@@ -50,7 +60,7 @@ def density(
     with reporting(as_json, X=data, widths="--dequantize", sample_weight=f"{data}, column {weight}"):
         check_map_output(output, data)
         widths = dequantize_widths(dequantize)
-        cloud = read_cloud(data, key, weight=weight)
+        cloud = read_cloud(data, key_of(data, key, part(obsm, layer, data)), weight=weight)
         check_weight(weight, [cloud])
         if cloud.image:
             # Pixels of 8 bits repeat by nature.
@@ -73,7 +83,8 @@ def density(
             if interrupts.count > 1:
                 raise KeyboardInterrupt
             map_ = fitted.map_
-            (map_ if weight is None else replace(map_, info={**map_.info, "weight": weight})).save(output)
+            known = part_record([cloud]) | ({} if weight is None else {"weight": weight})
+            replace(map_, info={**map_.info, **known}).save(output)
         interrupted = fitted.stop_ == Stop.interrupted.value
         record = {"map": str(output), "rows": len(cloud.table.values)} | _summary(fitted)
         record |= {"seconds": seconds, "interrupted": interrupted, "weight": weight}
