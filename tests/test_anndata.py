@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 import scipy.sparse as sp
 
 from brenier import BrenierDensity, BrenierMap, InputError, TransportMap
-from brenier.anndata import transport
+from brenier.anndata import provenance, transport
 from brenier.data import as_points, memory
 from brenier.data.cells import Place, dense, read_cells
+from networks import perturb
 
 GENES = ["Sox2", "Gata1", "Cd4"]
 
@@ -268,6 +270,8 @@ class TestWhatComesBack:
         transport(TransportMap.load(tmp_path / "m.brenier"), loaded)  # which knows where to look
         np.testing.assert_array_equal(loaded.obsm["X_pca_transported"], moved.obsm["X_pca_transported"])
         assert loaded.uns["brenier"]["X_pca_transported"]["map"] == record["map"]
+        bent = replace(ot.map_, potential=perturb(ot.map_.potential, 0))
+        assert provenance(bent, Place(), "forward", 1.0)["map"] != record["map"]
         other = fitted(obsm="X_pca", trim=0.05).transform(CONTROL)
         assert other.uns["brenier"]["X_pca_transported"]["map"] != record["map"]
 

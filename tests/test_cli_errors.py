@@ -224,5 +224,5 @@ def test_numbers_have_sensible_digits(value: float | None, text: str) -> None:
 
 
 def test_suffixes_are_those_that_can_be_read(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"must end in {', '.join(POINT_SUFFIXES)};"):
+    with pytest.raises(InputError, match=f"must end in {', '.join(POINT_SUFFIXES)}, .h5ad;"):
         read_points(tmp_path / "points.unknown")

@@ -228,7 +228,7 @@ class TestPaths:
         refuses(tmp_path / "folder.csv", "folder.csv` cannot be read: Is a directory")
 
     def test_unknown_suffixes(self, tmp_path: Path) -> None:
-        message = "points.txt` must end in .npy, .npz, .csv, .tsv, .parquet; got '.txt'"
+        message = "points.txt` must end in .npy, .npz, .csv, .tsv, .parquet, .h5ad; got '.txt'"
         refuses(tmp_path / "points.txt", message)
         with pytest.raises(InputError, match=message):
             write_points(tmp_path / "points.txt", VALUES)

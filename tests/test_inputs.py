@@ -18,6 +18,7 @@ import torch
 from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, DataWarning, Dequantizer, InputError
 from brenier.data import as_points, as_source, memory
 from brenier.data.conditions import read_conditions
+from brenier.data.frames import like
 from brenier.data.kinds import KINDS, kind_of
 from brenier.data.kinds.dask import Blocks
 from brenier.data.sources import is_array_like
@@ -159,12 +160,10 @@ class TestCopies:
         single = torch.tensor(X).float()
         assert not np.shares_memory(plain_array(single), single.numpy())
 
-    def test_are_not_made_of_results(self, plain: BrenierMap, monkeypatch: pytest.MonkeyPatch) -> None:
-        kept: list[np.ndarray] = []
-        inner = torch.from_numpy
-        monkeypatch.setattr(torch, "from_numpy", lambda array: (kept.append(array), inner(array))[1])
+    def test_are_not_made_of_results(self, plain: BrenierMap) -> None:
+        points = X.copy()
+        assert like(torch.tensor(X), points).data_ptr() == points.ctypes.data
         moved = plain.transform(torch.tensor(X))
-        assert moved.data_ptr() == kept[0].ctypes.data
         assert (moved.dtype, moved.device.type, moved.requires_grad) == (torch.float64, "cpu", False)
 
     def test_are_not_made_of_arrays_of_jax(self, x64: None) -> None:
@@ -330,6 +329,11 @@ class TestDask:
         with pytest.warns(ConvergenceWarning, match="too few"):
             np.testing.assert_array_equal(ot.transform(X), BrenierMap(random_state=0).fit(X, Y).transform(X))
 
+    def test_small_ones_are_computed_once_by_a_fit_of_a_density(self) -> None:
+        counted = Counted(X)
+        BrenierDensity(max_steps=2, holdout=0.4, random_state=0).fit(counted.array)
+        assert sorted(counted.sizes) == [10, 25, 25]
+
     def test_large_ones_are_streamed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         rng = np.random.default_rng(0)
         x = rng.normal(size=(4000, 2))
@@ -349,6 +353,7 @@ class TestDask:
         batches = list(Blocks(given, 0))
         assert [len(batch) for batch in batches] == [80, 80]
         assert len({value // 10 for value in batches[0][:20, 0]}) > 4
+        assert {value // 10 for value in batches[0][:, 0]} != set(range(8))
         np.testing.assert_array_equal(np.sort(np.concatenate(batches)[:, 0]), np.arange(160.0))
         again, same = Blocks(given, 0), Blocks(given, 0)
         first, second = next(iter(again)), next(iter(again))
