@@ -79,7 +79,7 @@ def clear(axes: plt.Axes) -> None:
 dense = in_disc(6000)
 figure, axes = plt.subplots(figsize=(8, 1.75))
 for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-    moved = transport.interpolate(dense, share) + (9.4 * share, 0)
+    moved = transport.interpolate(dense, share) + np.array([9.4 * share, 0])
     axes.scatter(*moved.T, s=1.5, c=colours(dense), linewidths=0)
     axes.text(9.4 * share, -1.15, f"$t$ = {share:g}", ha="center", va="top", size=9)
 clear(axes)
