@@ -26,6 +26,7 @@ from sklearn.metrics import r2_score
 from brenier import BrenierMap
 from brenier.metrics import mmd_squared
 
+# sphinx_gallery_thumbnail_number = 2
 STEPS = 768
 SEEN, UNSEEN, GENES = 2100, 900, 200
 TYPES = ("B cell", "monocyte", "T cell")
@@ -149,7 +150,7 @@ for axes, kind in zip(panels, TYPES, strict=True):
         "optimal map": (predictions["Optimal map"][new], {"color": PREDICTED, "histtype": "step", "linewidth": 1.3}),
     }
     for label, (points, style) in clouds.items():
-        axes.hist((points - start) @ direction, np.linspace(-3, 9, 25), density=True, label=label, **style)
+        axes.hist((points - start) @ direction, np.linspace(-3, 11, 29), density=True, label=label, **style)
     axes.set(title=kind, xlabel="along the mean response", yticks=[])
     axes.title.set_size(10)
     axes.spines["left"].set_visible(False)

@@ -24,6 +24,7 @@ from matplotlib.textpath import TextPath
 from brenier import BrenierMap
 from brenier.metrics import unexplained_variance
 
+# sphinx_gallery_thumbnail_number = 2
 STEPS = 3072
 SEEN, UNSEEN = 10_000, 1500
 GREY = "#e4e6ea"

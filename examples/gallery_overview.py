@@ -1,0 +1,93 @@
+"""The six examples of the gallery in one picture: a panel or two of each.
+
+python examples/gallery_overview.py --output gallery.png
+"""
+
+import io
+import os
+import runpy
+from pathlib import Path
+from typing import Annotated
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import typer
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+from PIL import Image
+
+from brenier.cli.console import reporting, stderr
+from brenier.data import atomic_write
+
+__all__ = ["PANELS", "app", "run_example"]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+GALLERY = Path(__file__).resolve().parent / "gallery"
+
+PANELS = {
+    "colour_transfer": ("Colour transfer", 1, (3,)),
+    "shapes": ("Two shapes", 2, (0,)),
+    "perturbation": ("Single cells under a drug", 2, (2,)),
+    "calibration": ("Detector calibration", 2, (0,)),
+    "digits": ("Even digits to odd ones", 1, tuple(row * 13 + column for row in range(5) for column in range(6))),
+    "density": ("Densities", 1, (1,)),
+}
+"""Example by example: its title, the number of the figure, and the panels of it that are shown together."""
+
+
+def run_example(name: str) -> dict[int, Figure]:
+    """Run one example, which fails where its claims do, and return its figures by number."""
+    plt.close("all")
+    with mpl.rc_context():
+        runpy.run_path(str(GALLERY / f"plot_{name}.py"), run_name="__main__")
+    return {number: plt.figure(number) for number in plt.get_fignums()}
+
+
+@app.command()
+def main(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The picture, a PNG.")] = Path(
+        "gallery.png"
+    ),
+) -> None:
+    """Run all examples, which takes some minutes, and draw the overview."""
+    os.environ.pop("DISPLAY", None)  # nothing is shown, also where there is a screen
+    mpl.use("Agg")
+    with reporting(False):
+        tiles = {}
+        for name, (title, number, panels) in PANELS.items():
+            stderr.print(f"running plot_{name}.py")
+            tiles[title] = _cut(run_example(name)[number], panels)
+        plt.close("all")
+        _write(output, tiles)
+        stderr.print(f"wrote {output}")
+
+
+def _cut(figure: Figure, panels: tuple[int, ...]) -> Image.Image:
+    """Some panels of a figure with their labels, without their titles."""
+    chosen = [figure.axes[place] for place in panels]
+    for axes in chosen:
+        axes.set_title("")
+    figure.canvas.draw()
+    box = Bbox.union([axes.get_tightbbox() for axes in chosen]).transformed(figure.dpi_scale_trans.inverted())
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=200, bbox_inches=box.padded(0.03))
+    return Image.open(buffer).convert("RGB")
+
+
+def _write(path: Path, tiles: dict[str, Image.Image]) -> None:
+    """Two rows of three tiles, each under its title; colours are reduced to a palette, which keeps the file small."""
+    figure, panels = plt.subplots(2, 3, figsize=(9.6, 5.6), layout="constrained")
+    for axes, (title, tile) in zip(panels.flat, tiles.items(), strict=True):
+        axes.imshow(tile, interpolation="lanczos")
+        axes.set_title(title, size=11, loc="left")
+        axes.set_axis_off()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=110)
+    plt.close(figure)
+    with atomic_write(path) as handle:
+        Image.open(buffer).convert("RGB").quantize(192).save(handle, format="PNG", optimize=True)
+
+
+if __name__ == "__main__":
+    app()
