@@ -23,7 +23,7 @@ from brenier.metrics import sliced_w2, unexplained_variance
 
 # sphinx_gallery_thumbnail_number = 2
 STEPS = 1024
-SEEN, UNSEEN = 10_000, 6_000
+SEEN, UNSEEN = 10_000, 3_000
 SIMULATED, MEASURED, CALIBRATED = "#35608f", "#d9822b", "#a23b72"
 
 plt.rcParams.update(

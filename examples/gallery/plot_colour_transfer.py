@@ -14,6 +14,7 @@ the palette of one photograph onto that of another, there and back, and every st
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.patches import Rectangle
 from ot.gaussian import empirical_bures_wasserstein_mapping
 from sklearn.datasets import load_sample_images
 
@@ -76,8 +77,9 @@ for axes, (title, picture) in zip(panels.flat, pictures.items(), strict=True):
 # %%
 # The clouds
 # ----------
-# Each dot is a held-out pixel in its own colour, in the cube of all colours: red to the right, green to the back, blue
-# upwards. The image of the source should fill the same places as the target, as densely.
+# Each dot is a held-out pixel in its own colour: red to the right, blue upwards, seen along green. The square holds all
+# colours there are; a linear map leaves it, and its photograph is clipped. The image of the source should fill the same
+# places as the target, as densely.
 
 clouds = {
     "Source": X_test,
@@ -86,13 +88,13 @@ clouds = {
     "Target": Y_test,
 }
 
-figure, panels = plt.subplots(1, 4, figsize=(8, 2.2), subplot_kw={"projection": "3d", "computed_zorder": False})
+figure, panels = plt.subplots(1, 4, figsize=(8, 2.35), sharex=True, sharey=True)
 for axes, (title, cloud) in zip(panels, clouds.items(), strict=True):
-    axes.scatter(*cloud[:4000].T, c=np.clip(cloud[:4000], 0, 1), s=2.5, linewidths=0, depthshade=False)
-    axes.set(xlim=(0, 1), ylim=(0, 1), zlim=(0, 1), xticks=[], yticks=[], zticks=[])
-    axes.view_init(elev=22, azim=-50)
-    axes.set_box_aspect((1, 1, 1), zoom=1.25)
+    axes.add_patch(Rectangle((0, 0), 1, 1, facecolor="#f4f5f6", edgecolor="#c9ccd1", linewidth=0.8))
+    axes.scatter(cloud[:, 0], cloud[:, 2], c=np.clip(cloud, 0, 1), s=1.5, linewidths=0)
+    axes.set(xlim=(-0.42, 1.05), ylim=(-0.42, 1.05), aspect="equal")
     axes.set_title(title, size=10)
+    axes.set_axis_off()
 
 # %%
 # The way between

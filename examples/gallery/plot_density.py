@@ -21,7 +21,7 @@ from sklearn.neighbors import KernelDensity
 from brenier import BrenierDensity
 
 STEPS = 2048
-SEEN, UNSEEN = 4000, 6000
+SEEN, UNSEEN = 4000, 4000
 DATA, MODEL, INK = "#35608f", "#a23b72", "#3a3d42"
 
 plt.rcParams.update({"figure.dpi": 120, "figure.constrained_layout.use": True, "font.size": 10})
@@ -51,8 +51,8 @@ X, X_test = skew(rng.normal(size=(SEEN, 2))), skew(rng.normal(size=(UNSEEN, 2)))
 # distributions in the mixture.
 
 density = BrenierDensity(max_steps=STEPS, refit=False, random_state=0).fit(X)
-kernel = GridSearchCV(KernelDensity(), {"bandwidth": np.geomspace(0.05, 0.3, 8)}, cv=3).fit(X)
-mixture = GridSearchCV(GaussianMixture(random_state=0), {"n_components": [4, 8, 16, 24]}, cv=3).fit(X)
+kernel = GridSearchCV(KernelDensity(), {"bandwidth": np.geomspace(0.1, 0.3, 5)}, cv=3).fit(X)
+mixture = GridSearchCV(GaussianMixture(random_state=0), {"n_components": [4, 8, 16]}, cv=3).fit(X)
 models = {"Brenier map": density, "Kernel estimate": kernel, "Gaussian mixture": mixture}
 print(kernel.best_params_, mixture.best_params_)
 
@@ -62,7 +62,7 @@ print(kernel.best_params_, mixture.best_params_)
 # Equal levels in all panels: each line is a factor of 4.5 below the last. Where there are few points, the kernels leave
 # islands and the mixture joins straight pieces; the map bends a single normal distribution.
 
-x, y = np.meshgrid(np.linspace(0.03, 4.8, 101), np.linspace(0.03, 4.8, 101))
+x, y = np.meshgrid(np.linspace(0.03, 4.8, 81), np.linspace(0.03, 4.8, 81))
 grid = np.column_stack([x.ravel(), y.ravel()])
 surfaces = {"Truth": log_density(grid)} | {name: model.score_samples(grid) for name, model in models.items()}
 levels = log_density(X).max() + np.arange(-7.5, 0.1, 1.5)
