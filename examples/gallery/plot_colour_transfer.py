@@ -88,12 +88,12 @@ clouds = {
     "Target": Y_test,
 }
 
-figure, panels = plt.subplots(1, 4, figsize=(8, 2.35), sharex=True, sharey=True)
+figure, panels = plt.subplots(1, 4, figsize=(8, 2.0), sharex=True, sharey=True)
 for axes, (title, cloud) in zip(panels, clouds.items(), strict=True):
     axes.add_patch(Rectangle((0, 0), 1, 1, facecolor="#f4f5f6", edgecolor="#c9ccd1", linewidth=0.8))
     axes.scatter(cloud[:, 0], cloud[:, 2], c=np.clip(cloud, 0, 1), s=1.5, linewidths=0)
-    axes.set(xlim=(-0.42, 1.05), ylim=(-0.42, 1.05), aspect="equal")
-    axes.set_title(title, size=10)
+    axes.set(xlim=(-0.42, 1.05), ylim=(-0.24, 1.2), aspect="equal")
+    axes.text(0.5, 1.06, title, ha="center", size=10)
     axes.set_axis_off()
 
 # %%
