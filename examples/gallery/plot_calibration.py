@@ -113,7 +113,7 @@ def regions(axes: plt.Axes, points: np.ndarray, weights: np.ndarray | None, **st
     """Smallest regions that hold given shares of the events, from a smoothed histogram."""
     window = [np.quantile(np.r_[X_test, Y_test][:, column], [0.001, 0.985]) for column in pair]
     heights, *edges = np.histogram2d(*points[:, pair].T, bins=60, range=window, weights=weights)
-    heights = gaussian_filter(heights, 2.0)
+    heights = gaussian_filter(heights, 2.5)
     order = np.sort(heights.ravel())[::-1]
     levels = [order[np.searchsorted(np.cumsum(order), share * order.sum())] for share in (0.8, 0.5, 0.2)]
     middles = [(edge[1:] + edge[:-1]) / 2 for edge in edges]
