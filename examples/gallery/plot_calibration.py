@@ -186,7 +186,7 @@ def correlations(points: np.ndarray, weights: np.ndarray | None = None) -> np.nd
 error, apart = {}, {}
 for name, points in versions.items():
     error[name] = unexplained_variance(points / UNITS, truth / UNITS, weight=weight_test)
-    apart[name] = sliced_w2(points, Y_test, scale=UNITS, x_weight=weight_test)
+    apart[name] = sliced_w2(points, Y_test, scale=UNITS, projections=64, x_weight=weight_test)
     gap = np.abs(correlations(points, weight_test) - correlations(Y_test)).max()
     print(f"{name:<20}wrong: {error[name]:5.2f} %   sliced W2: {apart[name]:.4f}   correlations: {gap:.3f}")
 
