@@ -28,7 +28,7 @@ GALLERY = Path(__file__).resolve().parent / "gallery"
 PANELS = {
     "colour_transfer": ("Colour transfer", 1, (3,)),
     "shapes": ("Two shapes", 2, (0,)),
-    "perturbation": ("Single cells under a drug", 2, (2,)),
+    "perturbation": ("Single cells under a drug", 2, (0,)),
     "calibration": ("Detector calibration", 2, (0,)),
     "digits": ("Even digits to odd ones", 1, tuple(row * 13 + column for row in range(5) for column in range(6))),
     "density": ("Densities", 1, (1,)),
@@ -64,10 +64,13 @@ def main(
 
 
 def _cut(figure: Figure, panels: tuple[int, ...]) -> Image.Image:
-    """Some panels of a figure with their labels, without their titles."""
+    """Some panels of a figure with their labels, without titles and legends."""
     chosen = [figure.axes[place] for place in panels]
+    for legend in figure.legends:
+        legend.remove()
     for axes in chosen:
-        axes.set_title("")
+        for place in ("left", "center"):
+            axes.set_title("", loc=place)
     figure.canvas.draw()
     box = Bbox.union([axes.get_tightbbox() for axes in chosen]).transformed(figure.dpi_scale_trans.inverted())
     buffer = io.BytesIO()
@@ -85,8 +88,10 @@ def _write(path: Path, tiles: dict[str, Image.Image]) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=110)
     plt.close(figure)
+    picture = Image.open(buffer).convert("RGB")
+    palette = picture.quantize(256)
     with atomic_write(path) as handle:
-        Image.open(buffer).convert("RGB").quantize(192).save(handle, format="PNG", optimize=True)
+        picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(handle, format="PNG", optimize=True)
 
 
 if __name__ == "__main__":
