@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import typer
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
-from PIL import Image
+from PIL import Image, ImageOps
 
 from brenier.cli.console import reporting, stderr
 from brenier.data import atomic_write
@@ -34,6 +34,9 @@ PANELS = {
     "density": ("Densities", 1, (1,)),
 }
 """Example by example: its title, the number of the figure, and the panels of it that are shown together."""
+
+_TILE = (800, 600)
+"""Width and height of all tiles before they are reduced, in pixels."""
 
 
 def run_example(name: str) -> dict[int, Figure]:
@@ -79,19 +82,17 @@ def _cut(figure: Figure, panels: tuple[int, ...]) -> Image.Image:
 
 
 def _write(path: Path, tiles: dict[str, Image.Image]) -> None:
-    """Two rows of three tiles, each under its title; colours are reduced to a palette, which keeps the file small."""
-    figure, panels = plt.subplots(2, 3, figsize=(9.6, 5.6), layout="constrained")
+    """Two rows of three tiles of one shape, each under its title."""
+    figure, panels = plt.subplots(2, 3, figsize=(9.6, 5.4), layout="constrained")
     for axes, (title, tile) in zip(panels.flat, tiles.items(), strict=True):
-        axes.imshow(tile, interpolation="lanczos")
-        axes.set_title(title, size=11, loc="left")
+        axes.imshow(ImageOps.pad(tile, _TILE, color="white"), interpolation="lanczos")
+        axes.set_title(title, size=11)
         axes.set_axis_off()
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=110)
+    figure.savefig(buffer, dpi=90)
     plt.close(figure)
-    picture = Image.open(buffer).convert("RGB")
-    palette = picture.quantize(256)
     with atomic_write(path) as handle:
-        picture.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(handle, format="PNG", optimize=True)
+        Image.open(buffer).convert("RGB").save(handle, format="PNG", optimize=True)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def test_overview_shows_examples_whose_claims_hold(overview, tmp_path):
     assert done.exit_code == 0, done.output
     assert path.stat().st_size < 300_000
     with Image.open(path) as picture:
-        assert picture.size == (1056, 616)
+        assert picture.size == (864, 486)
         pixels = np.asarray(picture.convert("L"), np.float64)
     tiles = [tile for row in np.array_split(pixels, 2) for tile in np.array_split(row, 3, axis=1)]
     assert all(tile.std() > 5 for tile in tiles)
