@@ -1,0 +1,94 @@
+"""The gallery: every example runs, its claims hold, and they fail for maps that have learned nothing."""
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+from typer.testing import CliRunner
+
+from brenier import BrenierMap
+from brenier.density.training import DensitySupply
+from brenier.training import Supply, gaussian_outcome
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+NAMES = sorted(path.stem.removeprefix("plot_") for path in (EXAMPLES / "gallery").glob("plot_*.py"))
+
+
+@pytest.fixture(autouse=True)
+def _no_screen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Figures are drawn into memory and forgotten, and settings of matplotlib last for one test."""
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with mpl.rc_context({"backend": "Agg"}):
+        yield
+        plt.close("all")
+
+
+@pytest.fixture
+def overview(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "path", [str(EXAMPLES), *sys.path])
+    return importlib.import_module("gallery_overview")
+
+
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fits that end before their first step: the map between two normal distributions, the normal density."""
+    for supply in (Supply, DensitySupply):
+        monkeypatch.setattr(supply, "train", lambda self, *_: gaussian_outcome(self.coordinates.dim))
+
+
+@pytest.fixture
+def unmoved(untrained: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fits whose map moves nothing."""
+
+    def stay(self: BrenierMap, X: np.ndarray, *_: float, condition: object = None) -> np.ndarray:
+        return np.asarray(X, np.float64)
+
+    monkeypatch.setattr(BrenierMap, "transform", stay)
+    monkeypatch.setattr(BrenierMap, "interpolate", stay)
+
+
+def fails_in_its_claims(run: Callable[[str], dict[int, Figure]], name: str) -> None:
+    """Whether an example gets to its last block, with all figures, and one of its assertions stops it."""
+    script = EXAMPLES / "gallery" / f"plot_{name}.py"
+    with pytest.raises(AssertionError) as failed:
+        run(name)
+    last, text = failed.traceback[-1], script.read_text()
+    assert Path(last.path) == script
+    assert last.lineno > text[: text.rindex("# %%")].count("\n")
+    assert plt.get_fignums()
+
+
+def test_there_are_six(overview):
+    assert len(NAMES) == 6
+    assert sorted(overview.PANELS) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_claims_fail_for_linear_maps(name, overview, untrained):
+    fails_in_its_claims(overview.run_example, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "density"])
+def test_claims_fail_for_the_identity(name, overview, unmoved):
+    fails_in_its_claims(overview.run_example, name)
+
+
+@pytest.mark.slow
+def test_overview_shows_examples_whose_claims_hold(overview, tmp_path):
+    path = tmp_path / "gallery.png"
+    done = CliRunner().invoke(overview.app, ["--output", str(path)])
+    assert done.exit_code == 0, done.output
+    assert path.stat().st_size < 300_000
+    with Image.open(path) as picture:
+        assert picture.size == (864, 486)
+        pixels = np.asarray(picture.convert("L"), np.float64)
+    tiles = [tile for row in np.array_split(pixels, 2) for tile in np.array_split(row, 3, axis=1)]
+    assert all(tile.std() > 5 for tile in tiles)
