@@ -7,6 +7,7 @@ from the origin lose no digits; the potential in the type of the points, float32
 import io
 import zipfile
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import equinox as eqx
@@ -24,7 +25,7 @@ from brenier.export.description import as_json, check_dtype, description
 from brenier.export.jax_coordinates import affine
 from brenier.maps import TransportMap
 from brenier.potentials import AbstractFamily, AbstractFunction
-from brenier.solvers import BFGS, LBFGS, Newton, iterate, residual_norm
+from brenier.solvers import BFGS, LBFGS, AbstractSolver, Newton, iterate, residual_norm
 
 __all__ = ["PLATFORMS", "save_stablehlo"]
 
@@ -62,7 +63,7 @@ def save_stablehlo(
     """
     check_dtype(dtype)
     try:
-        import flatbuffers  # noqa: F401 - what JAX writes programs with
+        import_module("flatbuffers")  # what JAX writes programs with
     except ImportError as error:
         raise InputError(
             f"StableHLO programs need flatbuffers ({error}). Run `pip install 'brenier[stablehlo]'`."
@@ -101,7 +102,7 @@ def _inverse(map_: TransportMap | ConditionalMap, dtype: str) -> Callable[..., t
     family, coordinates, tolerance = _potential(map_, dtype), affine(map_), Tolerance()
     scale = np.asarray(map_.coordinates.spread, dtype)
     # The solvers of `brenier.conjugate`, one after the other for all rows: rows that are solved rest.
-    solvers = (
+    solvers: tuple[tuple[AbstractSolver[Any], int], ...] = (
         (BFGS() if map_.dim <= BFGS_DIMENSIONS else LBFGS(), _STEPS),
         (Newton() if map_.dim <= NEWTON_DIMENSIONS else LBFGS(), 4 * _STEPS),
     )

@@ -18,8 +18,9 @@ from brenier.potentials import ICNN, MLP, ModulatedICNN, Quadratic
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from brenier.export.torch_map import AffineCoordinates, TorchMap
-    from brenier.export.torch_map import ConditionalCoordinates as TorchConditionalCoordinates
+    from brenier.export.torch_coordinates import AffineCoordinates
+    from brenier.export.torch_coordinates import ConditionalCoordinates as TorchConditionalCoordinates
+    from brenier.export.torch_map import TorchMap
     from brenier.export.torch_networks import ConvexNetwork, Potential
 
 __all__ = ["save_torch", "to_torch"]
@@ -37,7 +38,7 @@ def to_torch(map_: TransportMap | ConditionalMap, *, dtype: str = "float32") -> 
 
     Returns:
         A module on the CPU, without JAX in it: weights are parameters, coordinates buffers in float64. The class is in
-        `brenier.export.torch_map`, which needs nothing but PyTorch and the file beside it.
+        `brenier.export.torch_map`, which needs nothing but PyTorch and two files beside it.
 
     Raises:
         InputError: PyTorch is not installed, or the potential is of a class of the user's own.
@@ -111,16 +112,18 @@ def _tensor(array: Any, dtype: str) -> "Tensor":  # noqa: ANN401
 
 
 def _coordinates(map_: TransportMap | ConditionalMap) -> "AffineCoordinates | TorchConditionalCoordinates":
-    from brenier.export import torch_map
+    from brenier.export import torch_coordinates
 
     coordinates = map_.coordinates
     fields: Mapping[str, Any] = {name: value for name, value in vars(coordinates).items() if name != "degree"}
     if isinstance(coordinates, BuresCoordinates) or not isinstance(map_, ConditionalMap):
-        return torch_map.AffineCoordinates({name: _tensor(value, "float64") for name, value in fields.items()})
+        return torch_coordinates.AffineCoordinates({name: _tensor(value, "float64") for name, value in fields.items()})
     fields = {**fields, "raw_low": map_.space.low, "raw_high": map_.space.high}
     arrays = {name: _tensor(value, "float64") for name, value in fields.items()}
     assert isinstance(coordinates, ConditionalCoordinates)
-    return torch_map.ConditionalCoordinates(arrays, powers(map_.space.numbers, coordinates.degree), map_.space.classes)
+    return torch_coordinates.ConditionalCoordinates(
+        arrays, powers(map_.space.numbers, coordinates.degree), map_.space.classes
+    )
 
 
 Converted = Callable[[Any], "Tensor"]

@@ -5,7 +5,7 @@ after and before activation i, the gradient is the backward pass, and the Hessia
 :math:`J_i^\top \operatorname{diag}(t_i\, a''(b_i))\, J_i` over the layers, :math:`J_i` the Jacobian of :math:`b_i`;
 quadratic forms add a term of their own.
 
-This file and `torch_map.py` need PyTorch alone.
+This file, `torch_coordinates.py` and `torch_map.py` need PyTorch alone.
 """
 
 import math
