@@ -25,7 +25,7 @@ from brenier.export.description import as_json, check_dtype, description
 from brenier.export.jax_coordinates import affine
 from brenier.maps import TransportMap
 from brenier.potentials import AbstractFamily, AbstractFunction
-from brenier.solvers import BFGS, LBFGS, AbstractSolver, Newton, iterate, residual_norm
+from brenier.solvers import BFGS, LBFGS, Newton, iterate, residual_norm
 
 __all__ = ["PLATFORMS", "save_stablehlo"]
 
@@ -102,7 +102,7 @@ def _inverse(map_: TransportMap | ConditionalMap, dtype: str) -> Callable[..., t
     family, coordinates, tolerance = _potential(map_, dtype), affine(map_), Tolerance()
     scale = np.asarray(map_.coordinates.spread, dtype)
     # The solvers of `brenier.conjugate`, one after the other for all rows: rows that are solved rest.
-    solvers: tuple[tuple[AbstractSolver[Any], int], ...] = (
+    solvers: tuple[tuple[Any, int], ...] = (
         (BFGS() if map_.dim <= BFGS_DIMENSIONS else LBFGS(), _STEPS),
         (Newton() if map_.dim <= NEWTON_DIMENSIONS else LBFGS(), 4 * _STEPS),
     )
