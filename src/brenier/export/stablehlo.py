@@ -25,7 +25,7 @@ from brenier.export.description import as_json, check_dtype, description
 from brenier.export.jax_coordinates import affine
 from brenier.maps import TransportMap
 from brenier.potentials import AbstractFamily, AbstractFunction
-from brenier.solvers import BFGS, LBFGS, Newton, iterate, residual_norm
+from brenier.solvers import BFGS, LBFGS, AbstractSolver, Newton, iterate, residual_norm
 
 __all__ = ["PLATFORMS", "save_stablehlo"]
 
@@ -101,18 +101,13 @@ def _forward(map_: TransportMap | ConditionalMap, dtype: str) -> Callable[..., P
 def _inverse(map_: TransportMap | ConditionalMap, dtype: str) -> Callable[..., tuple[Points, Values, Mask, Counts]]:
     family, coordinates, tolerance = _potential(map_, dtype), affine(map_), Tolerance()
     scale = np.asarray(map_.coordinates.spread, dtype)
-    # The solvers of `brenier.conjugate`, one after the other for all rows: rows that are solved rest.
-    solvers: tuple[tuple[Any, int], ...] = (
-        (BFGS() if map_.dim <= BFGS_DIMENSIONS else LBFGS(), _STEPS),
-        (Newton() if map_.dim <= NEWTON_DIMENSIONS else LBFGS(), 4 * _STEPS),
-    )
 
     def inverse(y: Points, condition: Float[Array, "n k"] | None = None) -> tuple[Points, Values, Mask, Counts]:
         codes = coordinates.codes(condition, y)
         u, target = _under(family, codes, dtype), coordinates.enter_y(y, codes).astype(dtype)
         bound = tolerance.atol + tolerance.rtol * residual_norm(target, jnp.asarray(scale))
         x, steps, converged = target, jnp.zeros(target.shape[:1], jnp.int32), jnp.zeros(target.shape[:1], bool)
-        for solver, budget in solvers:
+        for solver, budget in _solvers(map_.dim):
             found, _ = iterate(
                 solver,
                 lambda at: u.gradient(at) - target,
@@ -127,6 +122,13 @@ def _inverse(map_: TransportMap | ConditionalMap, dtype: str) -> Callable[..., t
         return coordinates.leave_x(x, codes).astype(dtype), residual.astype(dtype), converged, steps
 
     return inverse
+
+
+def _solvers(dim: int) -> list[tuple[AbstractSolver[Any], int]]:
+    """Those of `brenier.conjugate` with their budgets, one after the other for all rows: rows that are solved rest."""
+    first: AbstractSolver[Any] = BFGS() if dim <= BFGS_DIMENSIONS else LBFGS()
+    second: AbstractSolver[Any] = Newton() if dim <= NEWTON_DIMENSIONS else LBFGS()
+    return [(first, _STEPS), (second, 4 * _STEPS)]
 
 
 def _potential(map_: TransportMap | ConditionalMap, dtype: str) -> AbstractFamily:
