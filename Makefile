@@ -5,12 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export JAX_PLATFORMS ?= cpu
 
-.PHONY: demo test test-slow lint types bench browser clean help
+.PHONY: demo test test-slow test-oldest test-newest lint types bench browser dist smoke clean help
 
 help:
 	@echo "make demo       install into $(VENV), then transfer colours between two photographs"
 	@echo "make test       install, then linter, type checker and tests"
 	@echo "make test-slow  the long accuracy runs"
+	@echo "make test-oldest  a core of the tests with the oldest versions supported; test-newest with the newest"
+	@echo "make dist       wheel and sdist, in dist; make smoke installs and uses either"
 	@echo "make browser    install Chromium from Debian's packages, for the tests of pages"
 	@echo "make bench      brenier beside other solvers, in short (ten minutes); the rest is in benchmarks/README.md"
 
@@ -28,6 +30,29 @@ test: $(STAMP) lint types
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow
+
+# Old libraries warn of what newer ones changed.
+CORE := $(addprefix tests/test_,accuracy.py certificates.py cli.py cli_errors.py conditional.py conjugate.py estimator.py \
+  formats.py mapfile.py maps.py potentials.py solvers.py)
+
+test-oldest:
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/oldest.txt
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps .
+	.venv-oldest/bin/python -m pytest -W ignore::DeprecationWarning $(CORE)
+
+test-newest:
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager \
+	  . hypothesis pandas pyarrow pytest
+	.venv-newest/bin/python -m pytest $(CORE)
+
+dist: $(STAMP)
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+
+smoke: dist
+	$(BIN)/python tests/smoke.py dist
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -47,4 +72,4 @@ browser:
 	  chromium fonts-liberation)
 
 clean:
-	rm -rf $(VENV) build dist brenier-demo
+	rm -rf $(VENV) .venv-oldest .venv-newest build dist brenier-demo

@@ -16,7 +16,7 @@ from brenier import TransportMap
 from brenier.cli import app
 from brenier.data import write_points
 
-COMMANDS = ["fit", "transform", "distance", "density", "logpdf", "sample", "inspect", "demo"]
+COMMANDS = ["fit", "transform", "distance", "density", "logpdf", "sample", "inspect", "export", "demo"]
 CODE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from brenier.cli import main; main()"
 """The program, with Ctrl-C as it is on a terminal, whatever the tests were started from."""
 

@@ -11,6 +11,7 @@ from brenier.cli.console import print_error
 from brenier.cli.demo import demo
 from brenier.cli.density import density
 from brenier.cli.distance import distance
+from brenier.cli.export import export
 from brenier.cli.fit import fit
 from brenier.cli.inspect import inspect
 from brenier.cli.logpdf import logpdf
@@ -46,7 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (fit, transform, distance, density, logpdf, sample, inspect, demo):
+for command in (fit, transform, distance, density, logpdf, sample, inspect, export, demo):
     app.command()(command)
 app.add_typer(bench)
 

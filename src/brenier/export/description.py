@@ -1,0 +1,74 @@
+"""What every exported file says of itself, in JSON."""
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from itertools import combinations_with_replacement
+from typing import Any
+
+from brenier._errors import InputError
+from brenier.conditional.maps import ConditionalMap
+from brenier.maps import TransportMap
+
+__all__ = ["DTYPES", "FORMAT", "MARGIN", "as_json", "check_dtype", "description", "powers"]
+
+FORMAT = 1
+"""Version of the description."""
+
+MARGIN = 0.02
+"""Share of its range by which a number of a condition may lie outside, as `ConditionSpace.outside` has it."""
+
+DTYPES = ("float32", "float64")
+
+
+def check_dtype(dtype: str) -> None:
+    """Refuse what is no precision.
+
+    Raises:
+        InputError: It is neither of the two.
+    """
+    if dtype not in DTYPES:
+        raise InputError(f"`dtype` must be 'float32' or 'float64'; got {dtype!r}.")
+
+
+def description(map_: TransportMap | ConditionalMap, program: str, dtype: str) -> dict[str, Any]:
+    """What a program is and takes.
+
+    Args:
+        map_: The map.
+        program: `"forward"` or `"inverse"`.
+        dtype: Of its points.
+    """
+    inverse = program == "inverse"
+    conditions: Mapping[str, Any] | None = None
+    if isinstance(map_, ConditionalMap):
+        space = map_.space.record()
+        conditions = {name: space[name] for name in ("variables", "classes", "low", "high")}
+    try:
+        own = version("brenier")
+    except PackageNotFoundError:
+        own = None
+    return {
+        "format": FORMAT,
+        "program": program,
+        "dtype": dtype,
+        "dim": map_.dim,
+        "columns": None if map_.columns is None else list(map_.columns),
+        "conditions": conditions,
+        "outputs": ["points", "residual", "converged", "steps"] if inverse else ["points"],
+        "brenier": own,
+    }
+
+
+def as_json(record: Mapping[str, Any]) -> str:
+    """The text of a description."""
+    return json.dumps(record, indent=1, sort_keys=True)
+
+
+def powers(numbers: int, degree: int) -> list[list[int]]:
+    """Degree of each variable in each term of `brenier.conditional.basis.legendre`, in its order."""
+    return [
+        [chosen.count(variable) for variable in range(numbers)]
+        for total in range(degree + 1)
+        for chosen in combinations_with_replacement(range(numbers), total)
+    ]

@@ -1,0 +1,83 @@
+"""Maps of every kind with random parameters, made without a fit."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+
+from brenier import ConditionalMap, TransportMap
+from brenier.conditional.basis import terms
+from brenier.conditional.coordinates import ConditionalCoordinates
+from brenier.conditional.space import ConditionSpace, Variable
+from brenier.coordinates import BuresCoordinates, Moments
+from brenier.potentials import ModulatedICNN, Quadratic
+from networks import fresh, perturb
+from problems import covariance, gaussians
+
+SHIFT = 30.0
+"""How far the source lies from the origin: so far that single precision loses digits."""
+
+
+def transport_map(kind: str, dim: int = 3, **options: object) -> TransportMap:
+    """A map without conditions; its potential as `networks.fresh` names it, with the class's own options."""
+    pair = gaussians(dim)
+    sides = Moments(pair.mean_x + SHIFT, pair.covariance_x, 9), Moments(pair.mean_y, pair.covariance_y, 9)
+    coordinates = BuresCoordinates.between(*sides, np.linspace(0.5, 2.0, dim))
+    if kind == "quadratic":
+        rng = np.random.default_rng(0)
+        potential = Quadratic(
+            jnp.asarray(covariance(dim, 3.0, 0), jnp.float32), jnp.asarray(rng.standard_normal(dim), jnp.float32)
+        )
+    else:
+        potential = perturb(fresh(kind, dim, (5, 4), **options), 0, 0.3)
+    return TransportMap(coordinates, potential, tuple(f"c{number}" for number in range(dim)), {"seed": 0})
+
+
+def conditional_map(classes: int = 2, numbers: int = 1, dim: int = 3, activation: str = "ramp") -> ConditionalMap:
+    """A family with so many classes and numbers, all of its parts different from each other."""
+    rng = np.random.default_rng([classes, numbers])
+    degree = 2 if numbers else 0
+    low = rng.uniform(0.0, 1.0, (classes, numbers))
+    high = low + rng.uniform(2.0, 3.0, (classes, numbers))
+    labels = tuple((f"k{number}",) for number in range(classes)) if classes > 1 else ((),)
+    variables = [Variable("kind", "label")] if classes > 1 else []
+    variables += [Variable(f"n{number}", "number") for number in range(numbers)]
+    space = ConditionSpace(tuple(variables), labels, low, high)
+    count, packed = terms(numbers, degree), dim * (dim + 1) // 2
+    scaled = space.scaled_ranges
+    coordinates = ConditionalCoordinates(
+        mean_x=rng.standard_normal((classes, count, dim)) + np.where(np.arange(count) == 0, SHIFT, 0.0)[:, None],
+        mean_y=rng.standard_normal((classes, count, dim)),
+        factor=0.2 * rng.standard_normal((classes, count, packed)),
+        low=scaled[0],
+        high=scaled[1],
+        rotation=np.linalg.qr(rng.standard_normal((dim, dim)))[0],
+        unit=1.3,
+        spread=np.linspace(0.7, 1.2, dim),
+        scale=np.linspace(0.5, 2.0, dim),
+        degree=degree,
+    )
+    family = ModulatedICNN(dim, classes, numbers, (5, 4), rng=rng, activation=activation)
+    return ConditionalMap(coordinates, perturb(family, 0, 0.3), space, None, {"seed": 0})
+
+
+def conditions(map_: ConditionalMap, count: int, rng: np.random.Generator) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Random conditions of a map: as exported programs take them, and as the map does."""
+    space = map_.space
+    number = rng.integers(len(space.classes), size=count)
+    values = rng.uniform(space.low[number], space.high[number])
+    columns = {"kind": np.array([space.classes[own][0] for own in number])} if len(space.classes) > 1 else {}
+    columns |= {f"n{column}": values[:, column] for column in range(space.numbers)}
+    return np.column_stack([number, values]), columns
+
+
+def points(map_: TransportMap | ConditionalMap, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Points about where the source is."""
+    return SHIFT + 1.5 * rng.standard_normal((count, map_.dim))
+
+
+def in_double(map_: TransportMap | ConditionalMap) -> TransportMap | ConditionalMap:
+    """The same map with a float64 potential; needs double precision switched on."""
+    from networks import double
+
+    name = "family" if isinstance(map_, ConditionalMap) else "potential"
+    return eqx.tree_at(lambda m: getattr(m, name), map_, double(getattr(map_, name)))
