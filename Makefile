@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export JAX_PLATFORMS ?= cpu
 
-.PHONY: demo test test-slow lint types bench browser clean help
+.PHONY: demo test test-slow lint types bench docs browser clean help
 
 help:
 	@echo "make demo       install into $(VENV), then transfer colours between two photographs"
 	@echo "make test       install, then linter, type checker and tests"
 	@echo "make test-slow  the long accuracy runs"
+	@echo "make docs       install, then the pages of docs as HTML; starts at docs/_build/html/index.html"
 	@echo "make browser    install Chromium from Debian's packages, for the tests of pages"
 	@echo "make bench      brenier beside other solvers, in short (ten minutes); the rest is in benchmarks/README.md"
 
@@ -40,6 +41,10 @@ types: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python benchmarks/peers.py --short
 
+docs: $(STAMP)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
+
 # Tests of pages need a browser and fonts; without one they are skipped, and say so.
 browser:
 	command -v chromium || (apt-get update --quiet --quiet && \
@@ -47,4 +52,4 @@ browser:
 	  chromium fonts-liberation)
 
 clean:
-	rm -rf $(VENV) build dist brenier-demo
+	rm -rf $(VENV) build dist brenier-demo docs/_build docs/generated docs/gallery

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = (
     "README.md",
-    *(f"docs/{name}.md" for name in ("conditional", "densities", "domain-adaptation", "tables", "weights")),
+    *(f"docs/{path.name}" for path in sorted(ROOT.glob("docs/*.md")) if "```python" in path.read_text()),
 )
 BLOCKS = [
     (page, number, code)
