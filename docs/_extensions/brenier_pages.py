@@ -23,6 +23,8 @@ COPIES = {
 }
 """Pages for files that lie elsewhere in the repository."""
 
+_OPTION = re.compile(r"(`[^`]*`)|(?<![\w-])(--[a-z][\w-]*)")
+
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|mailto:|#)([^)\s]+)\)")
 
 
@@ -106,8 +108,13 @@ def _command(path: tuple[str, ...], command: Any) -> Iterator[str]:  # noqa: ANN
     parameters = [parameter for parameter in command.params if not parameter.hidden]
     arguments = [_value(own) for own in parameters if own.param_type_name == "argument"]
     yield "```\n" + " ".join([*path, *arguments, "[OPTIONS]"]) + "\n```"
-    yield cleandoc(command.help or "")
-    yield "\n".join(["| | | default |", "|---|---|---|", *map(_row, parameters)])
+    yield _prose(command.help)
+    yield "\n".join(["| | what it is | default |", "|---|---|---|", *map(_row, parameters)])
+
+
+def _prose(text: str | None) -> str:
+    """Help as Markdown: options are code, where they are not yet; otherwise their dashes would become one."""
+    return _OPTION.sub(lambda found: found[1] or f"`{found[2]}`", cleandoc(text or ""))
 
 
 def _value(parameter: Any) -> str:  # noqa: ANN401
@@ -129,5 +136,5 @@ def _row(parameter: Any) -> str:  # noqa: ANN401
         shown = "yes" if default else "no"
     else:
         shown = "" if default is None else f"`{getattr(default, 'value', default)}`"
-    text = (parameter.help or "").replace("|", r"\|")
+    text = _prose(parameter.help).replace("|", r"\|")
     return f"| {f'`{name}`'.replace('|', chr(92) + '|')} | {text} | {shown} |"

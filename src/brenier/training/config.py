@@ -141,6 +141,11 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
         dim: Number of columns.
         size: Samples on the smaller side; `None` for samplers.
         changes: Settings to take instead of the rule's.
+
+    Example:
+        >>> config = choose_config(2, 1000, max_steps=256)
+        >>> config.widths, config.max_steps, type(config.solver).__name__
+        ((64, 64, 32), 256, 'BFGS')
     """
     width = min(max(_power_of_two(2 * dim), 64), 256)
     batch, pool = TrainingConfig.batch, TrainingConfig.pool
