@@ -33,7 +33,7 @@ test-slow: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/codespell src tests README.md benchmarks
+	$(BIN)/codespell src tests README.md benchmarks docs/*.md docs/api
 
 types: $(STAMP)
 	$(BIN)/basedpyright --pythonpath $(BIN)/python

@@ -60,6 +60,7 @@ if any(gallery.glob("plot_*.py")):
         "filename_pattern": "plot_",
         "abort_on_example_error": True,
         "remove_config_comments": True,
+        "image_srcset": ["2x"],
         "show_memory": False,
         "min_reported_time": 1e9,
     }
