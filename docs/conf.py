@@ -29,6 +29,7 @@ source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 # Pages in Markdown.
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
+highlight_language = "none"  # of blocks that do not say theirs: what commands print
 
 # Formulas are set by the reader's browser, with MathJax from its network. `MATHJAX_PATH` names a copy for reading
 # without one, a file or an address; it goes into the pages as it is.
@@ -89,6 +90,7 @@ def shorten(app: Sphinx, domain: str, kind: str, content: object) -> None:
     for types in app.env.current_document.autodoc_annotations.values():
         for name, text in types.items():
             text = re.sub(r"~?numpy\._typing\._array_like\._Buffer.*?\bstr\](?=$| \|)", "ArrayLike", text)
+            text = re.sub(r"~?numpy\.ndarray\[tuple\[[^\]]*\], \S*dtype\[\S*?(\w+)\]\]", r"NDArray[\1]", text)
             types[name] = re.sub(r"jaxlib\._jax\.Array", "Array", text)
 
 
