@@ -126,7 +126,7 @@ def test_a_cell_that_fails_is_a_row_that_says_how(monkeypatch, tmp_path):
 
 
 def test_a_cell_that_diverges_is_a_row_that_says_so():
-    history = [Row(step, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, False) for step in (64, 128)]
+    history = [Row(step, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, False) for step in (64, 128)]
     lost = Outcome(Quadratic.identity(2), history, Stop.budget, True, 2)
     words = module._note(lost, next(cell for cell in CELLS if cell.name == "no Bures"))
     assert words == (

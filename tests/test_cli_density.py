@@ -13,8 +13,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from brenier import BrenierDensity, BrenierMap, ConditionalMap, TransportMap
+from brenier.callbacks import Progress
 from brenier.cli import app
-from brenier.cli.progress import FitProgress
 from brenier.data import read_points, to_colours, write_points
 from brenier.maps import Inverse, LogDensity
 from commands import as_json, run
@@ -160,16 +160,16 @@ class TestDensity:
     def test_interrupts(
         self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, kept: bool
     ) -> None:
-        shown = FitProgress.__call__
+        shown = Progress.on_look
 
-        def press(self: FitProgress, row: Any) -> None:
+        def press(self: Progress, row: Any) -> None:
             shown(self, row)
             for _ in range(times - 1):
                 with contextlib.suppress(KeyboardInterrupt):
                     signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
 
-        monkeypatch.setattr(FitProgress, "__call__", press)
+        monkeypatch.setattr(Progress, "on_look", press)
         args = ["density", str(data), "-o", str(tmp_path / "m"), "--max-steps", str(10**7), "--json"]
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:

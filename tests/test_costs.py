@@ -41,7 +41,7 @@ def test_the_second_fit_compiles_no_step_anew() -> None:
     x, y = rng.standard_normal((900, 3)), np.exp(0.7 * rng.standard_normal((900, 3)))
     before = run_steps._cached._cache_size()
     rows: list[Row] = []
-    BrenierMap(max_steps=256, random_state=0, callback=rows.append).fit(x, y)
+    BrenierMap(max_steps=256, random_state=0, callbacks=rows.append).fit(x, y)
     assert any(row.refit for row in rows)
     assert run_steps._cached._cache_size() - before <= 1
 

@@ -89,16 +89,6 @@ class TestConversion:
         refuses(polars.DataFrame({"a": [[1.0], [2.0]]}), "got .* in row 0, column `a` .*a list")
         refuses(polars.DataFrame({"a": [1, None]}), r"NaN \(`a` 1 of 2 rows\), in rows 1. Drop these")
 
-    def test_torch_like_tensors_are_detached(self) -> None:
-        class Tensor:
-            def detach(self) -> "Tensor":
-                return self
-
-            def cpu(self) -> np.ndarray:
-                return EXPECTED
-
-        np.testing.assert_array_equal(as_points(Tensor(), "X").values, EXPECTED)
-
     def test_names_that_are_not_all_text_are_dropped(self) -> None:
         assert as_points(pd.DataFrame(EXPECTED), "X").columns is None
         assert as_points(pd.DataFrame(EXPECTED, columns=["a", 1]), "X").columns is None

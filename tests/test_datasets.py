@@ -5,6 +5,7 @@ import numpy as np
 import ot
 import pytest
 
+from asserts import assert_same
 from brenier import InputError
 from brenier.datasets import FamilyPair, GaussianPair, Wasserstein2Pair
 from brenier.metrics import unexplained_variance
@@ -32,6 +33,28 @@ def test_samples_follow_the_key(shared_data) -> None:
     pair = Wasserstein2Pair.load(shared_data / "w2bench" / "2.npz")
     np.testing.assert_array_equal(pair.sample_target(KEY, 100), pair.sample_target(KEY, 100))
     assert np.abs(pair.sample_source(KEY, 100) - pair.sample_source(jax.random.PRNGKey(1), 100)).max() > 0
+
+
+@pytest.mark.parametrize("dim", [2, 20])
+def test_the_map_of_a_random_pair_is_the_optimal_coupling_of_its_points(dim: int) -> None:
+    pair = Wasserstein2Pair.random(dim, seed=1)
+    x, y = (side[:300].astype(np.float64) for side in (pair.test_x, pair.test_y))
+    plan = ot.emd(ot.unif(300), ot.unif(300), ot.dist(x, y))
+    assert_same(plan.argmax(axis=1), np.arange(300))
+
+
+def test_random_pairs_are_no_affine_ones() -> None:
+    for dim in (2, 8, 64):
+        pair = Wasserstein2Pair.random(dim, seed=0)
+        x = np.column_stack([pair.test_x, np.ones(len(pair.test_x))]).astype(np.float64)
+        affine = x @ np.linalg.lstsq(x, pair.test_y, rcond=None)[0]
+        assert 12.0 < unexplained_variance(affine, pair.test_y, pair.var_y) < 45.0
+
+
+def test_random_pairs_follow_their_seed() -> None:
+    one, again, other = (Wasserstein2Pair.random(3, seed) for seed in (4, 4, 5))
+    assert_same(one.test_y, again.test_y)
+    assert not np.allclose(one.centers, other.centers)
 
 
 def test_gaussian_map_and_distance_agree_with_pot() -> None:

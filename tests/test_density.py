@@ -296,7 +296,7 @@ class TestEstimator:
 
     def test_callbacks_see_rows_and_end_fits(self, curved) -> None:
         rows = []
-        density = BrenierDensity(max_steps=512, random_state=0, callback=lambda row: rows.append(row) or True)
+        density = BrenierDensity(max_steps=512, random_state=0, callbacks=lambda row: rows.append(row) or True)
         density.fit(curved[0])
         assert len(rows) == 1
         assert density.n_iter_ == 64

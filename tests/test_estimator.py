@@ -142,7 +142,7 @@ def test_callback_ends_the_fit() -> None:
         rows.append(row)
         return True
 
-    ot = BrenierMap(max_steps=4096, random_state=0, callback=callback).fit(*clouds())
+    ot = BrenierMap(max_steps=4096, random_state=0, callbacks=callback).fit(*clouds())
     assert len(rows) == 1
     assert ot.n_iter_ == rows[0].step < 4096
     assert ot.stop_ == "A callback asked for the end."
@@ -153,7 +153,7 @@ def test_interruption_keeps_the_best_map() -> None:
         raise KeyboardInterrupt
 
     with pytest.warns(ConvergenceWarning, match="Interrupted from the keyboard"):
-        ot = BrenierMap(max_steps=4096, random_state=0, callback=callback).fit(*clouds())
+        ot = BrenierMap(max_steps=4096, random_state=0, callbacks=callback).fit(*clouds())
     assert ot.history_[0].best
     assert not ot.gaussian_
 

@@ -226,7 +226,18 @@ class TestCommand:
         assert record["table"][0]["steps"] == 64
         assert record["table"][0]["forward_ratio"] == 1.0
 
+    def test_a_pair_that_is_made_up(self) -> None:
+        record = as_json("bench", "peers", "--random", 3, "--finite", 200, "--seconds", 1000, "--method", "linear")
+        assert (record["problem"]["kind"], record["problem"]["dim"]) == ("random", 3)
+        assert 10.0 < record["table"][0]["forward"] < 50.0
+
+    def test_the_device_is_handed_on(self) -> None:
+        record = as_json(
+            "bench", "peers", "--random", 2, "--finite", 200, "--seconds", 1000, "--method", "linear", "--device", "tpu"
+        )  # fmt: skip
+        assert "tpu" in record["table"][0]["failed"]
+
     def test_needs_one_pair(self) -> None:
         result = CliRunner().invoke(app, ["bench", "peers", "--json"])
         assert result.exit_code == 2
-        assert "give either `--pair FILE.npz` or `--gaussian FILE.npz`" in json.loads(result.stdout)["error"]
+        assert "give one of `--pair FILE.npz`, `--gaussian FILE.npz`" in json.loads(result.stdout)["error"]

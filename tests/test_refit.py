@@ -27,7 +27,7 @@ def rows() -> list[Row]:
 
 @pytest.fixture(scope="module")
 def ot(rows: list[Row]) -> BrenierMap:
-    return BrenierMap(max_steps=2 * STEPS, random_state=0, callback=rows.append).fit(*clouds())
+    return BrenierMap(max_steps=2 * STEPS, random_state=0, callbacks=rows.append).fit(*clouds())
 
 
 class TestEstimator:
@@ -52,7 +52,7 @@ class TestEstimator:
         rng = np.random.default_rng(0)
         x, y = rng.normal(size=(2, 400, 2))
         rows: list[Row] = []
-        ot = BrenierMap(max_steps=STEPS, random_state=0, callback=rows.append).fit(x, y)
+        ot = BrenierMap(max_steps=STEPS, random_state=0, callbacks=rows.append).fit(x, y)
         assert ot.gaussian_
         assert not any(row.refit for row in rows)
 
@@ -68,13 +68,13 @@ class Scripted(Supply):
     ends: dict
     calls: list
 
-    def train(self, config, seed, callback=None, started=None, until=None) -> Outcome:
+    def train(self, config, seed, on_look=None, started=None, until=None) -> Outcome:
         self.calls.append((config, until))
         return self.ends["first" if until is None else "second"]
 
 
 def row(step: int, progress: float) -> Row:
-    return Row(step, 1.0, progress, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, True)
+    return Row(step, 1.0, progress, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, True)
 
 
 def end(stop: Stop, gaussian: bool = False, restarts: int = 0, progress: float = 1.0) -> Outcome:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from brenier.data.dequantize import Dequantizer
     from brenier.density.estimator import BrenierDensity
     from brenier.estimator import BrenierMap
+    from brenier.joined import JoinedMap
     from brenier.maps import Distance, Inverse, TransportMap
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Distance",
     "InputError",
     "Inverse",
+    "JoinedMap",
     "MapFileError",
     "SolveError",
     "TransportMap",
@@ -40,6 +42,7 @@ _HOMES = {
     "Dequantizer": "brenier.data.dequantize",
     "Distance": "brenier.maps",
     "Inverse": "brenier.maps",
+    "JoinedMap": "brenier.joined",
     "TransportMap": "brenier.maps",
 }
 

@@ -119,6 +119,12 @@ def dual_values(u: AbstractFunction, y: Points, x: Points) -> tuple[Values, Scal
     return jnp.sum(x * y, axis=1) - values, jnp.linalg.norm(gradient - y, axis=1)
 
 
+def certified_gaps(u: AbstractFamily, residual: NDArray[np.floating]) -> NDArray[np.float64]:
+    """By how much at most each conjugate exceeds its value from `dual_values`; NaN if `u` is not known to be convex."""
+    floor = u.convexity_floor()
+    return np.square(residual, dtype=np.float64) * (np.nan if floor is None else 0.5 / float(floor))
+
+
 class ConjugatePoints(NamedTuple):
     """Roots of `grad u(x) = y` for any number of rows, in NumPy.
 

@@ -7,19 +7,22 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import Tags, TargetTags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import InputError
+from brenier.anndata import opened, recorded, transported
+from brenier.callbacks import Callbacks
+from brenier.callbacks.running import Running
 from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.distance import ConditionalDistance
 from brenier.conditional.fitting import fit_conditional
 from brenier.conditional.maps import ConditionalMap
 from brenier.conditional.space import ConditionSpace, Kinds
 from brenier.coordinates import BuresCoordinates
-from brenier.data.checks import as_points
+from brenier.data.cells import is_cells
 from brenier.data.dequantize import Widths, dequantized
-from brenier.data.frames import Moved, like, output_like
+from brenier.data.frames import Moved, wants_own_form
 from brenier.data.table import Matrix, Unchecked
 from brenier.data.trim import trimmed
 from brenier.density.bases import with_base
@@ -29,13 +32,15 @@ from brenier.parameters import (
     changed_settings,
     check_counts,
     check_network,
+    check_second_sample,
     check_shares,
     keep_outcome,
+    same_columns,
     warn_outcome,
 )
 from brenier.potentials import AbstractPotential
 from brenier.solvers import AbstractSolver
-from brenier.training import Callback, PotentialFactory
+from brenier.training import PotentialFactory
 
 __all__ = ["BrenierMap"]
 
@@ -78,8 +83,11 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         trim: Share of each side, in [0, 0.5), to leave aside: the rows that lie farthest from the median in units of
             the range of the middle half. For heavy tails, which otherwise decide coordinates and map; 0.01 helps
             log-normal ones, 0.05 those of a Cauchy distribution. Arrays only; see docs/tables.md.
+        layer: Layer that holds the points of an AnnData; see docs/anndata.md.
+        obsm: Key of `obsm` that holds them, `"X_pca"` for instance. Without either, `.X`.
         random_state: Seed, generator, or None for a new result each time.
-        callback: Called with a `Row` at every look at the held-out points; a true result ends the fit.
+        callbacks: Functions that are called with a `Row` at every look at the held-out points, or objects that are told
+            of start and end as well; one or a sequence. A true result ends the fit; see `brenier.callbacks`.
 
     Attributes:
         map_: The learned `TransportMap`, or `ConditionalMap` where there were conditions; either can be saved.
@@ -131,8 +139,10 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         condition_types: Kinds = None,
         dequantize: Widths | None = None,
         trim: float = 0.0,
+        layer: str | None = None,
+        obsm: str | None = None,
         random_state: int | np.random.RandomState | None = None,
-        callback: Callback | None = None,
+        callbacks: Callbacks | None = None,
     ) -> None:
         self.scale = scale
         self.max_steps = max_steps
@@ -150,8 +160,10 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         self.condition_types = condition_types
         self.dequantize = dequantize
         self.trim = trim
+        self.layer = layer
+        self.obsm = obsm
         self.random_state = random_state
-        self.callback = callback
+        self.callbacks = callbacks
 
     def fit(
         self,
@@ -166,12 +178,14 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         """Learn the map from the distribution of `X` to that of `Y`, or one for every value of a condition.
 
         Args:
-            X: Source: `(n, d)` array or frame, a sampler `(key, n) -> points`, or an iterable of arrays; with a
-                condition an array or frame. `"normal"` for the standard normal distribution, which makes the map a
-                density of the other side; `BrenierDensity` fits densities by maximum likelihood.
+            X: Source: `(n, d)` array, frame, tensor or AnnData, a sampler `(key, n) -> points`, or an iterable of
+                arrays, see docs/inputs.md; with a condition no sampler or iterable. `"normal"` for the standard normal
+                distribution, which makes the map a density of the other side; `BrenierDensity` fits densities by
+                maximum likelihood.
             Y: Target: the same, `(m, d)`; rows are not paired with those of `X`, and the sizes may differ.
             x_condition: Condition of each source point: labels, numbers, or a frame or two-dimensional array of both.
-                Text and truth values are labels, and so are up to 20 different integers; see `condition_types`.
+                Text and truth values are labels, and so are up to 20 different integers; see `condition_types`. Of an
+                AnnData, a name or a list of names of columns of `obs`; so it is with all conditions and weights.
             y_condition: Condition of each target point, with the same columns.
             x_weight: How much each row of an array `X` counts, as a share of the sum; equal by default. Rows without
                 weight are left out, negative weights refused. Settings follow Kish's effective number of rows.
@@ -187,6 +201,11 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         """
         started = time.perf_counter()
         self._check_parameters()
+        cells = recorded(self, X, Y)
+        X, x_condition, x_weight = opened(self, X, "X", x_condition, x_weight)
+        Y, y_condition, y_weight = opened(self, Y, "Y", y_condition, y_weight)
+        check_second_sample(Y)
+        running = Running(self.callbacks, started)
         X, Y, base = with_base(X, Y)
         if base and not (x_condition is None and y_condition is None):
             raise InputError("'normal' as `X` or `Y` has no conditions. Draw samples, and give them conditions.")
@@ -207,18 +226,20 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             holdout=self.holdout,
             refit=self.refit,
             seeds=(first, second, third),
-            callback=self.callback,
             started=started,
+            running=running,
             weights=(x_weight, y_weight),
         )
-        if x_condition is None and y_condition is None:
-            fitted, space = fit_pair(X, Y, request), None
-        elif x_condition is None or y_condition is None:
-            missing = "x_condition" if x_condition is None else "y_condition"
-            raise InputError(f"`{missing}` is missing: conditions must be given for both sides, or for neither.")
-        else:
-            fitted, space = fit_conditional(X, Y, x_condition, y_condition, self.condition_types, request)
-        self._keep(fitted, space, widths, base)
+        with running:
+            if x_condition is None and y_condition is None:
+                fitted, space = fit_pair(X, Y, request), None
+            elif x_condition is None or y_condition is None:
+                missing = "x_condition" if x_condition is None else "y_condition"
+                raise InputError(f"`{missing}` is missing: conditions must be given for both sides, or for neither.")
+            else:
+                fitted, space = fit_conditional(X, Y, x_condition, y_condition, self.condition_types, request)
+            self._keep(fitted, space, widths, base | cells)
+            running.finish(self)
         warn_outcome(fitted.outcome, stacklevel=2)
         return self
 
@@ -230,11 +251,14 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             condition: Where the fit had conditions: one label, number or tuple for all points, or one for each.
 
         Returns:
-            `(n, d)`: for a frame one of its kind, with its columns and index, for anything else an array; or what
-            `set_output` asks for.
+            `(n, d)`, in the form of `X`: a frame with its columns and index, a tensor, a lazy array of dask, else an
+            array; see `docs/inputs.md`. Or what `set_output` asks for.
         """
+        if is_cells(X) and wants_own_form(self):
+            return transported(self, X, condition=condition)
+        X, condition = self._opened(X, "X", condition)
         map_, extra = self._under(condition)
-        return output_like(self, X, map_.forward(self._same_columns(X, "X"), *extra))
+        return map_.forward(X if wants_own_form(self) else self._same_columns(X, "X"), *extra)
 
     def inverse_transform(
         self, Y: Unchecked, *, condition: Unchecked = None, return_status: bool = False, return_error: bool = False
@@ -249,17 +273,22 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             return_error: The same, with a bound on the distance of each point to the exact preimage.
 
         Returns:
-            `(m, d)`: for a frame one of its kind, with its columns and index, for anything else an array.
+            `(m, d)`, in the form of `Y`, as for `transform`.
         """
-        points, (map_, extra) = self._same_columns(Y, "Y"), self._under(condition)
+        if is_cells(Y) and not (return_status or return_error):
+            return transported(self, Y, condition=condition, inverse=True)
+        Y, condition = self._opened(Y, "Y", condition)
+        map_, extra = self._under(condition)
         if return_status or return_error:
-            return map_.inverse_with_status(points, *extra, error=return_error)
-        return like(Y, map_.inverse(points, *extra))
+            return map_.inverse_with_status(Y, *extra, error=return_error)
+        return map_.inverse(Y, *extra)
 
     def interpolate(self, X: Unchecked, t: float, *, condition: Unchecked = None) -> Moved:
         """Points a share `t` of the way from `X` to its image, in the form of `X`: displacement interpolation."""
+        if is_cells(X):
+            return transported(self, X, condition=condition, t=t)
         map_, extra = self._under(condition)
-        return like(X, map_.interpolate(self._same_columns(X, "X"), t, *extra))
+        return map_.interpolate(X, t, *extra)
 
     def distance(
         self,
@@ -279,6 +308,8 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         Where the fit had conditions: in each class, and the mean over the conditions of the source; see
         `ConditionalMap.distance`.
         """
+        X, x_condition, x_weight = opened(self, X, "X", x_condition, x_weight, map_=self._fitted())
+        Y, y_condition, y_weight = opened(self, Y, "Y", y_condition, y_weight, map_=self._fitted())
         x, y = self._same_columns(X, "X"), self._same_columns(Y, "Y")
         options: dict[str, Any] = {"confidence": confidence, "empirical": empirical, "seed": seed}
         options |= {"x_weight": x_weight, "y_weight": y_weight}
@@ -296,11 +327,23 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         x_weight: Unchecked = None,
         y_weight: Unchecked = None,
     ) -> float:
-        """Dual value on samples that the fit has not seen, an estimate of `W2^2 / 2`: larger is better."""
+        """Dual value on samples that the fit has not seen, an estimate of `W2^2 / 2`: larger is better.
+
+        The most that inexact conjugates can have added is taken off, so that points that were not solved never flatter.
+        """
+        X, x_condition, x_weight = opened(self, X, "X", x_condition, x_weight, map_=self._fitted())
+        Y, y_condition, y_weight = opened(self, Y, "Y", y_condition, y_weight, map_=self._fitted())
         x, y = self._same_columns(X, "X"), self._same_columns(Y, "Y")
         if isinstance(self.map_, ConditionalMap):
-            return self.map_.dual(x, y, x_condition, y_condition, x_weight=x_weight, y_weight=y_weight).value
-        return self._plain(x_condition, y_condition).dual(x, y, x_weight=x_weight, y_weight=y_weight).value
+            found = self.map_.dual(x, y, x_condition, y_condition, x_weight=x_weight, y_weight=y_weight)
+        else:
+            found = self._plain(x_condition, y_condition).dual(x, y, x_weight=x_weight, y_weight=y_weight)
+        return found.value - found.gap
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags = TargetTags(required=True, one_d_labels=False, two_d_labels=True, single_output=False)
+        return tags
 
     def log_density(
         self, Y: Unchecked, base: Unchecked = None, *, condition: Unchecked = None, side: str | None = None
@@ -384,7 +427,10 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         map_ = self._fitted()
         return (map_, (condition,)) if isinstance(map_, ConditionalMap) else (self._plain(condition), ())
 
+    def _opened(self, value: Unchecked, name: str, condition: Unchecked) -> tuple[Unchecked, Unchecked]:
+        """Points and their conditions, of an AnnData or as they are."""
+        return opened(self, value, name, condition, map_=self._fitted(), names=("condition", "weight"))[:2]
+
     def _same_columns(self, value: Unchecked, name: str) -> Matrix:
-        """Checked points, with the columns of the fit."""
-        map_ = self._fitted()
-        return as_points(value, name, columns=map_.dim, names=map_.columns).values
+        value = opened(self, value, name).points
+        return same_columns(self._fitted(), value, name, type(self).__name__).values

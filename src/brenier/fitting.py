@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from brenier._errors import ConvergenceWarning
+from brenier.callbacks import Start
+from brenier.callbacks.running import Running
 from brenier.coordinates import BuresCoordinates, Coordinates, Moments
 from brenier.data.pairs import check_pair
 from brenier.data.sides import FEWEST_HELD_OUT, Side, split_side
@@ -15,7 +17,6 @@ from brenier.data.table import Unchecked
 from brenier.data.units import cost_units
 from brenier.training import (
     MOST_REFITTED,
-    Callback,
     Holdout,
     Outcome,
     Supply,
@@ -44,8 +45,8 @@ class Request:
         holdout: Share of the samples to hold out.
         refit: Whether to train again on all samples.
         seeds: Of the split of the source, the split of the target, and the training.
-        callback: Called with every row of the history.
         started: `time.perf_counter()` from which a budget in seconds counts.
+        running: The callbacks.
         weights: Of the source's and of the target's rows, as they were handed in.
     """
 
@@ -54,8 +55,8 @@ class Request:
     holdout: float
     refit: bool
     seeds: tuple[int, int, int]
-    callback: Callback | None
     started: float
+    running: Running
     weights: tuple[Unchecked, Unchecked] = (None, None)
 
     @property
@@ -94,6 +95,8 @@ def fit_pair(X: Unchecked, Y: Unchecked, request: Request) -> Fitted:
     units = cost_units(request.scale, *moments, source.sample)
     sizes = [side.size for side in (source, target) if side.size is not None]
     config = choose_config(source.source.dim, min(sizes, default=None), **request.changes)
+    rows = tuple(None if side.training is None else len(side.sample.values) for side in (source, target))
+    request.running.begin(Start("map", source.source.dim, rows, source.sample.columns, config.summary()))
     if min(len(source.holdout), len(target.holdout)) < FEWEST_HELD_OUT:
         coordinates = BuresCoordinates.between(*moments, units)
         return Fitted(too_few(coordinates.dim), coordinates, config, source.sample.columns)
@@ -106,15 +109,15 @@ def fit_pair(X: Unchecked, Y: Unchecked, request: Request) -> Fitted:
 
     part, seed = supply(source, target, moments), request.seeds[2]
     arrays = source.training is not None and target.training is not None
-    rows = max(len(source.sample.values), len(target.sample.values))
-    if not (request.refit and arrays and rows <= MOST_REFITTED):
-        outcome = part.train(config, seed, request.callback, request.started)
+    longest = max(len(source.sample.values), len(target.sample.values))
+    if not (request.refit and arrays and longest <= MOST_REFITTED):
+        outcome = part.train(config, seed, request.running.look, request.started)
         return Fitted(outcome, part.coordinates, config, source.sample.columns)
     rng = np.random.default_rng(seed)
     x, y = source.whole(rng), target.whole(rng)
     whole = supply(x, y, (x.moments(), y.moments()))
     outcome, coordinates = train_twice(
-        part, whole, config, seed=seed, callback=request.callback, started=request.started
+        part, whole, config, seed=seed, on_look=request.running.look, started=request.started
     )
     return Fitted(outcome, coordinates, config, source.sample.columns)
 

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -15,11 +16,12 @@ from brenier._errors import ConvergenceWarning, InputError, MapFileError
 from brenier._types import Points, Values
 from brenier.batches import map_batches, map_chunks
 from brenier.certificates import Distance, assess, inverse_errors
-from brenier.conjugate import Tolerance, conjugate_points, dual_values
+from brenier.conjugate import Tolerance, certified_gaps, conjugate_points, dual_values
 from brenier.coordinates import BuresCoordinates
 from brenier.data.checks import as_points
 from brenier.data.frames import Moved, like
-from brenier.data.table import Matrix, Unchecked, listed
+from brenier.data.kinds.dask import blockwise, is_lazy
+from brenier.data.table import Matrix, Table, Unchecked, listed
 from brenier.data.weights import weighted_table
 from brenier.density.bases import Base, Normal, as_base
 from brenier.density.change import LogDensity, check_side, density_gradient, log_density
@@ -63,16 +65,19 @@ class Dual(NamedTuple):
     Attributes:
         value: Estimate of `W2^2 / 2`, in expectation at most the truth up to the error of the conjugates.
         unconverged: Share of the target points whose conjugate missed its tolerance.
+        gap: Certified gap: with exact conjugates the value would lie between `value - gap` and `value`, up to rounding;
+            NaN if the potential is not known to be convex.
     """
 
     value: float
     unconverged: float
+    gap: float
 
 
 class TransportMap(eqx.Module):
     """Optimal-transport map in both directions. Points are in the units of the data of the fit.
 
-    Images and preimages of a frame are a frame of its kind, with its columns and index; of anything else, an array.
+    Images and preimages come in the form of the points, see `docs/inputs.md`.
 
     Attributes:
         coordinates: Affine coordinates in which the potential lives.
@@ -108,6 +113,8 @@ class TransportMap(eqx.Module):
         Returns:
             `(n, dim)` points. Cost: one gradient of the potential a point; beside the result, memory for one batch.
         """
+        if is_lazy(X):
+            return blockwise(X, "X", self.dim, self.forward)
         return like(X, map_batches(self._forward, self._points(X, "X")))
 
     def inverse(self, Y: Unchecked, *, tolerance: Tolerance | None = None) -> Moved:
@@ -121,6 +128,8 @@ class TransportMap(eqx.Module):
             `(n, dim)` points; see `inverse_with_status` for what is known about each.
             Cost: some ten to fifty gradients a point.
         """
+        if is_lazy(Y):
+            return blockwise(Y, "Y", self.dim, partial(self.inverse, tolerance=tolerance))
         result = self.inverse_with_status(Y, tolerance=tolerance)
         warn_unconverged(result)
         return like(Y, result.points)
@@ -152,6 +161,8 @@ class TransportMap(eqx.Module):
             X: `(n, dim)` source points.
             t: 0 gives the source, 1 the image.
         """
+        if is_lazy(X):
+            return blockwise(X, "X", self.dim, partial(self.interpolate, t=t))
         x = self._points(X, "X")
         return like(X, (1.0 - t) * x + t * self.forward(x))
 
@@ -269,7 +280,8 @@ class TransportMap(eqx.Module):
             for side, weights in ((values, a), (conjugates, b))
         )
         product = c.unit**2 * float(sum(means))
-        return Dual(c.dual_offset(x, y, a, b) - product, float(np.average(~solved.converged, weights=b)))
+        gap = c.unit**2 * float(np.average(certified_gaps(self.potential, solved.residual), weights=b))
+        return Dual(c.dual_offset(x, y, a, b) - product, float(np.average(~solved.converged, weights=b)), gap)
 
     def distance(
         self,
@@ -347,9 +359,7 @@ class TransportMap(eqx.Module):
 
     def _weighted(self, value: Unchecked, weights: Unchecked, name: str) -> tuple[Matrix, Matrix | None]:
         """Points of positive weight, and their weights if there are any."""
-        table, found = weighted_table(
-            as_points(value, name, columns=self.dim, names=self.columns), weights, f"{name.lower()}_weight"
-        )
+        table, found = weighted_table(Table(self._points(value, name)), weights, f"{name.lower()}_weight")
         return table.values, found
 
 

@@ -8,10 +8,21 @@ from typing import Any
 import numpy as np
 
 from brenier._errors import ConvergenceWarning, InputError
+from brenier.data.checks import as_points
+from brenier.data.table import Table, Unchecked
 from brenier.potentials.activations import ACTIVATIONS
 from brenier.training import Outcome, Stop, TrainingConfig
 
-__all__ = ["changed_settings", "check_counts", "check_network", "check_shares", "keep_outcome", "warn_outcome"]
+__all__ = [
+    "changed_settings",
+    "check_counts",
+    "check_network",
+    "check_second_sample",
+    "check_shares",
+    "keep_outcome",
+    "same_columns",
+    "warn_outcome",
+]
 
 
 def check_counts(estimator: object, *names: str) -> None:
@@ -35,6 +46,35 @@ def check_network(activation: str, hidden: Sequence[int] | None) -> None:
         raise InputError(f"`activation` must be one of {sorted(ACTIVATIONS)}; got {activation!r}.")
     if hidden is not None and not (len(hidden) and all(width >= 1 for width in hidden)):
         raise InputError(f"`hidden` must list the units of at least one layer; got {hidden!r}.")
+
+
+def check_second_sample(Y: Unchecked) -> None:
+    """Refuse to learn a map from one sample."""
+    if Y is None:
+        raise InputError(
+            "`Y` is None: `fit` requires y to be passed, but the target y is None. Pass a sample of the target "
+            "distribution: `fit(X, Y)`."
+        )
+
+
+def same_columns(map_: Any, value: Unchecked, name: str, owner: str) -> Table:  # noqa: ANN401 - of either kind
+    """Checked points, with the columns of the fit.
+
+    Args:
+        map_: What was learned; has `dim` and `columns`.
+        value: What the user passed.
+        name: The argument's name in messages.
+        owner: The estimator's name. Where the number of columns differs, messages say so in scikit-learn's words, too,
+            by which its tools recognise the error.
+    """
+    try:
+        return as_points(value, name, columns=map_.dim, names=map_.columns)
+    except InputError as error:
+        shape = getattr(value, "shape", ())
+        if len(shape) != 2 or shape[1] == map_.dim:
+            raise
+        said = f"{name} has {shape[1]} features, but {owner} is expecting {map_.dim} features as input."
+        raise InputError(f"{error} {said}") from None
 
 
 def warn_outcome(outcome: Outcome, stacklevel: int) -> None:

@@ -25,20 +25,22 @@ class Contest(NamedTuple):
     """What is compared.
 
     Attributes:
-        kind: `"w2"` or `"gaussian"`.
-        path: File of the pair.
+        kind: A key of `PAIRS`.
+        path: File of the pair; its dimension, if it is random.
         seconds: Wall-clock budget of each process, everything counted.
         seeds: Each method runs once a seed, on samples that depend on it.
         size: Samples a side; `None` for samplers.
         max_steps: Training steps of brenier at most, for runs that should not depend on the machine's speed.
+        device: Where JAX runs in each process; POT's methods always run on the CPU.
     """
 
     kind: str
-    path: Path
+    path: Path | str
     seconds: float
     seeds: Sequence[int]
     size: int | None = None
     max_steps: int | None = None
+    device: str = "cpu"
 
 
 def compare(contest: Contest, methods: Sequence[str], report: Callable[[Row], None] | None = None) -> list[Row]:
@@ -75,6 +77,7 @@ def _process(contest: Contest, name: str, seed: int, steps: int | None) -> Row:
         "seconds": contest.seconds,
         "steps": steps,
         "max_steps": contest.max_steps,
+        "device": contest.device,
         "asked": time.time(),
     }
     command = [sys.executable, "-m", "brenier.bench.worker", json.dumps(task)]

@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -12,9 +13,18 @@ from numpy.typing import NDArray
 from brenier.data.sources import ArraySource, SamplerSource, Source
 from brenier.datasets import GaussianPair, Wasserstein2Pair
 
-__all__ = ["Clock", "Problem", "batches"]
+__all__ = ["PAIRS", "Clock", "Pair", "Problem", "batches"]
 
 Points = NDArray[np.floating]
+
+Pair: TypeAlias = Wasserstein2Pair | GaussianPair
+
+PAIRS: dict[str, Callable[[str], Pair]] = {
+    "w2": Wasserstein2Pair.load,
+    "gaussian": GaussianPair.load,
+    "random": lambda dim: Wasserstein2Pair.random(int(dim), seed=0),
+}
+"""Each kind of pair, and how to get one from a file, or from a dimension."""
 
 _TEST_POINTS = 4096
 _TEST, _FINITE = 2**32 - 1, 2**32 - 3
@@ -36,7 +46,7 @@ class Problem:
         var_x, var_y: Total variances of the two sides, the units of L2-UVP.
     """
 
-    pair: Wasserstein2Pair | GaussianPair
+    pair: Pair
     seed: int
     size: int | None
     test_x: Points
@@ -45,7 +55,7 @@ class Problem:
     var_y: float
 
     @classmethod
-    def of(cls, pair: Wasserstein2Pair | GaussianPair, seed: int, size: int | None = None) -> "Problem":
+    def of(cls, pair: Pair, seed: int, size: int | None = None) -> "Problem":
         """The problem of a pair: its own test points, or fresh ones where it has none."""
         if isinstance(pair, Wasserstein2Pair):
             return cls(pair, seed, size, pair.test_x, pair.test_y, pair.var_x, pair.var_y)

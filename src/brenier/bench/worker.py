@@ -14,20 +14,18 @@ def run(task: dict[str, Any], started: float) -> dict[str, Any]:
     """Fit and score.
 
     Args:
-        task: `method`, `kind` and `path` of the pair, `seed`, `size`, `seconds`, `max_steps` and `steps`.
+        task: `method`, `kind` and `path` of the pair, `seed`, `size`, `seconds`, `max_steps`, `steps` and `device`.
         started: `time.perf_counter()` at which the process was asked for.
     """
     import jax
 
-    jax.config.update("jax_platforms", "cpu")
+    jax.config.update("jax_platforms", task.get("device", "cpu"))
     from brenier.bench.exact import bench_problem
     from brenier.bench.method import peak_memory, score
     from brenier.bench.methods import LIMIT, METHODS, OURS
-    from brenier.bench.problem import Clock, Problem
-    from brenier.datasets import GaussianPair, Wasserstein2Pair
+    from brenier.bench.problem import PAIRS, Clock, Problem
 
-    load = Wasserstein2Pair.load if task["kind"] == "w2" else GaussianPair.load
-    problem = Problem.of(load(task["path"]), task["seed"], task.get("size"))
+    problem = Problem.of(PAIRS[task["kind"]](task["path"]), task["seed"], task.get("size"))
     seconds, name = task["seconds"], task["method"]
     if name == OURS and problem.size is None:
         return bench_problem(problem, seconds=seconds, started=started, max_steps=task.get("max_steps"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
 import typer
 
 from brenier._errors import InputError
+from brenier.cli.cells import is_cells, key_of
 from brenier.cli.conditions import naming_conditions
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ __all__ = [
 ]
 
 POINT_SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".parquet")
-FORMATS = "a .npy, .npz, .csv, .tsv or .parquet file, or an image"
+FORMATS = "a .npy, .npz, .csv, .tsv, .parquet or .h5ad file, or an image"
 
 _CHANNELS = ["red", "green", "blue"]
 
@@ -58,6 +59,7 @@ class Cloud(NamedTuple):
         image: Height and width of an image.
         conditions: Columns of the file that are no part of the points, an entry for each.
         weight: The column with the weight of each point, if there is one.
+        part: Where in an .h5ad file the points are; None in any other.
     """
 
     path: Path
@@ -65,6 +67,7 @@ class Cloud(NamedTuple):
     image: tuple[int, int] | None = None
     conditions: "Sequence[Column]" = ()
     weight: "Column | None" = None
+    part: str | None = None
 
     @property
     def weights(self) -> "NDArray | None":
@@ -77,7 +80,7 @@ def read_cloud(path: Path, key: str | None, conditions: Sequence[str] = (), weig
 
     Args:
         path: The file.
-        key: Which array, if the file is an .npz archive.
+        key: Which array, if the file is an .npz archive; which part, if it is an .h5ad file, see `key_of`.
         conditions: Names of the columns of a table that hold conditions; see `read_with_conditions`.
         weight: Name of the column that holds weights; the points of a file without it have none.
 
@@ -93,7 +96,7 @@ def read_cloud(path: Path, key: str | None, conditions: Sequence[str] = (), weig
     if not is_image(path):
         with naming_conditions():
             table, columns = read_with_conditions(path, key, conditions)
-        return Cloud(path, table, conditions=columns)
+        return Cloud(path, table, conditions=columns, part=(key or "X") if is_cells(path) else None)
     if key is not None:
         raise InputError(f"`key` ({key!r}) selects an array of an .npz archive; `{path}` is not one. Leave it out.")
     if conditions:
@@ -148,6 +151,7 @@ def read_pair(
     key: str | None,
     target_key: str | None,
     read: Callable[[Path, str | None], Cloud] = read_cloud,
+    cells: str | None = None,
 ) -> tuple[Cloud, Cloud]:
     """Read two files.
 
@@ -157,11 +161,12 @@ def read_pair(
         key: Which array, for those of the two that are .npz archives; there must be one.
         target_key: The same for the target alone.
         read: How to read one of them.
+        cells: Which part, for those of the two that are .h5ad files.
     """
     archives = [path.suffix.lower() == ".npz" for path in (source, target)]
     first = key if archives[0] or not archives[1] else None
     second = key if target_key is None and archives[1] else target_key
-    return read(source, first), read(target, second)
+    return read(source, key_of(source, first, cells)), read(target, key_of(target, second, cells))
 
 
 def check_columns(cloud: Cloud, map_: "TransportMap | ConditionalMap") -> None:
@@ -222,7 +227,7 @@ def check_map_output(path: Path, *inputs: Path) -> None:
     from brenier.data import is_image
 
     check_output(path, *inputs)
-    if path.suffix.lower() in POINT_SUFFIXES or is_image(path):
+    if path.suffix.lower() in POINT_SUFFIXES or is_cells(path) or is_image(path):
         raise InputError(f"`{path}` is to hold a map. Name it `{path.with_suffix('.brenier')}`.")
 
 

@@ -3,52 +3,18 @@
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from brenier._errors import InputError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from brenier.conditional.space import ConditionSpace
     from brenier.data.conditions import Column
 
-__all__ = ["Conditions", "condition_types", "described", "naming_conditions", "space_lines"]
+__all__ = ["condition_types", "described", "naming_conditions", "space_lines"]
 
 _SHOWN = 8
 """Classes that a line lists."""
-
-
-class _Entries(NamedTuple):
-    """The entries of one column of a frame."""
-
-    values: "NDArray[Any]"
-
-    def to_numpy(self) -> "NDArray[Any]":
-        """The entries."""
-        return self.values
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """Columns of conditions as a frame: the form in which the library takes columns of several types with names.
-
-    Attributes:
-        given: The columns.
-    """
-
-    given: Sequence["Column"]
-    ndim: ClassVar[int] = 2
-
-    @property
-    def columns(self) -> list[str | None]:
-        """Their names."""
-        return [column.name for column in self.given]
-
-    def get_columns(self) -> list[_Entries]:
-        """Their entries."""
-        return [_Entries(column.values) for column in self.given]
 
 
 @contextmanager

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, TextIO, TypeAlias
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from brenier._errors import ConvergenceWarning, DataWarning, InputError, SolveError
+from brenier._text import console, number, share
 
 __all__ = [
     "INTERRUPTED",
@@ -36,10 +36,8 @@ FAILED, INTERRUPTED = 2, 130
 _ARGUMENT = re.compile(r"(?:^|(?<=\. )|(?<=\bof )|(?<=\bas )|(?<=\band )|(?<=\bwith ))`(\w+)`")
 """Where messages of the library speak of an argument; elsewhere a name is that of a column, which may be the same."""
 
-_PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "emoji": False, "soft_wrap": True}
-
-stderr = Console(stderr=True, **_PLAIN)
-_stdout = Console(**_PLAIN)
+stderr = console(stderr=True)
+_stdout = console()
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, and nothing else.")]
 
@@ -121,25 +119,12 @@ def print_error(message: str) -> None:
     _print_json({"error": message})
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """A number for people to read, to some significant digits."""
-    if value is None or not math.isfinite(value):
-        return "unknown"
-    # The alternate form keeps trailing zeros, and a point even where nothing follows it.
-    return f"{value:#.{digits}g}".rstrip(".") if abs(value) < 10**digits else f"{value:,.0f}"
-
-
 def widths_line(widths: Sequence[float], columns: Sequence[str] | None) -> str:
     """The noise that a fit added to the columns, for people to read."""
     names = [f"column {place}" for place in range(len(widths))] if columns is None else columns
     wide = [f"{name} {width:.6g}" for name, width in zip(names, widths, strict=True) if width]
     more = f" and {len(wide) - 8} more" if len(wide) > 8 else ""
     return f"uniform, of width {', '.join(wide[:8])}{more}" if wide else "none: no column is discrete"
-
-
-def share(value: float) -> str:
-    """A share in percent; only an exact zero reads as 0 %."""
-    return f"{100 * value:.2g} %" if value < 0.1 else f"{100 * value:.0f} %"
 
 
 def _fail(message: str, as_json: bool) -> None:

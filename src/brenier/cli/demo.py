@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from brenier.callbacks import Progress
 from brenier.cli.console import INTERRUPTED, Json, print_result, reporting, share
-from brenier.cli.progress import FitProgress, Interrupts
+from brenier.cli.progress import Doing, Interrupts
 
 __all__ = ["demo"]
 
@@ -38,9 +39,9 @@ def demo(
         from brenier.demo import run_demo
         from brenier.training import Stop
 
-        with FitProgress() as progress, Interrupts() as interrupts:
+        with Doing() as say, Interrupts() as interrupts:
             done = run_demo(
-                folder, seed=seed, max_seconds=max_seconds, max_steps=max_steps, callback=progress, say=progress.say
+                folder, seed=seed, max_seconds=max_seconds, max_steps=max_steps, callbacks=Progress(), say=say
             )
             if interrupts.count > 1:
                 raise KeyboardInterrupt

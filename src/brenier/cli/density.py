@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brenier._errors import DataWarning
-from brenier.cli.clouds import FORMATS, Key, check_map_output, check_weight, read_cloud, weight_lines
+from brenier.callbacks import Progress
+from brenier.cli.cells import Layer, Obsm, key_of, part, part_record
+from brenier.cli.clouds import (
+    FORMATS,
+    Key,
+    check_map_output,
+    check_weight,
+    read_cloud,
+    weight_lines,
+)
 from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, widths_line
 from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_widths
-from brenier.cli.progress import FitProgress, Interrupts, density_news
+from brenier.cli.progress import Interrupts
 
 if TYPE_CHECKING:
     from brenier.density.estimator import BrenierDensity
@@ -32,6 +41,8 @@ def density(
     refit: Refit = True,
     weight: Annotated[str | None, typer.Option(metavar="COL", help="Column with the weight of each row.")] = None,
     dequantize: Dequantize = None,
+    obsm: Obsm = None,
+    layer: Layer = None,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
@@ -49,7 +60,7 @@ def density(
     with reporting(as_json, X=data, widths="--dequantize", sample_weight=f"{data}, column {weight}"):
         check_map_output(output, data)
         widths = dequantize_widths(dequantize)
-        cloud = read_cloud(data, key, weight=weight)
+        cloud = read_cloud(data, key_of(data, key, part(obsm, layer, data)), weight=weight)
         check_weight(weight, [cloud])
         if cloud.image:
             # Pixels of 8 bits repeat by nature.
@@ -57,14 +68,14 @@ def density(
         from brenier.density.estimator import BrenierDensity
         from brenier.training import Stop
 
-        with FitProgress(density_news) as progress, Interrupts() as interrupts:
+        with Interrupts() as interrupts:
             fitted = BrenierDensity(
                 max_steps=max_steps,
                 max_seconds=max_seconds,
                 refit=refit,
                 dequantize=widths,
                 random_state=seed,
-                callback=progress,
+                callbacks=Progress(),
             )
             started = time.perf_counter()
             fitted.fit(cloud.table, sample_weight=cloud.weights)
@@ -72,7 +83,8 @@ def density(
             if interrupts.count > 1:
                 raise KeyboardInterrupt
             map_ = fitted.map_
-            (map_ if weight is None else replace(map_, info={**map_.info, "weight": weight})).save(output)
+            known = part_record([cloud]) | ({} if weight is None else {"weight": weight})
+            replace(map_, info={**map_.info, **known}).save(output)
         interrupted = fitted.stop_ == Stop.interrupted.value
         record = {"map": str(output), "rows": len(cloud.table.values)} | _summary(fitted)
         record |= {"seconds": seconds, "interrupted": interrupted, "weight": weight}

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from brenier.cli.cells import Layer, Obsm, part
 from brenier.cli.clouds import (
     FORMATS,
     Key,
@@ -30,6 +31,8 @@ def distance(
         str | None,
         typer.Option(metavar="COL", help="Column with the weight of each row; by default the one that the fit had."),
     ] = None,
+    obsm: Obsm = None,
+    layer: Layer = None,
     key: Key = None,
     target_key: TargetKey = None,
     confidence: Annotated[float, typer.Option(help="Level of the bound on the populations, between 0 and 1.")] = 0.95,
@@ -61,7 +64,7 @@ def distance(
         y_weight=f"{target}, weights",
     ):
         opened = OpenMap.load(map_file, at, weight)
-        clouds = read_pair(source, target, key, target_key, opened.read)
+        clouds = read_pair(source, target, key, target_key, opened.read, part(obsm, layer, source, target))
         check_weight(weight, clouds)
         for cloud in clouds:
             check_columns(cloud, opened.map_)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brenier._errors import DataWarning
+from brenier.callbacks import Progress
+from brenier.cli.cells import Layer, Obsm, part, part_record
 from brenier.cli.clouds import (
     FORMATS,
     Key,
@@ -22,10 +24,10 @@ from brenier.cli.clouds import (
     unit_of,
     weight_lines,
 )
-from brenier.cli.conditions import Conditions, condition_types, described, space_lines
+from brenier.cli.conditions import condition_types, described, space_lines
 from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, widths_line
 from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_widths
-from brenier.cli.progress import FitProgress, Interrupts
+from brenier.cli.progress import Interrupts
 
 if TYPE_CHECKING:
     from brenier.estimator import BrenierMap
@@ -77,6 +79,8 @@ def fit(
         float,
         typer.Option(metavar="SHARE", help="Share of the rows farthest out to leave aside on both sides: heavy tails."),
     ] = 0.0,
+    obsm: Obsm = None,
+    layer: Layer = None,
     key: Key = None,
     target_key: TargetKey = None,
     as_json: Json = False,
@@ -91,8 +95,12 @@ def fit(
 
     Example: `brenier fit control.csv treated.csv -o effect.brenier --max-seconds 60`
 
+    Of .h5ad files, a part is taken: that of `--obsm` or `--layer`, or X. Conditions and weights are columns of obs.
+
     With conditions: `brenier fit control.csv treated.csv -o effect.brenier --condition sex --condition age
     --condition-type age=number`
+
+    Single cells: `brenier fit control.h5ad treated.h5ad --obsm X_pca --condition cell_type -o effect.brenier`
     """
     with reporting(
         as_json,
@@ -111,7 +119,7 @@ def fit(
         if not condition:
             condition_types(condition_type, ())  # before columns of conditions are read as points
         read = partial(read_cloud, conditions=condition or (), weight=weight)
-        clouds = read_pair(source, target, key, target_key, read)
+        clouds = read_pair(source, target, key, target_key, read, part(obsm, layer, source, target))
         check_weight(weight, clouds)
         check_names(clouds[1], clouds[0].table.columns, f"`{source}`")
         if any(cloud.image for cloud in clouds):
@@ -120,6 +128,8 @@ def fit(
         kinds = condition_types(condition_type, clouds[0].conditions)
         conditions = {}
         if condition:
+            from brenier.data.conditions import Conditions
+
             conditions = {
                 "x_condition": Conditions(clouds[0].conditions),
                 "y_condition": Conditions(clouds[1].conditions),
@@ -131,7 +141,7 @@ def fit(
         budget = (
             {"max_steps": max_steps, "max_seconds": max_seconds} if (max_steps, max_seconds) != (None, None) else {}
         )
-        with FitProgress() as progress, Interrupts() as interrupts:
+        with Interrupts() as interrupts:
             ot = BrenierMap(
                 scale=scale,
                 refit=refit,
@@ -139,7 +149,7 @@ def fit(
                 dequantize=widths,
                 trim=trim,
                 random_state=seed,
-                callback=progress,
+                callbacks=Progress(),
                 **budget,
             )
             started = time.perf_counter()
@@ -149,7 +159,8 @@ def fit(
             if interrupts.count > 1:
                 raise KeyboardInterrupt
             map_ = ot.map_
-            (map_ if weight is None else replace(map_, info={**map_.info, "weight": weight})).save(output)
+            known = part_record(clouds) | ({} if weight is None else {"weight": weight})
+            replace(map_, info={**map_.info, **known}).save(output)
         interrupted = ot.stop_ == Stop.interrupted.value
         record = {"map": str(output), "rows": [len(cloud.table.values) for cloud in clouds]}
         record |= summary(ot) | {"seconds": seconds, "interrupted": interrupted}

@@ -89,6 +89,8 @@ def _lines(record: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(("Scale", f"{', '.join(number(unit) for unit in scale)}   units of the columns in the cost"))
     if "steps" in info:
         lines.append(("Fit", f"{info['steps']} steps. {info.get('stop', '')}".rstrip()))
+    if "anndata" in info:
+        lines.append(("AnnData", f"fitted on {info['anndata']}"))
     if "dequantized" in info:
         lines.append(("Noise", widths_line(info["dequantized"], record["columns"])))
     if info.get("gaussian"):

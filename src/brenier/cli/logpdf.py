@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from brenier.cli.cells import Layer, Obsm, key_of, part
 from brenier.cli.clouds import FORMATS, Key, check_columns, check_output, check_table, weight_lines
 from brenier.cli.console import Json, number, print_result, reporting
 from brenier.cli.opened import At, OpenMap
@@ -22,6 +23,8 @@ def logpdf(
     side: Side = None,
     base: Base = None,
     at: At = None,
+    obsm: Obsm = None,
+    layer: Layer = None,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
@@ -46,7 +49,7 @@ def logpdf(
         from brenier.data import write_points
 
         opened = OpenMap.load_one(map_file, at)
-        cloud = opened.read(source, key)
+        cloud = opened.read(source, key_of(source, key, part(obsm, layer, source)))
         check_columns(cloud, opened.map_)
         found = opened.map_.log_density_with_status(cloud.table, base, side=side)
         where = side or opened.map_.density_side

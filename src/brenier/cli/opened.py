@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from brenier._errors import InputError
+from brenier.cli.cells import is_cells
 from brenier.cli.clouds import Cloud, read_cloud
-from brenier.cli.conditions import Conditions, naming_conditions
+from brenier.cli.conditions import naming_conditions
 
 if TYPE_CHECKING:
     from brenier.conditional.space import ConditionSpace
+    from brenier.data.conditions import Conditions
 
 __all__ = ["At", "OpenMap", "load_map"]
 
@@ -91,12 +93,16 @@ class OpenMap:
     def read(self, path: Path, key: str | None) -> Cloud:
         """Read points with their conditions; with `--at`, this one in all columns of conditions that the file has.
 
+        Of .h5ad files, without a key, the part that the fit had.
+
         Raises:
             InputError: The file cannot be read, or lacks conditions and there is no `--at`.
         """
         from brenier.data import is_image
         from brenier.data.content import AbsentError
 
+        if is_cells(path) and key is None:
+            key = self.map_.info.get("anndata", "X")
         if self.at is None or is_image(path):
             try:
                 return read_cloud(path, key, () if self.at else self.names, self.weight)
@@ -113,10 +119,12 @@ class OpenMap:
         rows = len(table.values)
         conditions = [Column(name, np.repeat(np.array(self.at[name]), rows)) for name in present if name in self.names]
         weight = next((Column(name, present[name]) for name in others if name in present), None)
-        return Cloud(path, table, conditions=conditions, weight=weight)
+        return Cloud(path, table, conditions=conditions, weight=weight, part=key if is_cells(path) else None)
 
-    def extra(self, cloud: Cloud) -> tuple[Conditions, ...]:
+    def extra(self, cloud: Cloud) -> "tuple[Conditions, ...]":
         """What methods of the map take besides the points of a file: their conditions, if they ask for some."""
+        from brenier.data.conditions import Conditions
+
         return () if self.at is not None or not self.names else (Conditions(cloud.conditions),)
 
     def record(self) -> dict[str, Any]:

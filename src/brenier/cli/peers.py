@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brenier.cli.console import Json, number, print_record, print_table, reporting, stderr
+from brenier.cli.device import Device, use_device
 
 if TYPE_CHECKING:
     from brenier.bench.contest import Row
@@ -16,6 +17,7 @@ __all__ = ["peers"]
 def peers(
     pair: Annotated[Path | None, typer.Option("--pair", help="The .npz file of a benchmark pair.")] = None,
     gaussian: Annotated[Path | None, typer.Option("--gaussian", help="The .npz file of a pair of Gaussians.")] = None,
+    random: Annotated[int | None, typer.Option("--random", help="Columns of a pair that is made up.", min=2)] = None,
     finite: Annotated[
         int | None, typer.Option("--finite", help="Samples a side, instead of samplers without end.", min=20)
     ] = None,
@@ -28,6 +30,7 @@ def peers(
         list[str] | None, typer.Option("--method", help="Run this method; may be repeated. All by default.")
     ] = None,
     max_steps: Annotated[int | None, typer.Option(help="Training steps of brenier at most.", min=1)] = None,
+    device: Device = "cpu",
     as_json: Json = False,
 ) -> None:
     """Compare with other solvers on a pair whose optimal map is known.
@@ -44,15 +47,16 @@ def peers(
         from brenier._errors import InputError
         from brenier.bench.contest import Contest, compare, summary
         from brenier.bench.methods import chosen
-        from brenier.datasets import GaussianPair, Wasserstein2Pair
+        from brenier.bench.problem import PAIRS
 
-        path = pair if pair is not None else gaussian
-        if path is None or (pair is not None and gaussian is not None):
-            raise InputError("give either `--pair FILE.npz` or `--gaussian FILE.npz`.")
-        kind = "w2" if pair is not None else "gaussian"
-        dim = (Wasserstein2Pair.load(path) if kind == "w2" else GaussianPair.load(path)).dim
+        given = {kind: value for kind, value in (("w2", pair), ("gaussian", gaussian), ("random", random)) if value}
+        if len(given) != 1:
+            raise InputError("give one of `--pair FILE.npz`, `--gaussian FILE.npz` and `--random DIM`.")
+        (kind, value) = given.popitem()
+        use_device("cpu")  # what is asked for is left to the processes of the methods
+        dim = PAIRS[kind](str(value)).dim
         names = chosen(method, finite=finite is not None)
-        contest = Contest(kind, path, seconds, range(seed, seed + seeds), finite, max_steps)
+        contest = Contest(kind, str(value), seconds, range(seed, seed + seeds), finite, max_steps, device)
         rows = compare(contest, names, _report)
         table = summary(rows)
         problem = {"kind": kind, "dim": dim, "finite": finite, "seconds": seconds, "seeds": list(contest.seeds)}

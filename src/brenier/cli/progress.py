@@ -1,92 +1,37 @@
-"""What a running fit shows, and how often it was interrupted."""
+"""What commands say while they work, and how often they were interrupted."""
 
 import signal
 import socket
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from brenier.cli.console import stderr
 
-from brenier.cli.console import number, share, stderr
-
-if TYPE_CHECKING:
-    from brenier.density.training import DensityRow
-    from brenier.training import Row
-
-__all__ = ["FitProgress", "Interrupts", "density_news", "map_news"]
+__all__ = ["Doing", "Interrupts"]
 
 
-def map_news(row: "Row") -> str:
-    """What a look at the held-out points says about a map."""
-    found = f"dual {number(row.dual)}  gain {number(row.gain, 3)}"
-    return f"{_judged(row, found)}  unconverged {share(row.unconverged)}"
+class Doing:
+    """Says what a command does after its fit: beside a spinner on a terminal, elsewhere a line for each."""
 
-
-def density_news(row: "DensityRow") -> str:
-    """What a look at the held-out points says about a density."""
-    return _judged(row, f"log-likelihood {number(row.log_likelihood)}  gain {number(row.gain, 3)}")
-
-
-def _judged(row: "Row | DensityRow", found: str) -> str:
-    """The text, but in a second fit: the held-out points have been seen there, so that their values would flatter."""
-    return "again on all samples" if row.refit else found
-
-
-class FitProgress:
-    """Callback of a fit: a bar on a terminal, a line for each look at the held-out points elsewhere.
-
-    Args:
-        news: From a row of the fit's history to what is shown of it, beside progress and time.
-    """
-
-    def __init__(self, news: Callable[[Any], str] = map_news) -> None:
-        self._news = news
-        self._bar: Progress | None = None
-        self._first: Row | DensityRow | None = None
+    def __init__(self) -> None:
+        self._status = stderr.status("")
+        self._shown = False
 
     def __enter__(self) -> Self:
-        if stderr.is_terminal:
-            columns = (BarColumn(20), TextColumn("{task.fields[found]}"), TimeElapsedColumn())
-            self._bar = Progress(*columns, console=stderr)
-            self._task = self._bar.add_task("fit", total=None, found="compiling")
-            self._bar.start()
         return self
 
-    def __exit__(self, error: object, *_: object) -> None:
-        if self._bar is not None:
-            if error is None:
-                self._bar.update(self._task, total=1.0, completed=1.0, found="done")
-            self._bar.stop()
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            self._status.stop()
 
-    def __call__(self, row: "Row | DensityRow") -> None:
-        left = _duration(self._seconds_left(row))
-        found = f"{100 * min(row.progress, 1.0):3.0f} %  {self._news(row)}  {left} left"
-        if self._bar is not None:
-            self._bar.update(self._task, total=1.0, completed=min(row.progress, 1.0))
-        self.say(found)
-
-    def say(self, found: str) -> None:
-        """Show a text beside the bar, or on a line of its own."""
-        if self._bar is None:
-            stderr.print(found)
-        else:
-            self._bar.update(self._task, found=found)
-
-    def _seconds_left(self, row: "Row | DensityRow") -> float:
-        """At the pace since the first row, because the time before it was mostly compilation."""
-        if self._first is None:
-            self._first = row
-        seconds, progress = row.seconds - self._first.seconds, row.progress - self._first.progress
-        if not progress > 0:
-            seconds, progress = row.seconds, row.progress
-        return max(1.0 - row.progress, 0.0) * seconds / progress
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
+    def __call__(self, words: str) -> None:
+        if not stderr.is_terminal:
+            stderr.print(words)
+            return
+        if not self._shown:
+            self._status.start()  # at the first words, because a bar may be there before
+            self._shown = True
+        self._status.update(words)
 
 
 class Interrupts:

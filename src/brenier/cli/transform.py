@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from brenier._errors import InputError
+from brenier.cli.cells import Layer, Obsm, is_cells, key_of, part
 from brenier.cli.clouds import FORMATS, Cloud, Key, check_columns, check_output, check_table
 from brenier.cli.console import Json, number, print_result, reporting, share
 from brenier.cli.opened import At, OpenMap
@@ -14,7 +15,7 @@ from brenier.cli.status import status_line, status_record
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from brenier.cli.conditions import Conditions
+    from brenier.data.conditions import Conditions
     from brenier.data.table import Matrix
 
 __all__ = ["transform"]
@@ -32,11 +33,16 @@ def transform(
     map_file: Annotated[Path, typer.Argument(metavar="MAP", help="Map file of `brenier fit`.")],
     source: Annotated[Path, typer.Argument(metavar="INPUT", help=f"Points to move: {FORMATS}.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="OUTPUT", help="File to write: a table or an image, as INPUT is.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="OUTPUT", help="File to write: a table, an image or .h5ad, as INPUT is."
+        ),
     ],
     inverse: Annotated[bool, typer.Option("--inverse", help="Move points of the target back to the source.")] = False,
     t: Annotated[float, typer.Option(metavar="T", help="Share of the way to go: 0 stays, 1 arrives.")] = 1.0,
     at: At = None,
+    obsm: Obsm = None,
+    layer: Layer = None,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
@@ -50,6 +56,10 @@ def transform(
     back, or with the value of `--at`. An .npz archive has them as arrays; an .npy file has the points alone. So it is
     with the column of weights that the fit had.
 
+    An .h5ad file as OUTPUT is a copy of INPUT, with the moved points beside those that were moved: obsm X_pca gives
+    X_pca_transported, X and layers give the layer transported; it is transported_back with --inverse, and interpolated
+    with --t. What has that name already is replaced; uns/brenier says how it came about.
+
     Example: `brenier transform effect.brenier control.csv -o moved.csv --t 0.5`
 
     With a condition for all rows: `brenier transform effect.brenier men.csv -o moved.csv --at men`
@@ -62,7 +72,7 @@ def transform(
         from brenier.data import to_image, write_image, write_points
 
         opened = OpenMap.load(map_file, at)
-        map_, cloud = opened.map_, opened.read(source, key)
+        map_, cloud = opened.map_, opened.read(source, key_of(source, key, part(obsm, layer, source)))
         check_columns(cloud, map_)
         if cloud.image:
             moved = _move_image(map_, cloud, inverse, t)
@@ -76,6 +86,8 @@ def transform(
             image, clipped = to_image(moved.points, cloud.image)
             record |= {"size": [cloud.image[1], cloud.image[0]], "clipped": clipped}
             write_image(output, image)
+        elif is_cells(output):
+            record["added"] = _add(map_, cloud, output, moved.points, inverse, t)
         else:
             names = cloud.table.columns or map_.columns
             beside = [*cloud.conditions, *([] if cloud.weight is None else [cloud.weight])]
@@ -90,8 +102,24 @@ def _check_formats(source: Path, output: Path) -> None:
         kinds = ("an image", "a table of points")
         first, second = kinds if is_image(source) else kinds[::-1]
         raise InputError(f"`{source}` is {first}, so the output must be one, too; `{output}` is {second}.")
-    if not is_image(output):
+    if is_cells(output) and not is_cells(source):
+        raise InputError(
+            f"`{output}` is to be INPUT with something added, but `{source}` is no .h5ad file. Name a table."
+        )
+    if not is_image(output) and not is_cells(output):
         check_table(output)
+
+
+def _add(map_: Any, cloud: Cloud, output: Path, points: "Matrix", inverse: bool, t: float) -> str:  # noqa: ANN401
+    """Write a copy of an .h5ad file with the points in it, and say where."""
+    from brenier.anndata import SUFFIXES, provenance
+    from brenier.data.cells import Place
+    from brenier.data.h5ad import add_to_h5ad
+
+    place, direction = Place.read(cloud.part or "X"), "inverse" if inverse else "forward" if t == 1.0 else "interpolate"
+    target = place.beside(SUFFIXES[direction])
+    add_to_h5ad(cloud.path, output, target, points, provenance(map_, place, direction, t))
+    return str(target)
 
 
 def _move(map_: Any, points: "Matrix", inverse: bool, t: float, *conditions: "Conditions") -> _Moved:  # noqa: ANN401
@@ -121,6 +149,10 @@ def _lines(record: dict[str, Any]) -> list[tuple[str, str]]:
     size = f"{record['size'][0]} x {record['size'][1]} pixels" if "size" in record else f"{record['rows']} rows"
     way = "towards the source" if record["inverse"] else "towards the target"
     lines = [("Output", f"{record['output']}   {size}, {share(record['t'])} of the way {way}")]
+    if "added" in record:
+        lines.append(
+            ("Added", f"{record['added']}   all else is that of the input; uns/brenier says how it came about")
+        )
     if record["inverse"]:
         residual = number(record["largest_residual"], 3)
         lines.append(status_line(record, f"; largest residual {residual} in units of the target"))

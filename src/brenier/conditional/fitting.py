@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from brenier.callbacks import Start
 from brenier.conditional.between import coordinates_between
 from brenier.conditional.sides import Pair, conditioned_pair
 from brenier.conditional.space import ConditionSpace, Kinds
@@ -38,6 +39,8 @@ def fit_conditional(
     units = cost_units(request.scale, moments(x.values, weights=a), moments(y.values, weights=b), x)
     pair, space = conditioned_pair(x, y, x_condition, y_condition, kinds, request.weights)
     config = _config(pair, space, request)
+    dim, rows = x.values.shape[1], (len(x.values), len(y.values))
+    request.running.begin(Start("conditional map", dim, rows, x.columns, config.summary()))
     most, least = config.holdout, request.least_held_out
     counts = (
         held_out_count(len(pair.x), request.holdout, most, least),
@@ -57,11 +60,11 @@ def fit_conditional(
         return Fitted(too_few(coordinates.dim), coordinates, config, x.columns), space
     held_out, training = pair.split(space, counts, request.seeds[0])
     part = supply(training, held_out)
-    if not request.refit or max(len(pair.x), len(pair.y)) > MOST_REFITTED:
-        outcome = part.train(config, seed, request.callback, request.started)
+    if not request.refit or max(len(x.values), len(y.values)) > MOST_REFITTED:
+        outcome = part.train(config, seed, request.running.look, request.started)
         return Fitted(outcome, part.coordinates, config, x.columns), space
     outcome, coordinates = train_twice(
-        part, supply(pair, held_out), config, seed=seed, callback=request.callback, started=request.started
+        part, supply(pair, held_out), config, seed=seed, on_look=request.running.look, started=request.started
     )
     return Fitted(outcome, coordinates, config, x.columns), space
 

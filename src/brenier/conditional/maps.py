@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -19,9 +20,11 @@ from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.distance import ConditionalDistance, averaged
 from brenier.conditional.rows import conjugates, gradients, values
 from brenier.conditional.space import ConditionSpace
-from brenier.conjugate import Tolerance, conjugate_points
+from brenier.conjugate import Tolerance, certified_gaps, conjugate_points
 from brenier.data.checks import as_points
+from brenier.data.conditions import Conditions, is_single, read_conditions
 from brenier.data.frames import Moved, like
+from brenier.data.kinds.dask import blockwise, is_lazy, known_rows
 from brenier.data.table import Matrix, Unchecked, listed
 from brenier.data.weights import as_weights
 from brenier.maps import Dual, Inverse, TransportMap, check_confidence, warn_unconverged
@@ -36,7 +39,7 @@ _FEW = 64
 class ConditionalMap(eqx.Module):
     """Optimal-transport maps in both directions, under a condition. Points are in the units of the data of the fit.
 
-    Images and preimages of a frame are a frame of its kind, with its columns and index; of anything else, an array.
+    Images and preimages come in the form of the points, see `docs/inputs.md`.
     A condition is one label, number or tuple for all points, or an array, series or frame with one for each. Numbers
     beyond the range of the fit are taken as its ends, with a warning.
 
@@ -92,6 +95,8 @@ class ConditionalMap(eqx.Module):
             `(n, dim)`. Cost: a gradient of the potential a point, and as much again where every point has its own
             condition.
         """
+        if is_lazy(X):
+            return self._blockwise(X, "X", condition, self.forward)
         x = self._points(X, "X")
         codes = self.codes(condition, len(x))
 
@@ -113,6 +118,8 @@ class ConditionalMap(eqx.Module):
             condition: Of all points, or of each.
             tolerance: When a point counts as solved; by default `Tolerance()`.
         """
+        if is_lazy(Y):
+            return self._blockwise(Y, "Y", condition, partial(self.inverse, tolerance=tolerance))
         result = self.inverse_with_status(Y, condition, tolerance=tolerance)
         warn_unconverged(result)
         return like(Y, result.points)
@@ -148,6 +155,8 @@ class ConditionalMap(eqx.Module):
 
     def interpolate(self, X: Unchecked, t: float, condition: Unchecked) -> Moved:
         """Points on the way: `(1 - t) x + t T(x; c)`, McCann's displacement interpolation."""
+        if is_lazy(X):
+            return self._blockwise(X, "X", condition, lambda own, code: self.interpolate(own, t, code))
         x = self._points(X, "X")
         return like(X, (1.0 - t) * x + t * self.forward(x, condition))
 
@@ -180,7 +189,9 @@ class ConditionalMap(eqx.Module):
         of_target = map_batches(lambda b, a: conjugates(self.family, b, a), inner_y, solved.points)
         of_source, of_target = (np.asarray(side, np.float64) for side in (of_source, of_target))
         product = c.unit**2 * (np.average(of_source, weights=a) + weights @ of_target)
-        return Dual(c.dual_offset(x, y, a, weights) - float(product), float(np.average(~solved.converged, weights=b)))
+        gap = c.unit**2 * float(weights @ certified_gaps(self.family, solved.residual))
+        value, unconverged = c.dual_offset(x, y, a, weights) - float(product), np.average(~solved.converged, weights=b)
+        return Dual(value, float(unconverged), gap)
 
     def distance(
         self,
@@ -357,6 +368,16 @@ class ConditionalMap(eqx.Module):
 
     def _leave_y(self, inner: NDArray[np.floating], codes: Matrix) -> Matrix:
         return self.coordinates.leave_y(np.column_stack([inner, codes]))[:, : self.dim]
+
+    def _blockwise(self, given: Unchecked, name: str, condition: Unchecked, move: Callable[..., Any]) -> Any:  # noqa: ANN401
+        """Move an array of dask block by block, each with its part of the conditions."""
+        if is_single(condition):
+            self.codes(condition, 1)  # so that one that cannot be used is refused now, not when blocks are computed
+            return blockwise(given, name, self.dim, lambda own: move(own, condition))
+        columns = read_conditions(condition, known_rows(given, name), "condition")
+        rows = np.column_stack([column.values.astype(object) for column in columns])
+        names = [column.name for column in columns]
+        return blockwise(given, name, self.dim, lambda own, part: move(own, Conditions.of(names, part)), rows)
 
     def _points(self, value: Unchecked, name: str) -> Matrix:
         return as_points(value, name, columns=self.dim, names=self.columns).values

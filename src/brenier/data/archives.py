@@ -26,12 +26,22 @@ _PART = re.compile(r"(.+)\[([0-9]+)\]")
 
 
 def read_npy(handle: BinaryIO, path: Path, asked: Asked) -> Content:
-    """Read an array, which has no names to find columns by."""
+    """Map an array from its file, which has no names to find columns by: rows are read when they are used."""
     asked.check((), None, path)
     try:
-        return Content(np.lib.format.read_array(handle, allow_pickle=False), {})
+        return Content(_mapped(handle, path), {})
     except (ValueError, EOFError) as error:
         raise InputError(f"`{path}` is not a whole .npy file of numbers: {error}. Write it again.") from error
+
+
+def _mapped(handle: BinaryIO, path: Path) -> NDArray[Any]:
+    try:
+        return np.asarray(np.lib.format.open_memmap(path, mode="r"))
+    except (
+        ValueError,
+        OSError,
+    ):  # pipes and some file systems cannot be mapped; of damage, reading says best what it is
+        return np.lib.format.read_array(handle, allow_pickle=False)
 
 
 def write_npy(

@@ -2,16 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.frames import FrameColumn, frame_columns
+from brenier.data.frames import FrameColumn, as_plain, frame_columns
 from brenier.data.table import Unchecked, listed
 
-__all__ = ["Column", "is_single", "label_text", "read_conditions", "single_condition"]
+__all__ = ["Column", "Conditions", "as_labels", "is_single", "label_text", "read_conditions", "single_condition"]
 
 
 class Column(NamedTuple):
@@ -24,6 +25,42 @@ class Column(NamedTuple):
 
     name: str | None
     values: NDArray[Any]
+
+
+class _Entries(NamedTuple):
+    """The entries of one column of a frame."""
+
+    values: NDArray[Any]
+
+    def to_numpy(self) -> NDArray[Any]:
+        """The entries."""
+        return self.values
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Columns of conditions as a frame: the form in which columns of several types with names are taken.
+
+    Attributes:
+        given: The columns.
+    """
+
+    given: Sequence[Column]
+    ndim: ClassVar[int] = 2
+
+    @classmethod
+    def of(cls, names: Sequence[str | None], rows: NDArray[Any]) -> "Conditions":
+        """From the entries of each row, `(n, q)`."""
+        return cls([Column(name, values) for name, values in zip(names, rows.T, strict=True)])
+
+    @property
+    def columns(self) -> list[str | None]:
+        """Their names."""
+        return [column.name for column in self.given]
+
+    def get_columns(self) -> list[_Entries]:
+        """Their entries."""
+        return [_Entries(column.values) for column in self.given]
 
 
 def is_single(value: Unchecked) -> bool:
@@ -55,12 +92,11 @@ def read_conditions(value: Unchecked, rows: int, name: str) -> list[Column]:
     Raises:
         InputError: Another number of rows, no columns, missing entries, or nothing that can be a label or a number.
     """
+    value = as_plain(value, name)
     frame = frame_columns(value)
     if frame is not None:
-        columns = [(str(column.label), _labels(column)) for column in frame]
+        columns = [(str(column.label), as_labels(column)) for column in frame]
     else:
-        if hasattr(value, "detach"):  # torch
-            value = value.detach().cpu()
         array = _as_array(value, name)
         if array.ndim not in (1, 2):
             raise InputError(
@@ -87,7 +123,7 @@ def label_text(entry: object) -> str:
     return str(entry)
 
 
-def _labels(column: FrameColumn) -> NDArray[Any]:
+def as_labels(column: FrameColumn) -> NDArray[Any]:
     """The entries of a column; of one that is declared to have categories, as labels even where these are numbers."""
     if column.kind != "category":
         return column.values

@@ -1,4 +1,4 @@
-"""Tables of points in files, and conditions beside them: .npy, .npz, .csv, .tsv and .parquet."""
+"""Tables of points in files, and conditions beside them: .npy, .npz, .csv, .tsv, .parquet and .h5ad."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +13,7 @@ from brenier.data.atomic import FilePath, atomic_write
 from brenier.data.checks import as_points
 from brenier.data.conditions import Column, read_conditions
 from brenier.data.content import Asked, Content
+from brenier.data.h5ad import read_h5ad, refuse_h5ad
 from brenier.data.parquet import read_parquet, write_parquet
 from brenier.data.table import Table
 from brenier.data.text import read_text, write_text
@@ -30,9 +31,10 @@ def read_points(path: FilePath, key: str | None = None) -> Table:
     """Read and check the points in a file.
 
     Args:
-        path: Ends in .npy, .npz, .csv, .tsv or .parquet. Text files may have a header: a first row that is not all
-            numbers.
-        key: Which array of an .npz archive. Needed where it holds several.
+        path: Ends in .npy, .npz, .csv, .tsv, .parquet or .h5ad. Text files may have a header: a first row that is not
+            all numbers.
+        key: Which array of an .npz archive, needed where it holds several; which part of an .h5ad file, such as
+            `obsm/X_pca` or `layers/counts`, `X` by default.
 
     Raises:
         InputError: The file is missing, of another kind, damaged, or does not hold a table of finite numbers.
@@ -54,8 +56,9 @@ def read_with_conditions(path: FilePath, key: str | None, columns: Sequence[str]
     Args:
         path: As for `read_points`, with a header if it is a text file; not .npy.
         key: Which array of an .npz archive holds the points. Needed where several are left besides the conditions.
-        columns: Names of columns, or of arrays of an .npz archive with an entry or a row for each point. The columns
-            of such an array `c` are called `c[0]`, `c[1]` and so on, and may be asked for singly.
+        columns: Names of columns (of `obs` in an .h5ad file), or of arrays of an .npz archive with an entry or a row
+            for each point. The columns of such an array `c` are called `c[0]`, `c[1]` and so on, and may be asked for
+            singly.
 
     Returns:
         The points, and the conditions in the order of `columns`.
@@ -94,7 +97,7 @@ def write_points(
     """Write points to a file, whole or not at all. Numbers are kept to the last digit.
 
     Args:
-        path: Ends in .npy, .npz, .csv, .tsv or .parquet.
+        path: Ends in .npy, .npz, .csv, .tsv or .parquet; see `add_to_h5ad` for .h5ad files.
         values: `(n, d)` numbers.
         columns: Names of the `d` columns. An .npy file has no place for them; text files leave out names that
             would read as a row of numbers.
@@ -125,7 +128,7 @@ def write_points(
 
 def _read(path: Path, asked: Asked) -> Content:
     reader, _ = _format(path)
-    if asked.key is not None and path.suffix.lower() != ".npz":
+    if asked.key is not None and path.suffix.lower() not in (".npz", ".h5ad"):
         raise InputError(
             f"`key` ({asked.key!r}) selects an array of an .npz archive; `{path}` is not one. Leave it out."
         )
@@ -159,6 +162,7 @@ _FORMATS: dict[str, tuple[Reader, Writer]] = {
     ".csv": (read_text, write_text),
     ".tsv": (read_text, write_text),
     ".parquet": (read_parquet, write_parquet),
+    ".h5ad": (read_h5ad, refuse_h5ad),
 }
 
 

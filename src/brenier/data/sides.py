@@ -10,7 +10,7 @@ import numpy as np
 from brenier._errors import InputError
 from brenier.coordinates import Moments
 from brenier.data.checks import as_points
-from brenier.data.sources import ArraySource, Source, as_source
+from brenier.data.sources import ArraySource, Source, as_source, is_array_like
 from brenier.data.table import Matrix, Table, Unchecked
 from brenier.data.weights import WeightedSource, effective_size, weighted_table
 from brenier.moments import accumulate_moments, moments
@@ -116,6 +116,8 @@ def split_side(
         weights: Of the rows of an array; see `as_weights`.
         weight_name: What messages call them; `x_weight` for `X` by default.
     """
+    if is_array_like(value):
+        value = as_points(value, name)  # once, for it may have to be computed
     source = as_source(value, name, seed)
     own = f"{name.lower()}_weight" if weight_name is None else weight_name
     if isinstance(source, ArraySource):

@@ -10,6 +10,8 @@ import numpy as np
 
 from brenier._errors import InputError
 from brenier.data.checks import as_points
+from brenier.data.kinds import kind_of
+from brenier.data.kinds.dask import Blocks, is_lazy
 from brenier.data.table import Matrix, Table, Unchecked
 
 __all__ = ["ArraySource", "IteratorSource", "Sampler", "SamplerSource", "Source", "as_source", "is_array_like"]
@@ -198,7 +200,8 @@ def as_source(value: Unchecked, name: str, seed: int) -> Source:
 
     Args:
         value: A source, a sampling function `(key, n) -> points`, an iterable of batches, or whatever `as_points`
-            takes. A list of numbers is an array; a list of two-dimensional arrays is an iterable of batches.
+            takes. A list of numbers is an array; a list of two-dimensional arrays is an iterable of batches;
+            an array of dask is one, too, where it is too large to be computed at once.
         name: The argument's name in messages.
         seed: Fixes the order of an array's rows and a sampler's stream.
 
@@ -209,6 +212,8 @@ def as_source(value: Unchecked, name: str, seed: int) -> Source:
         return value
     if is_array_like(value):
         return ArraySource(as_points(value, name).values, np.random.default_rng(seed))
+    if is_lazy(value):
+        return IteratorSource(Blocks(value, seed), name)
     if callable(value):
         return SamplerSource(value, seed, name)
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
@@ -221,11 +226,7 @@ def as_source(value: Unchecked, name: str, seed: int) -> Source:
 
 def is_array_like(value: Unchecked) -> bool:
     """Whether a side of a fit is all of its points at once, rather than a supply of them."""
-    if isinstance(value, Table):
-        return True
-    if isinstance(value, list | tuple):
-        return not (value and getattr(value[0], "ndim", 0) == 2)
-    return any(hasattr(value, attribute) for attribute in ("__array__", "column_names", "nnz"))
+    return isinstance(value, Table) or kind_of(value).is_whole(value)
 
 
 def _batch(value: Unchecked, name: str, what: str) -> Matrix:

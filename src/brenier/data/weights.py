@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import DataWarning, InputError
+from brenier.data.frames import as_plain
 from brenier.data.sources import Source
 from brenier.data.table import Matrix, Table, Unchecked, listed
 
@@ -35,8 +36,7 @@ def as_weights(value: Unchecked, rows: int, name: str) -> Matrix | None:
     """
     if value is None:
         return None
-    if hasattr(value, "detach"):  # torch
-        value = value.detach().cpu()
+    value = as_plain(value, name)
     try:
         raw = np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
         weights = np.array(raw, np.float64)

@@ -1,5 +1,6 @@
 """Pairs of the Wasserstein-2 benchmark: a mixture of Gaussians and its image under the gradient of a convex network."""
 
+from collections.abc import Callable
 from os import PathLike
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
+from brenier._products import contract, product
 from brenier._types import Array, Points, Values
 from brenier.batches import map_batches
 from brenier.datasets._arrays import read_arrays
@@ -18,6 +20,11 @@ __all__ = ["Wasserstein2Pair"]
 
 _BATCH = 8192
 _LAYERS = 3
+
+_ANCHORS, _SHARPNESS = 10, 5.0
+"""Of random pairs: how many points attract, and the spread of the heights that decide which."""
+
+_TEST_KEY, _TEST_POINTS = 2**32 - 5, 16384
 
 
 class _Layer(eqx.Module):
@@ -29,9 +36,9 @@ class _Layer(eqx.Module):
     mix: Array | None
 
     def __call__(self, x: Points, below: Array | None) -> Array:
-        forms = jnp.sum(jnp.square(jnp.einsum("nd,drh->nrh", x, self.quadratic)), axis=1)
-        forms = forms + x @ self.linear.T + self.bias
-        return forms if below is None or self.mix is None else jax.nn.celu(below @ self.mix.T + forms)
+        forms = jnp.sum(jnp.square(contract("nd,drh->nrh", x, self.quadratic)), axis=1)
+        forms = forms + product(x, self.linear.T) + self.bias
+        return forms if below is None or self.mix is None else jax.nn.celu(product(below, self.mix.T) + forms)
 
 
 class _Potential(eqx.Module):
@@ -43,20 +50,34 @@ class _Potential(eqx.Module):
     strong_convexity: float
 
     def __call__(self, x: Points) -> Values:
-        total = x @ self.shift
+        total = product(x, self.shift)
         for layers, final in self.networks:
             hidden = layers[0](x, None)
             for layer in layers[1:]:
                 hidden = layer(x, hidden)
-            total = total + hidden @ final[0] + 0.5 * self.strong_convexity * jnp.sum(jnp.square(x), axis=1)
+            total = total + product(hidden, final[0]) + 0.5 * self.strong_convexity * jnp.sum(jnp.square(x), axis=1)
         return self.scale * total
+
+
+class _Anchors(eqx.Module):
+    """`strong_convexity |x|^2 / 2` plus the smooth maximum of affine functions: points are drawn to their anchors."""
+
+    anchors: Array
+    offsets: Array
+    sharpness: float
+    strong_convexity: float
+
+    def __call__(self, x: Points) -> Values:
+        heights = self.sharpness * (product(x, self.anchors.T) + self.offsets)
+        smooth = jax.nn.logsumexp(heights, axis=1) / self.sharpness
+        return smooth + 0.5 * self.strong_convexity * jnp.sum(jnp.square(x), axis=1)
 
 
 class Wasserstein2Pair(NamedTuple):
     """Source `mu`, a mixture of three Gaussians, and target `T(mu)` with the known optimal map `T = grad U`.
 
     Attributes:
-        potential: `U`.
+        potential: `U`, from `(n, d)` points to `(n,)` values.
         centers, maps, noise: The mixture: component k is `maps[k] @ normal * noise + centers[k]`.
         test_x, test_y: Points on which errors are measured, `test_y = T(test_x)`.
         var_x, var_y: Total variances of the two sides, the units of L2-UVP.
@@ -66,7 +87,7 @@ class Wasserstein2Pair(NamedTuple):
         section 4.2: the pairs "Mix3toMix10".
     """
 
-    potential: _Potential
+    potential: Callable[[Points], Values]
     centers: NDArray[np.float32]
     maps: NDArray[np.float32]
     noise: float
@@ -105,6 +126,31 @@ class Wasserstein2Pair(NamedTuple):
         except KeyError as error:
             raise InputError(f"'{path}' is not a Wasserstein-2 benchmark pair: it has no array {error}.") from error
 
+    @classmethod
+    def random(cls, dim: int, seed: int) -> "Wasserstein2Pair":
+        """A pair of the same kind for any dimension, whose map draws three Gaussians towards ten anchors.
+
+        The best affine map leaves 15 to 40 % of the target's variance, more in more dimensions. All that is not affine
+        happens in the space that the anchors span, so that beyond ten dimensions it is easier than the files' pairs.
+        """
+        rng = np.random.default_rng(seed)
+        anchors = rng.standard_normal((_ANCHORS, dim))
+        potential = _Anchors(
+            jnp.asarray(anchors, jnp.float32),
+            jnp.asarray(0.5 * rng.standard_normal(_ANCHORS), jnp.float32),
+            _SHARPNESS / dim**0.5,
+            0.3,
+        )
+        centers = 0.7 * rng.standard_normal((3, dim))
+        axes = np.linalg.qr(rng.standard_normal((3, dim, dim)))[0]
+        maps = axes * 2.0 ** rng.uniform(-1.0, 1.0, (3, 1, dim))
+        sides = centers.astype(np.float32), maps.astype(np.float32), 0.7
+        empty = np.zeros((0, dim), np.float32)
+        pair = cls(potential, *sides, empty, empty, 1.0, 1.0)
+        x = pair.sample_source(jnp.asarray([seed, _TEST_KEY], jnp.uint32), _TEST_POINTS)
+        y = pair.transport(x)
+        return pair._replace(test_x=x, test_y=y, var_x=float(np.sum(np.var(x, 0))), var_y=float(np.sum(np.var(y, 0))))
+
     def sample_source(self, key: Array, n: int) -> NDArray[np.float32]:
         """`n` points of the mixture."""
         rng = np.random.default_rng(np.asarray(key))
@@ -134,5 +180,5 @@ def _network(arrays: dict[str, NDArray[np.float32]], name: str) -> tuple[tuple[_
 
 
 @eqx.filter_jit
-def _gradient(potential: _Potential, x: Points) -> Points:
+def _gradient(potential: Callable[[Points], Values], x: Points) -> Points:
     return jax.grad(lambda points: jnp.sum(potential(points)))(x)

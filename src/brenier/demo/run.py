@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.datasets import load_sample_images
 
+from brenier.callbacks import Callbacks
 from brenier.data.atomic import claim_files
 from brenier.data.images import Image, to_colours, write_image
 from brenier.data.table import Matrix
@@ -14,7 +15,6 @@ from brenier.demo.figure import write_figure
 from brenier.demo.paint import paint, preimages
 from brenier.estimator import BrenierMap
 from brenier.maps import Distance
-from brenier.training import Callback
 
 __all__ = ["Demo", "run_demo"]
 
@@ -53,7 +53,7 @@ def run_demo(
     seed: int = 0,
     max_seconds: float = 25.0,
     max_steps: int | None = None,
-    callback: Callback | None = None,
+    callbacks: Callbacks | None = None,
     say: Callable[[str], None] | None = None,
 ) -> Demo:
     """Exchange the colours of two photographs, there by the map and back by its inverse.
@@ -63,7 +63,7 @@ def run_demo(
         seed: Randomness of the split, the dither and the fit.
         max_seconds: Budget of the fit; the rest of the work takes about fifteen seconds more.
         max_steps: Budget in steps as well; no limit by default.
-        callback: Called with every row of the fit's history.
+        callbacks: Those of the fit, as for `BrenierMap`.
         say: Called with a few words at the start of each part of the work after the fit.
 
     Raises:
@@ -74,7 +74,7 @@ def run_demo(
     china, flower = load_sample_images().images
     rng = np.random.default_rng(seed)
     (x, x_test), (y, y_test) = _split(china, rng), _split(flower, rng)
-    ot = BrenierMap(max_steps=max_steps, max_seconds=max_seconds, random_state=seed, callback=callback).fit(x, y)
+    ot = BrenierMap(max_steps=max_steps, max_seconds=max_seconds, random_state=seed, callbacks=callbacks).fit(x, y)
     say("estimating W2 on held-out pixels")
     distance = ot.map_.distance(x_test, y_test)
     unconverged: list[float] = []

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
+from brenier._products import contract
 from brenier._types import Array, Points
 from brenier.batches import map_batches, map_chunks
 from brenier.conjugate import conjugate_points
@@ -123,7 +124,7 @@ def _log_det_gradient(u: "AbstractPotential", x: Points) -> tuple[Array, Points]
 @eqx.filter_jit
 def _pulled_back(u: "AbstractPotential", x: Points, outer: Points) -> Points:
     hessians, gradient = _log_det_gradient(u, jnp.asarray(x))
-    return jnp.einsum("nij,nj->ni", hessians, outer) + gradient
+    return contract("nij,nj->ni", hessians, outer) + gradient
 
 
 @eqx.filter_jit

@@ -1,7 +1,7 @@
 """`BrenierDensity`: the face of density fits, with the methods of scikit-learn's density estimators."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -10,12 +10,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import InputError
-from brenier.data.checks import as_points
+from brenier.anndata import opened, recorded
+from brenier.callbacks import Callbacks
+from brenier.callbacks.running import Running
 from brenier.data.dequantize import Widths, spread_out
 from brenier.data.table import Matrix, Unchecked
 from brenier.data.weights import weighted_table
 from brenier.density.fitting import FittedDensity, fit_density
-from brenier.density.training import DensityRow
 from brenier.fitting import Request
 from brenier.maps import TransportMap
 from brenier.parameters import (
@@ -24,6 +25,7 @@ from brenier.parameters import (
     check_network,
     check_shares,
     keep_outcome,
+    same_columns,
     warn_outcome,
 )
 from brenier.potentials import AbstractPotential
@@ -56,8 +58,11 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         dequantize: Noise that `fit` adds within the steps of discrete columns, whose likelihood has no bound otherwise:
             `"auto"`, one width for all columns, one a column, or a mapping from names; see `Dequantizer`. None adds
             nothing.
+        layer: Layer that holds the points of an AnnData; see docs/anndata.md.
+        obsm: Key of `obsm` that holds them, `"X_pca"` for instance. Without either, `.X`.
         random_state: Seed, generator, or None for a new result each time.
-        callback: Called with a `DensityRow` at every look at the held-out points; a true result ends the fit.
+        callbacks: Functions that are called with a `DensityRow` at every look at the held-out points, or objects that
+            are told of start and end as well; one or a sequence. A true result ends the fit; see `brenier.callbacks`.
 
     Attributes:
         map_: The `TransportMap` from the data to independent normal columns with the same means and deviations; it
@@ -102,8 +107,10 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         holdout: float = 0.1,
         refit: bool = True,
         dequantize: Widths | None = None,
+        layer: str | None = None,
+        obsm: str | None = None,
         random_state: int | np.random.RandomState | None = None,
-        callback: Callable[[DensityRow], bool | None] | None = None,
+        callbacks: Callbacks | None = None,
     ) -> None:
         self.max_steps = max_steps
         self.max_seconds = max_seconds
@@ -115,16 +122,20 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         self.holdout = holdout
         self.refit = refit
         self.dequantize = dequantize
+        self.layer = layer
+        self.obsm = obsm
         self.random_state = random_state
-        self.callback = callback
+        self.callbacks = callbacks
 
     def fit(self, X: Unchecked, y: None = None, *, sample_weight: Unchecked = None) -> Self:
         """Learn the density of the distribution that `X` is a sample of.
 
         Args:
-            X: `(n, d)` array or frame, a sampler `(key, n) -> points`, or an iterable of arrays.
+            X: `(n, d)` array, frame, tensor or AnnData, a sampler `(key, n) -> points`, or an iterable of arrays; see
+                docs/inputs.md.
             y: Ignored.
-            sample_weight: How much each row of an array counts, as a share of the sum; equal by default.
+            sample_weight: How much each row of an array counts, as a share of the sum; equal by default. Of an
+                AnnData, the name of a column of `obs`.
 
         Raises:
             InputError: An argument cannot be used.
@@ -135,8 +146,11 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         """
         started = time.perf_counter()
         self._check_parameters()
+        running = Running(self.callbacks, started)
         generator = check_random_state(self.random_state)
         first, second, third = (int(seed) for seed in generator.randint(2**31 - 1, size=3))
+        cells = recorded(self, X)
+        X, sample_weight = self._opened(X, sample_weight)
         widths = None
         if self.dequantize is not None:
             X, widths = spread_out(X, "X", self.dequantize, generator)
@@ -146,12 +160,14 @@ class BrenierDensity(DensityMixin, BaseEstimator):
             holdout=self.holdout,
             refit=self.refit,
             seeds=(first, second, third),
-            callback=self.callback,  # type: ignore[arg-type]
             started=started,
+            running=running,
             weights=(sample_weight, None),
         )
-        fitted = fit_density(X, request)
-        self._keep(fitted, widths)
+        with running:
+            fitted = fit_density(X, request)
+            self._keep(fitted, widths, cells)
+            running.finish(self)
         warn_outcome(fitted.outcome, stacklevel=2)
         return self
 
@@ -167,7 +183,9 @@ class BrenierDensity(DensityMixin, BaseEstimator):
             y: Ignored.
             sample_weight: `(n,)` weights of the points; equal ones by default.
         """
-        table, weights = weighted_table(as_points(X, "X", columns=self._fitted().dim), sample_weight, "sample_weight")
+        X, sample_weight = self._opened(X, sample_weight)
+        points = same_columns(self._fitted(), X, "X", type(self).__name__)
+        table, weights = weighted_table(points, sample_weight, "sample_weight")
         return float(np.average(self.score_samples(table), weights=weights))
 
     def sample(self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None) -> Matrix:
@@ -186,11 +204,11 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         check_shares(self, "convexity", "holdout")
         check_network(self.activation, self.hidden)
 
-    def _keep(self, fitted: FittedDensity, widths: Matrix | None) -> None:
+    def _keep(self, fitted: FittedDensity, widths: Matrix | None, cells: dict[str, str]) -> None:
         """Set every learned attribute, so that a second fit forgets the first."""
         outcome, columns = fitted.outcome, fitted.columns
         info = keep_outcome(self, outcome, fitted.config, columns, fitted.coordinates.dim)
-        info["base"] = {"side": "target"} | fitted.base.record()
+        info |= {"base": {"side": "target"} | fitted.base.record()} | cells
         if widths is not None:
             info["dequantized"] = widths.tolist()
         assert isinstance(outcome.potential, AbstractPotential)
@@ -202,4 +220,9 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         return self.map_
 
     def _same_columns(self, value: Unchecked) -> Matrix:
-        return as_points(value, "X", columns=self._fitted().dim).values
+        return same_columns(self._fitted(), self._opened(value)[0], "X", type(self).__name__).values
+
+    def _opened(self, value: Unchecked, weight: Unchecked = None) -> tuple[Unchecked, Unchecked]:
+        """Points and their weights, of an AnnData or as they are."""
+        found = opened(self, value, "X", None, weight, names=("condition", "sample_weight"))
+        return found.points, found.weight

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from brenier._errors import DataWarning
+from brenier.callbacks import Start
 from brenier.coordinates import BuresCoordinates, Moments
 from brenier.data.dequantize import discrete_columns
 from brenier.data.pairs import check_side
@@ -94,15 +95,17 @@ def fit_density(X: Unchecked, request: Request) -> FittedDensity:
     seconds = request.changes.get("max_seconds")
     part, base = _supply(side, None if seconds is None else 0.05 * seconds)
     config = choose_density_config(part.coordinates.dim, side.size, **request.changes)
+    rows = None if side.training is None else len(side.sample.values)
+    request.running.begin(Start("density", part.coordinates.dim, (rows,), side.sample.columns, config.summary()))
     if len(side.holdout) < FEWEST_HELD_OUT:
         return FittedDensity(too_few(part.coordinates.dim), part.coordinates, base, config, side.sample.columns)
     seed = request.seeds[2]
     if not (request.refit and side.training is not None and len(side.sample.values) <= MOST_REFITTED):
-        outcome = part.train(config, seed, request.callback, request.started)
+        outcome = part.train(config, seed, request.running.look, request.started)
         return FittedDensity(outcome, part.coordinates, base, config, side.sample.columns)
     every, whole_base = _supply(side.whole(np.random.default_rng(seed)))
     outcome, coordinates = train_twice(
-        part, every, config, seed=seed, callback=request.callback, started=request.started
+        part, every, config, seed=seed, on_look=request.running.look, started=request.started
     )
     assert isinstance(coordinates, BuresCoordinates)
     base = whole_base if coordinates is every.coordinates else base

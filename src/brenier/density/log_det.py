@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from brenier._products import contract
 from brenier._types import Array, Points, Values
 from brenier.batches import map_batches
 from brenier.potentials import AbstractPotential
@@ -108,7 +109,7 @@ def _quadrature(product, start: Points) -> Values:  # noqa: ANN001
         image = product(vector)
         diagonal = jnp.sum(image * vector, axis=1)
         for _ in range(2):  # twice is enough (Parlett 1998, section 6.9)
-            image = image - jnp.einsum("knd,kn->nd", basis, jnp.einsum("knd,nd->kn", basis, image))
+            image = image - contract("knd,kn->nd", basis, contract("knd,nd->kn", basis, image))
         size = jnp.linalg.norm(image, axis=1)
         # A start that spans an invariant space is done: what follows is noise, and gets no weight.
         alive = size > 1e-5 * jnp.abs(diagonal)

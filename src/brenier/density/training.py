@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from brenier._text import number
 from brenier.batches import map_batches
 from brenier.coordinates import BuresCoordinates
 from brenier.data.sources import Source
@@ -16,7 +17,7 @@ from brenier.density.log_det import log_dets
 from brenier.potentials import ICNN, AbstractPotential, Quadratic
 from brenier.training.config import TrainingConfig
 from brenier.training.fit import SIGNIFICANT, AbstractFit, Outcome, Stop
-from brenier.training.history import Callback
+from brenier.training.history import OnLook, judged
 from brenier.training.holdout import mean_and_error
 
 __all__ = ["DensityRow", "DensitySupply"]
@@ -50,6 +51,10 @@ class DensityRow(NamedTuple):
     best: bool
     refit: bool = False
 
+    def describe(self) -> str:
+        """What the look has found, in a few words."""
+        return judged(self, f"log-likelihood {number(self.log_likelihood)}  gain {number(self.gain, 3)}")
+
 
 class DensitySupply(NamedTuple):
     """What one density fit learns from.
@@ -72,12 +77,12 @@ class DensitySupply(NamedTuple):
         self,
         config: TrainingConfig,
         seed: int,
-        callback: Callback | None = None,
+        on_look: OnLook | None = None,
         started: float | None = None,
         until: int | None = None,
     ) -> Outcome:
         """One fit; arguments as for `brenier.training.train`."""
-        return _Fit(self, config, seed, callback, started, until).run()
+        return _Fit(self, config, seed, on_look, started, until).run()
 
 
 class _Fit(AbstractFit):
@@ -88,11 +93,11 @@ class _Fit(AbstractFit):
         supply: DensitySupply,
         config: TrainingConfig,
         seed: int,
-        callback: Callback | None,
+        on_look: OnLook | None,
         started: float | None,
         until: int | None,
     ) -> None:
-        super().__init__(config, callback, started, until)
+        super().__init__(config, on_look, started, until)
         self.supply = supply
         self.rng = np.random.default_rng(seed)
         dim = supply.coordinates.dim

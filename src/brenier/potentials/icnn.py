@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._products import product
 from brenier._types import Array, Float, Points, Scalar, Values
 from brenier.potentials._base import AbstractPotential, float32
 from brenier.potentials._rounding import network_rounding
@@ -49,8 +50,8 @@ class _Layer(eqx.Module):
         )
 
     def before_activation(self, x: Points, below: Float[Array, "n v"] | None) -> Float[Array, "n w"]:
-        forms = bowl(x @ self.quadratic) + x @ self.linear + self.bias
-        return forms if below is None or self.root_mix is None else forms + below @ jnp.square(self.root_mix)
+        forms = bowl(product(x, self.quadratic)) + product(x, self.linear) + self.bias
+        return forms if below is None or self.root_mix is None else forms + product(below, jnp.square(self.root_mix))
 
 
 class ICNN(AbstractPotential):
@@ -116,13 +117,13 @@ class ICNN(AbstractPotential):
         self.diagonal = float32(np.zeros(dim))
 
     def __call__(self, x: Points) -> Values:
-        value = 0.5 * jnp.square(x) @ self.curvatures()
+        value = 0.5 * product(jnp.square(x), self.curvatures())
         activate, hidden = ACTIVATIONS[self.activation], None
         if self.inert:
             x = x.at[:, jnp.asarray(self.inert)].set(0.0)
         for layer in self.layers:
             hidden = activate(layer.before_activation(x, hidden))
-            value = value + hidden @ jnp.square(layer.root_output)
+            value = value + product(hidden, jnp.square(layer.root_output))
         return value
 
     def curvatures(self, change: Array | float = 0.0) -> Array:

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._products import product
 from brenier._types import Array, Float, Points, Values
 from brenier.potentials._base import AbstractPotential, float32
 from brenier.potentials.activations import ACTIVATIONS
@@ -69,8 +70,8 @@ class MLP(AbstractPotential):
     def __call__(self, x: Points) -> Values:
         hidden = x
         for layer in self.layers:
-            hidden = ACTIVATIONS[self.activation](hidden @ layer.weight + layer.bias)
-        return hidden @ self.output + 0.5 * jnp.square(x) @ self.diagonal
+            hidden = ACTIVATIONS[self.activation](product(hidden, layer.weight) + layer.bias)
+        return product(hidden, self.output) + 0.5 * product(jnp.square(x), self.diagonal)
 
     def convexity_floor(self) -> None:
         return None

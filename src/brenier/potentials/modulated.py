@@ -8,6 +8,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._products import product
 from brenier._types import Array, Float, Points, Scalar, Values
 from brenier.potentials._base import AbstractFamily, AbstractFunction, float32
 from brenier.potentials.activations import ACTIVATIONS, bowl
@@ -147,8 +148,8 @@ class ModulatedICNN(AbstractFamily):
         if self.numbers:
             hidden = jnp.concatenate([codes[:, 1:], self.classes_as_numbers[number]], axis=1)
             for weight, bias in zip(self.weights, self.biases, strict=False):
-                hidden = jnp.tanh(hidden @ weight + bias)
-            changes = changes + hidden @ self.weights[-1]
+                hidden = jnp.tanh(product(hidden, weight) + bias)
+            changes = changes + product(hidden, self.weights[-1])
         sizes = _sizes(self.core)
         parts = jnp.split(changes, np.cumsum(sizes), axis=1)
         layers = []
@@ -170,12 +171,12 @@ class _Conditioned(AbstractFunction):
         value = 0.5 * jnp.sum(jnp.square(x) * self.core.curvatures(self.curvature), axis=1)
         activate, hidden = ACTIVATIONS[self.core.activation], None
         for layer, change in zip(self.core.layers, self.layers, strict=True):
-            before = bowl((x @ layer.quadratic) * change.quadratic) + (x @ layer.linear) * change.linear
+            before = bowl(product(x, layer.quadratic) * change.quadratic) + product(x, layer.linear) * change.linear
             before = before + (layer.bias + change.shift)
             if hidden is not None and layer.root_mix is not None:
-                before = before + (hidden * jnp.square(change.mix)) @ jnp.square(layer.root_mix)
+                before = before + product(hidden * jnp.square(change.mix), jnp.square(layer.root_mix))
             hidden = activate(before)
-            value = value + (hidden * jnp.square(change.output)) @ jnp.square(layer.root_output)
+            value = value + product(hidden * jnp.square(change.output), jnp.square(layer.root_output))
         return value
 
 

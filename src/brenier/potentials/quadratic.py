@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 
+from brenier._products import product
 from brenier._types import Array, Float, Points, Scalar, Values
 from brenier.potentials._base import AbstractPotential
 
@@ -36,7 +37,7 @@ class Quadratic(AbstractPotential):
         self.shift = jnp.zeros(self.dim, matrix.dtype) if shift is None else shift
 
     def __call__(self, x: Points) -> Values:
-        return 0.5 * jnp.sum((x @ self.matrix) * x, axis=1) + x @ self.shift
+        return 0.5 * jnp.sum(product(x, self.matrix) * x, axis=1) + product(x, self.shift)
 
     def convexity_floor(self) -> Scalar | None:
         smallest = jnp.linalg.eigvalsh(self.matrix)[0]

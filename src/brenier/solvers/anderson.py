@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 
+from brenier._products import contract
 from brenier._types import Points, RowwiseMap
 from brenier.solvers._memory import SecantPairs
 from brenier.solvers._solver import AbstractSolver
@@ -34,13 +35,13 @@ class Anderson(AbstractSolver[SecantPairs]):
         return SecantPairs.empty(x, self.memory)
 
     def direction(self, fn: RowwiseMap, x: Points, residual: Points, state: SecantPairs) -> Points:
-        gram = jnp.einsum("nkd,nld->nkl", state.changes, state.changes)
+        gram = contract("nkd,nld->nkl", state.changes, state.changes)
         size = jnp.trace(gram, axis1=1, axis2=2)
         ridge = jnp.where(size > 0, self.regularisation * size, 1.0)
         gram = gram + ridge[:, None, None] * jnp.eye(self.memory, dtype=x.dtype)
-        explained = jnp.einsum("nkd,nd->nk", state.changes, residual)
+        explained = contract("nkd,nd->nk", state.changes, residual)
         weights = jnp.linalg.solve(gram, explained[..., None])[..., 0]
-        return -residual - jnp.einsum("nk,nkd->nd", weights, state.steps - state.changes)
+        return -residual - contract("nk,nkd->nd", weights, state.steps - state.changes)
 
     def update(self, state: SecantPairs, step: Points, change: Points) -> SecantPairs:
         return state.push(step, change)

@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 
+from brenier._products import contract
 from brenier._types import Array, Float, Points, RowwiseMap
 from brenier.solvers._solver import AbstractSolver
 
@@ -34,14 +35,14 @@ class BFGS(AbstractSolver[Float[Array, "n d d"]]):
         return jnp.broadcast_to(jnp.eye(x.shape[1], dtype=x.dtype), (*x.shape, x.shape[1]))
 
     def direction(self, fn: RowwiseMap, x: Points, residual: Points, state: Float[Array, "n d d"]) -> Points:
-        return -jnp.einsum("nij,nj->ni", state, residual)
+        return -contract("nij,nj->ni", state, residual)
 
     def update(self, state: Float[Array, "n d d"], step: Points, change: Points) -> Float[Array, "n d d"]:
         product = jnp.sum(step * change, axis=1)
         lengths = jnp.linalg.norm(step, axis=1) * jnp.linalg.norm(change, axis=1)
         usable = product > _SMALLEST_COSINE * lengths
         rho = jnp.where(usable, 1.0 / jnp.where(usable, product, 1.0), 0.0)
-        image = jnp.einsum("nij,nj->ni", state, change)
+        image = contract("nij,nj->ni", state, change)
         along = (rho * (1.0 + rho * jnp.sum(change * image, axis=1)))[:, None, None]
         cross = rho[:, None, None] * step[:, :, None] * image[:, None, :]
         return state + along * step[:, :, None] * step[:, None, :] - cross - jnp.swapaxes(cross, 1, 2)

@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax.numpy as jnp
 
+from brenier._products import contract
 from brenier._types import Points, RowwiseMap
 from brenier.solvers._memory import SecantPairs
 from brenier.solvers._solver import AbstractSolver
@@ -33,7 +34,7 @@ class LBFGS(AbstractSolver[SecantPairs]):
         return SecantPairs.empty(x, self.memory)
 
     def direction(self, fn: RowwiseMap, x: Points, residual: Points, state: SecantPairs) -> Points:
-        curvature = jnp.einsum("nkd,nkd->nk", state.steps, state.changes)
+        curvature = contract("nkd,nkd->nk", state.steps, state.changes)
         usable = curvature > 0
         rho = jnp.where(usable, 1.0 / jnp.where(usable, curvature, 1.0), 0.0)
         direction = residual

@@ -2,15 +2,15 @@
 
 from brenier.training.config import PotentialFactory, TrainingConfig, choose_config
 from brenier.training.fit import Outcome, Stop, gaussian_outcome
-from brenier.training.history import Callback, Row
+from brenier.training.history import OnLook, Row
 from brenier.training.holdout import Holdout
 from brenier.training.loop import train
 from brenier.training.refit import MOST_REFITTED, Supply, train_twice
 
 __all__ = [
     "MOST_REFITTED",
-    "Callback",
     "Holdout",
+    "OnLook",
     "Outcome",
     "PotentialFactory",
     "Row",

@@ -58,7 +58,7 @@ class AbstractFit(abc.ABC):
 
     Args:
         config: Settings.
-        callback: Called with every row of the history; a true result ends the fit.
+        on_look: Called with every row of the history; a true result ends the fit.
         started: `time.perf_counter()` from which a budget in seconds counts.
         until: Steps after which the fit ends, whatever the held-out points say.
 
@@ -69,8 +69,8 @@ class AbstractFit(abc.ABC):
         restarts: How often a diverged state was replaced.
     """
 
-    def __init__(self, config: TrainingConfig, callback: Any, started: float | None, until: int | None) -> None:  # noqa: ANN401
-        self.config, self.callback, self.until = config, callback, until
+    def __init__(self, config: TrainingConfig, on_look: Any, started: float | None, until: int | None) -> None:  # noqa: ANN401
+        self.config, self.on_look, self.until = config, on_look, until
         self.schedule = Schedule(config, started)
         self.history: list[Any] = []
         self.best_progress = 0.0
@@ -103,7 +103,9 @@ class AbstractFit(abc.ABC):
         rates, tolerances = self.schedule.next_cycle(self.steps)
         if not len(rates):
             if self._unseen:
-                self._look(self.schedule.progress(self.steps), 0.0)
+                row = self._look(self.schedule.progress(self.steps), 0.0)
+                if self.on_look is not None:
+                    self.on_look(row)
             return Stop.budget
         self._advance(rates, tolerances)
         self.steps += len(rates)
@@ -112,7 +114,7 @@ class AbstractFit(abc.ABC):
             return Stop.reached
         if self.schedule.ended or not self.history or self.steps % self.config.look == 0:
             row = self._look(progress, float(rates[-1]))
-            if self.callback is not None and self.callback(row):
+            if self.on_look is not None and self.on_look(row):
                 return Stop.callback
             if self.config.patience is not None and progress - self.best_progress > self.config.patience:
                 return Stop.patience

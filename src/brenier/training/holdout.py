@@ -125,9 +125,9 @@ class Holdout:
             self._solver, u, self._y, self._conjugates, self._scale, _TOLERANCE, _MAX_STEPS, _UNCONVERGED
         )
         value = self._value(u, slack, np.asarray(converged))
-        if value.charge <= _CHARGED * abs(value.objective):
-            return value
         left = np.flatnonzero(~np.asarray(converged))
+        if not len(left) or value.charge <= _CHARGED * abs(value.objective):
+            return value
         rows = np.asarray(self._y)[left], np.asarray(self._conjugates)[left]
         found = solve_stragglers(u, *rows, self._scale, _TOLERANCE, _STRAGGLER_STEPS)
         self._conjugates = self._conjugates.at[left].set(found.points)

@@ -14,7 +14,7 @@ from brenier.data.sources import Source
 from brenier.potentials import ICNN, AbstractFamily, AbstractPotential, ModulatedICNN, Quadratic
 from brenier.training.config import TrainingConfig
 from brenier.training.fit import SIGNIFICANT, AbstractFit, Outcome, Stop
-from brenier.training.history import Callback, Row
+from brenier.training.history import OnLook, Row
 from brenier.training.holdout import Holdout, HoldoutValue
 from brenier.training.pool import Pool, scatter
 from brenier.training.step import Batches, Context, Statistics, run_steps, solve_pool, start
@@ -37,7 +37,7 @@ def train(
     *,
     seed: int,
     inert: tuple[int, ...] = (),
-    callback: Callback | None = None,
+    on_look: OnLook | None = None,
     started: float | None = None,
     until: int | None = None,
 ) -> Outcome:
@@ -51,11 +51,11 @@ def train(
         config: Settings.
         seed: One seed gives one result on one machine, if the budget is in steps.
         inert: Coordinates that are left to the Gaussian map.
-        callback: Called with every row of the history.
+        on_look: Called with every row of the history.
         started: `time.perf_counter()` from which a budget in seconds counts.
         until: Return the state after this number of steps, whatever the held-out points say.
     """
-    return _Fit(source, target, coordinates, holdout, config, seed, inert, callback, started, until).run()
+    return _Fit(source, target, coordinates, holdout, config, seed, inert, on_look, started, until).run()
 
 
 def _untrained(
@@ -94,11 +94,11 @@ class _Fit(AbstractFit):
         config: TrainingConfig,
         seed: int,
         inert: tuple[int, ...],
-        callback: Callback | None,
+        on_look: OnLook | None,
         started: float | None,
         until: int | None,
     ) -> None:
-        super().__init__(config, callback, started, until)
+        super().__init__(config, on_look, started, until)
         self.holdout, self.unit = holdout, coordinates.unit
         self.pool = Pool(source, target, coordinates, config, np.random.default_rng(seed))
         potential = _untrained(coordinates, config, inert, np.random.default_rng(seed))
@@ -163,6 +163,7 @@ class _Fit(AbstractFit):
             dual=self.holdout.dual(value),
             gain=gain * self.unit**2,
             error=error * self.unit**2,
+            gap=value.charge * self.unit**2,
             unconverged=float(np.mean(np.concatenate([np.asarray(s.unconverged) for s in statistics]))),
             evaluations=float(np.mean(np.concatenate([np.asarray(s.evaluations) for s in statistics]))),
             rate=rate,

@@ -6,7 +6,7 @@ from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
 from brenier.training.config import TrainingConfig
 from brenier.training.fit import Outcome, Stop
-from brenier.training.history import Callback, Row
+from brenier.training.history import OnLook, Row
 from brenier.training.holdout import Holdout
 from brenier.training.loop import train
 
@@ -32,7 +32,7 @@ class Trainable(Protocol):
         self,
         config: TrainingConfig,
         seed: int,
-        callback: Callback | None = None,
+        on_look: OnLook | None = None,
         started: float | None = None,
         until: int | None = None,
     ) -> Outcome:
@@ -60,7 +60,7 @@ class Supply(NamedTuple):
         self,
         config: TrainingConfig,
         seed: int,
-        callback: Callback | None = None,
+        on_look: OnLook | None = None,
         started: float | None = None,
         until: int | None = None,
     ) -> Outcome:
@@ -73,7 +73,7 @@ class Supply(NamedTuple):
             config,
             seed=seed,
             inert=self.inert,
-            callback=callback,
+            on_look=on_look,
             started=started,
             until=until,
         )
@@ -85,7 +85,7 @@ def train_twice(
     config: TrainingConfig,
     *,
     seed: int,
-    callback: Callback | None = None,
+    on_look: OnLook | None = None,
     started: float | None = None,
 ) -> tuple[Outcome, Coordinates]:
     """Let the held-out samples choose the number of steps and judge the network, then train on all samples.
@@ -99,7 +99,7 @@ def train_twice(
         whole: All samples; its held-out points only tell divergence.
         config: Settings of both; a budget in seconds is for both together.
         seed: Seed of both.
-        callback: Called with the rows of both, whose progress is that of the whole.
+        on_look: Called with the rows of both, whose progress is that of the whole.
         started: `time.perf_counter()` from which a budget in seconds counts.
 
     Returns:
@@ -107,7 +107,7 @@ def train_twice(
     """
 
     def first_half(row: Row) -> bool | None:
-        return callback(row._replace(progress=0.5 * row.progress)) if callback is not None else None
+        return on_look(row._replace(progress=0.5 * row.progress)) if on_look is not None else None
 
     first = part.train(config.replace(share=_SHARE), seed, first_half, started)
     if first.gaussian:
@@ -118,7 +118,7 @@ def train_twice(
 
     def second_half(row: Row) -> bool | None:
         progress = 0.5 + 0.5 * min(row.step / steps, 1.0)
-        return callback(row._replace(progress=progress, best=False, refit=True)) if callback is not None else None
+        return on_look(row._replace(progress=progress, best=False, refit=True)) if on_look is not None else None
 
     # The schedule of the first fit: a budget in seconds has become a number of steps.
     planned = config.max_steps if config.max_seconds is None else round(last.step / last.progress)

@@ -1,0 +1,81 @@
+"""What a running fit shows."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from brenier._text import console, duration
+from brenier.callbacks.protocol import Callback, End, Start
+
+if TYPE_CHECKING:
+    from brenier.density.training import DensityRow
+    from brenier.training import Row
+
+__all__ = ["Progress"]
+
+_TEXT, _TIME = 76, 9
+"""Characters that most texts need, and that the time since the start does, with the space before each."""
+
+
+class Progress(Callback):
+    """Shows a fit on stderr: a bar on a terminal, elsewhere a line for each look at the held-out points.
+
+    Both show the share of the budget used, what `describe` says of the row, and the time left at the pace so far.
+
+    Example:
+        >>> from brenier import BrenierMap
+        >>> from brenier.callbacks import Progress
+        >>> ot = BrenierMap(callbacks=Progress())
+    """
+
+    def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        """Keep nothing that cannot be copied between fits."""
+        self._console: Console | None = None
+        self._bar: Bar | None = None
+        self._first: Row | DensityRow | None = None
+
+    def on_start(self, start: Start) -> None:
+        self._forget()
+        self._console = console(stderr=True)
+        if self._console.is_terminal:
+            self._bar = Bar(*_columns(self._console.width), console=self._console)
+            self._bar.add_task("fit", total=None, found="compiling")
+            self._bar.start()
+
+    def on_look(self, row: "Row | DensityRow") -> None:
+        left = duration(self._seconds_left(row))
+        found = f"{100 * min(row.progress, 1.0):3.0f} %  {row.describe()}  {left} left"
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], total=1.0, completed=min(row.progress, 1.0), found=found)
+        elif self._console is not None:
+            self._console.print(found)
+
+    def on_end(self, end: End) -> None:
+        if self._bar is not None:
+            if end.error is None:
+                self._bar.update(self._bar.task_ids[0], total=1.0, completed=1.0, found="done")
+            self._bar.stop()
+        self._forget()
+
+    def _seconds_left(self, row: "Row | DensityRow") -> float:
+        """At the pace since the first row, because the time before it was mostly compilation."""
+        if self._first is None:
+            self._first = row
+        seconds, progress = row.seconds - self._first.seconds, row.progress - self._first.progress
+        if not progress > 0:
+            seconds, progress = row.seconds, row.progress
+        return max(1.0 - row.progress, 0.0) * seconds / progress
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    """The text, and before and behind it what a terminal of so many characters has room for."""
+    left = width - _TEXT
+    text = TextColumn("{task.fields[found]}")
+    if left < _TIME + 4:
+        return [SpinnerColumn(), text]
+    return [BarColumn(min(left - _TIME, 20)), text, TimeElapsedColumn()]

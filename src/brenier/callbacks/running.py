@@ -1,0 +1,57 @@
+"""The callbacks of one fit: each that was told of the start is told of the end, whatever happens in between."""
+
+import time
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from brenier.callbacks.protocol import Callback, Callbacks, End, Start, as_callbacks
+
+__all__ = ["Running"]
+
+
+class Running:
+    """Context of a fit that calls the callbacks; what they raise is not caught.
+
+    Args:
+        callbacks: As users hand them in.
+        started: `time.perf_counter()` at the start of the fit.
+    """
+
+    def __init__(self, callbacks: Callbacks | None, started: float) -> None:
+        self._callbacks, self._started = as_callbacks(callbacks), started
+        self._rows: list[Any] = []
+        self._stack = ExitStack()
+        self._end: End | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            steps = self._rows[-1].step if self._rows else 0
+            said = f"{type(error).__name__}: {error}"
+            self._end = End(said, steps, time.perf_counter() - self._started, None, self._rows, error)
+        self._stack.__exit__(kind, error, trace)
+
+    def begin(self, start: Start) -> None:
+        """Tell all of the start."""
+        for callback in self._callbacks:
+            callback.on_start(start)
+            self._stack.callback(self._tell, callback)
+
+    def look(self, row: Any) -> bool:  # noqa: ANN401
+        """Show a row to all; whether one of them asks for the end."""
+        self._rows.append(row)
+        return any([callback.on_look(row) for callback in self._callbacks])
+
+    def finish(self, fitted: Any) -> None:  # noqa: ANN401
+        """Take down, from a fitted estimator, what all are told at the end."""
+        seconds = time.perf_counter() - self._started
+        self._end = End(fitted.stop_, fitted.n_iter_, seconds, fitted.gaussian_, fitted.history_)
+
+    def _tell(self, callback: Callback) -> None:
+        assert self._end is not None
+        callback.on_end(self._end)

@@ -1,0 +1,118 @@
+"""AnnData in .h5ad files, by anndata where that is installed: one part read piece by piece, or added to a copy."""
+
+import importlib.util
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brenier._errors import InputError
+from brenier.data.atomic import atomic_write
+from brenier.data.cells import Place, dense
+from brenier.data.conditions import as_labels
+from brenier.data.content import Asked, Content
+from brenier.data.frames import frame_columns
+from brenier.data.table import Matrix, Table, Unchecked
+
+__all__ = ["add_to_h5ad", "read_h5ad", "refuse_h5ad"]
+
+
+def read_h5ad(handle: BinaryIO, path: Path, asked: Asked) -> Content:
+    """Read the part that `asked.key` names, such as `obsm/X_pca`, and columns of `obs`; nothing else.
+
+    Sparse and dense matrices are read some rows at a time, into one array in double precision.
+
+    Raises:
+        InputError: There is no such part, or it is too large to be made dense; the file is no AnnData; or there is no
+            anndata to read it with.
+    """
+    place = Place.read(asked.key or "X")
+    with _opened(handle, path, "r") as (file, io):
+        element = file.get(str(place))
+        if element is None:
+            groups = {group: list(file.get(group, ())) for group in ("obsm", "layers")}
+            there = {group: keys for group, keys in groups.items() if keys} | ({"X": []} if "X" in file else {})
+            raise place.missing(str(path), there)
+        points = _part(element, f"{path}`, `{place}", io)
+        names = _names(file["var"], io) if place.named else None
+        obs = io.read_elem(file["obs"])
+    present = [str(name) for name in obs.columns]
+    asked.check(present, present, path)
+    taken = [name for name in asked.columns if name in present]
+    found = frame_columns(obs[taken]) if taken else []
+    columns = {str(column.label): as_labels(column) for column in found or ()}
+    return Content(points if names is None else Table(points, names), columns)
+
+
+def refuse_h5ad(handle: BinaryIO, path: Path, *given: object) -> None:
+    """What stands for the writer of the format: points alone are no AnnData."""
+    raise InputError(f"`{path}` cannot be written from points alone, without an .h5ad file that they are a part of.")
+
+
+def add_to_h5ad(
+    source: Path, output: Path, place: Place, values: Matrix, record: Mapping[str, Any] | None = None
+) -> None:
+    """Write a copy of a file with points added to it, whole or not at all; all else is copied as it is.
+
+    Args:
+        source: The file.
+        output: The copy.
+        place: Where the points go; what is there is replaced.
+        values: `(n, d)`, a row for each observation.
+        record: How they came about, for `uns["brenier"]` under the key of the place.
+
+    Raises:
+        InputError: The copy cannot be written.
+    """
+    with atomic_write(output) as handle:
+        with open(source, "rb") as original:
+            shutil.copyfileobj(original, handle, 1 << 20)
+        handle.flush()
+        with _opened(handle, Path(handle.name), "r+") as (file, io):
+            io.write_elem(_group(file, place.group, io), str(place.key), values)
+            if record is not None:
+                uns = _group(file, "uns", io)
+                others = io.read_elem(uns["brenier"]) if "brenier" in uns else {}
+                io.write_elem(uns, "brenier", {**others, str(place.key): dict(record)})
+
+
+@contextmanager
+def _opened(handle: BinaryIO, path: Path, mode: str) -> Iterator[tuple[Any, Any]]:
+    """A file of HDF5, and the functions of anndata that read and write its parts."""
+    if importlib.util.find_spec("anndata") is None:
+        raise InputError(f'`{path}`: .h5ad files need anndata. Run `pip install "brenier[anndata]"`.')
+    import h5py
+    from anndata import io
+
+    try:
+        file = h5py.File(handle.name, mode)
+    except OSError as error:
+        raise InputError(f"`{path}` is not a whole .h5ad file: {error}. Write it again.") from error
+    with file:
+        if not {"obs", "var"} <= file.keys():
+            raise InputError(f"`{path}` is no AnnData: it lacks `obs` or `var`. Write it with `AnnData.write_h5ad`.")
+        yield file, io
+
+
+def _group(file: Any, name: str, io: Any) -> Any:  # noqa: ANN401
+    if name not in file:
+        io.write_elem(file, name, {})
+    return file[name]
+
+
+def _part(element: Unchecked, name: str, io: Any) -> Unchecked:  # noqa: ANN401
+    """A matrix in an open file as an array, a frame as one."""
+    kind = element.attrs.get("encoding-type", "array")
+    if kind in ("csr_matrix", "csc_matrix"):
+        return dense(io.sparse_dataset(element), name)
+    return dense(element, name) if kind == "array" else io.read_elem(element)
+
+
+def _names(frame: Unchecked, io: Any) -> list[str]:  # noqa: ANN401
+    """The index of a frame in an open file."""
+    index: NDArray[Any] = np.asarray(io.read_elem(frame[frame.attrs["_index"]]))
+    return [str(name) for name in index]
