@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export JAX_PLATFORMS ?= cpu
 
-.PHONY: demo test test-slow test-oldest test-newest lint types bench browser dist smoke clean help
+.PHONY: demo test test-slow test-oldest test-newest lint types bench docs browser dist smoke clean help
 
 help:
 	@echo "make demo       install into $(VENV), then transfer colours between two photographs"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-slow  the long accuracy runs"
 	@echo "make test-oldest  a core of the tests with the oldest versions supported; test-newest with the newest"
 	@echo "make dist       wheel and sdist, in dist; make smoke installs and uses either"
+	@echo "make docs       install, then the pages of docs as HTML; starts at docs/_build/html/index.html"
 	@echo "make browser    install Chromium from Debian's packages, for the tests of pages"
 	@echo "make bench      brenier beside other solvers, in short (ten minutes); the rest is in benchmarks/README.md"
 
@@ -57,13 +58,17 @@ smoke: dist
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/codespell src tests README.md benchmarks
+	$(BIN)/codespell src tests README.md benchmarks docs/*.md docs/api
 
 types: $(STAMP)
 	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/peers.py --short
+
+docs: $(STAMP)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
 
 # Tests of pages need a browser and fonts; without one they are skipped, and say so.
 browser:
@@ -72,4 +77,4 @@ browser:
 	  chromium fonts-liberation)
 
 clean:
-	rm -rf $(VENV) .venv-oldest .venv-newest build dist brenier-demo
+	rm -rf $(VENV) .venv-oldest .venv-newest build dist brenier-demo docs/_build docs/generated docs/gallery

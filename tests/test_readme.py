@@ -8,20 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = (
     "README.md",
-    *(
-        f"docs/{name}.md"
-        for name in (
-            "anndata",
-            "callbacks",
-            "conditional",
-            "densities",
-            "domain-adaptation",
-            "inputs",
-            "scikit-learn",
-            "tables",
-            "weights",
-        )
-    ),
+    *(f"docs/{path.name}" for path in sorted(ROOT.glob("docs/*.md")) if "```python" in path.read_text()),
 )
 BLOCKS = [
     (page, number, code)

@@ -149,6 +149,7 @@ def conjugate_points(
     scale: NDArray[np.floating] | None = None,
     tolerance: Tolerance | None = None,
     max_steps: int = 100,
+    solver: AbstractSolver | None = None,
 ) -> ConjugatePoints:
     """Solve `grad u(x) = y` for every row, whatever it takes within the budget.
 
@@ -164,13 +165,15 @@ def conjugate_points(
         scale: Standard deviation of each coordinate, the unit of residuals for the tolerance; ones by default.
         tolerance: When a row is done.
         max_steps: Budget of rounds of the first solver.
+        solver: The first solver; the quasi-Newton one for the dimension by default.
 
     Returns:
         Points and status for each row; rows that failed are marked, never dropped.
     """
     tolerance = Tolerance() if tolerance is None else tolerance
     units = jnp.asarray(np.ones(u.dim) if scale is None else scale, jnp.float32)
-    solver = BFGS() if u.dim <= BFGS_DIMENSIONS else LBFGS()
+    if solver is None:
+        solver = BFGS() if u.dim <= BFGS_DIMENSIONS else LBFGS()
     allowed = _LEFT_OVER if len(y) >= _LARGE else 0.0
     first = ConjugatePoints(
         *map_batches(

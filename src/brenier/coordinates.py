@@ -88,6 +88,13 @@ class BuresCoordinates(eqx.Module):
         unit: Length of one unit of the new coordinates; values of potentials scale with its square.
         spread: Standard deviation of each new coordinate, the same for both sides.
         scale: Units in which the cost measures the columns: it is `|(x - y) / scale|^2 / 2`.
+
+    Example:
+        >>> import numpy as np
+        >>> source, target = (Moments(np.zeros(2), np.diag(own), 1000) for own in ([1.0, 4.0], [4.0, 1.0]))
+        >>> c = BuresCoordinates.between(source, target)
+        >>> c.linear_map.round(6).tolist()  # from deviations of 1 and 2 to 2 and 1
+        [[2.0, 0.0], [0.0, 0.5]]
     """
 
     mean_x: Matrix
@@ -198,6 +205,11 @@ def bures_map(source: Matrix, target: Matrix) -> Matrix:
     It is the symmetric positive definite solution `A` of `A source A = target`.
 
     References: Olkin and Pukelsheim 1982; Peyre and Cuturi 2019, "Computational Optimal Transport", equation 2.40.
+
+    Example:
+        >>> import numpy as np
+        >>> bures_map(np.diag([1.0, 4.0]), np.diag([4.0, 1.0])).round(6).tolist()
+        [[2.0, 0.0], [0.0, 0.5]]
     """
     half, inverse_half = _powers(source)
     middle, _ = _powers(half @ target @ half)

@@ -39,6 +39,8 @@ from brenier.parameters import (
     warn_outcome,
 )
 from brenier.potentials import AbstractPotential
+from brenier.solvers import AbstractSolver
+from brenier.training import PotentialFactory
 
 __all__ = ["BrenierMap"]
 
@@ -64,6 +66,10 @@ class BrenierMap(TransformerMixin, BaseEstimator):
             the map never contracts more than this relative to the Gaussian one.
         learning_rate: Peak of the schedule; chosen from the dimension by default.
         activation: `"ramp"`, `"celu"`, or `"softplus"` for analytic potentials.
+        potential: A potential of your own: a function of the number of columns and a NumPy generator that returns an
+            `AbstractPotential`, about half the squared norm at the start. `hidden`, `convexity` and `activation` then
+            mean nothing. Without conditions only; see docs/extending.md.
+        solver: Inner solver of the training steps, an `AbstractSolver`; chosen from the dimension by default.
         holdout: Share of the samples kept aside to choose the best state; at most 4,096 points a side. With `refit`,
             at least 500 points are, where that is no more than 30 % of the samples.
         refit: Train again on all samples, for as many steps as were best on those held out. Arrays of up to 16,384
@@ -126,6 +132,8 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         convexity: float = 0.02,
         learning_rate: float | None = None,
         activation: str = "ramp",
+        potential: PotentialFactory | None = None,
+        solver: AbstractSolver | None = None,
         holdout: float = 0.1,
         refit: bool = True,
         condition_types: Kinds = None,
@@ -145,6 +153,8 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         self.convexity = convexity
         self.learning_rate = learning_rate
         self.activation = activation
+        self.potential = potential
+        self.solver = solver
         self.holdout = holdout
         self.refit = refit
         self.condition_types = condition_types
@@ -205,7 +215,14 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         x_weight, y_weight = trimmed(X, Y, self.trim, (x_weight, y_weight))
         request = Request(
             scale=self.scale,
-            changes=changed_settings(self, batch="batch_size", pool="pool_size", learning_rate="learning_rate"),
+            changes=changed_settings(
+                self,
+                batch="batch_size",
+                pool="pool_size",
+                learning_rate="learning_rate",
+                potential="potential",
+                solver="solver",
+            ),
             holdout=self.holdout,
             refit=self.refit,
             seeds=(first, second, third),
@@ -366,6 +383,10 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         check_network(self.activation, self.hidden)
         if self.pool_size is not None and self.pool_size & (self.pool_size - 1):
             raise InputError(f"`pool_size` must be a power of two; got {self.pool_size!r}.")
+        if self.potential is not None and not callable(self.potential):
+            raise InputError(f"`potential` must be a function that makes a potential, or None; got {self.potential!r}.")
+        if self.solver is not None and not isinstance(self.solver, AbstractSolver):
+            raise InputError(f"`solver` must be an `AbstractSolver` or None; got {self.solver!r}.")
 
     def _keep(self, fitted: Fitted, space: ConditionSpace | None, widths: Matrix | None, base: dict[str, Any]) -> None:
         """Set every learned attribute, so that a second fit forgets the first."""

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
-from brenier._errors import MapFileError
+from brenier._errors import InputError, MapFileError
 from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.space import ConditionSpace
 from brenier.coordinates import BuresCoordinates
@@ -71,9 +71,15 @@ def save(
     """Write a map, whole or not at all.
 
     Raises:
-        InputError: The path cannot be written.
+        InputError: The path cannot be written, or `POTENTIALS` does not have the kind of the potential.
     """
     kinds = {cls: kind for kind, cls in POTENTIALS.items()}
+    name = type(potential).__name__
+    if type(potential) not in kinds:
+        raise InputError(
+            f"the map cannot be saved: `brenier.potentials.POTENTIALS` does not have `{name}`, so that no file with it "
+            f"could be read. Add it, `POTENTIALS['{name.lower()}'] = {name}`, here and before `load`."
+        )
     description = {
         "format": _PLAIN if space is None else FORMAT,
         "kind": kinds[type(potential)],

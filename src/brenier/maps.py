@@ -84,6 +84,14 @@ class TransportMap(eqx.Module):
         potential: The convex potential; its gradient is the map in those coordinates.
         columns: Names of the columns, if the data of the fit had any.
         info: How the map was made: settings, versions, counts. JSON values only.
+
+    Example:
+        >>> import numpy as np
+        >>> from brenier import BrenierMap
+        >>> X = np.random.default_rng(0).normal(size=(500, 2))
+        >>> map_ = BrenierMap(max_steps=128, random_state=0).fit(X, 2.0 * X).map_
+        >>> bool(np.abs(map_.forward([[1.0, 0.0]]) - [[2.0, 0.0]]).max() < 0.01)
+        True
     """
 
     coordinates: BuresCoordinates
@@ -289,7 +297,7 @@ class TransportMap(eqx.Module):
         """Wasserstein-2 distance between two samples and their populations: an estimate, bounds, and a test.
 
         Use points that the fit has not seen: on its own training points a flexible potential flatters itself, and the
-        bound on the populations does not hold.
+        bound on the populations does not hold. `docs/certificates.md` has the statements and their proofs.
 
         Args:
             X: `(n, dim)` source points; at least two.
@@ -304,8 +312,6 @@ class TransportMap(eqx.Module):
 
         Raises:
             InputError: Fewer than two points, or a level that is none.
-
-        References: `docs/certificates.md` has the statements and their proofs.
         """
         (x, a), (y, b) = self._weighted(X, x_weight, "X"), self._weighted(Y, y_weight, "Y")
         for name, points in (("X", x), ("Y", y)):

@@ -65,6 +65,13 @@ def population_bound(
 
     References: Welch 1947, "The generalization of Student's problem when several different population variances are
         involved"; Owen 2013, "Monte Carlo theory, methods and examples", equations 9.8 and 9.14, for weights.
+
+    Example:
+        >>> import numpy as np
+        >>> a, b = np.random.default_rng(0).normal(1.0, 1.0, size=(2, 10_000))
+        >>> bound = population_bound(a, b, 0.95)
+        >>> bool(1.9 < bound.value < 2.0), round(bound.margin, 3)  # 1.96 standard errors
+        (True, 0.028)
     """
     means, variances, freedoms = zip(*(_estimate(*side) for side in ((source, a), (target, b))), strict=True)
     return lower_bound(sum(means), np.array(variances), np.array(freedoms), confidence)

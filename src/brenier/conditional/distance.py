@@ -37,6 +37,18 @@ class ConditionalDistance:
             potentials certify nothing.
         lower, upper: Bounds for these very samples; None where conditions are numbers, where no two points share one,
             or where they were not asked for.
+
+    Example:
+        >>> import numpy as np
+        >>> from brenier import BrenierMap
+        >>> rng = np.random.default_rng(0)
+        >>> kind = np.arange(2000) % 2
+        >>> X, Y = rng.normal(size=(2000, 2)), rng.normal(size=(2000, 2)) + np.where(kind, 3.0, 4.0)[:, None]
+        >>> ot = BrenierMap(max_steps=128, random_state=0).fit(X, Y, x_condition=kind, y_condition=kind)
+        >>> d = ot.distance(X, Y, x_condition=kind, y_condition=kind)
+        >>> exact = {"0": 4.0 * 2**0.5, "1": 3.0 * 2**0.5}
+        >>> all(abs(d.parts[name].w2 - exact[name]) < 0.2 for name in d.parts), bool(abs(d.w2 - 5.0) < 0.2)
+        (True, True)
     """
 
     parts: Mapping[str, Distance]

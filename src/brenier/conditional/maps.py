@@ -49,6 +49,20 @@ class ConditionalMap(eqx.Module):
         space: Which conditions there are.
         columns: Names of the columns, if the data of the fit had any.
         info: How the map was made: settings, versions, counts. JSON values only.
+
+    Example:
+        >>> import numpy as np
+        >>> from brenier import BrenierMap
+        >>> rng = np.random.default_rng(0)
+        >>> kind = rng.choice(["a", "b"], size=2000)
+        >>> X = rng.normal(size=(2000, 2))
+        >>> Y = X * np.where(kind == "a", 2.0, 0.5)[:, None]
+        >>> ot = BrenierMap(max_steps=128, random_state=0).fit(X, Y, x_condition=kind, y_condition=kind)
+        >>> map_ = ot.map_
+        >>> bool(abs(map_.forward([[1.0, 0.0]], "a")[0, 0] - 2.0) < 0.1)
+        True
+        >>> bool(abs(map_.at("b").forward([[1.0, 0.0]])[0, 0] - 0.5) < 0.1)
+        True
     """
 
     coordinates: ConditionalCoordinates
@@ -67,17 +81,6 @@ class ConditionalMap(eqx.Module):
 
         Args:
             condition: A label or number; a tuple with one entry for each column of the conditions, or a mapping.
-
-        Example:
-            >>> import numpy as np
-            >>> from brenier import BrenierMap
-            >>> rng = np.random.default_rng(0)
-            >>> kind = rng.choice(["a", "b"], size=2000)
-            >>> X = rng.normal(size=(2000, 2))
-            >>> Y = X * np.where(kind == "a", 2.0, 0.5)[:, None]
-            >>> ot = BrenierMap(max_steps=128, random_state=0).fit(X, Y, x_condition=kind, y_condition=kind)
-            >>> bool(abs(ot.map_.at("a").forward([[1.0, 0.0]])[0, 0] - 2.0) < 0.1)
-            True
         """
         return self._at(self.codes(condition, 1)[0])
 

@@ -32,6 +32,10 @@ def as_points(value: Unchecked, name: str, *, columns: int | None = None, names:
 
     Warns:
         DataWarning: 16-bit floats, and integers too large for float64.
+
+    Example:
+        >>> as_points([[1, 2], [3, 4]], "X").values.tolist()
+        [[1.0, 2.0], [3.0, 4.0]]
     """
     labels = None
     if isinstance(value, Table):

@@ -23,6 +23,12 @@ class GaussianPair(NamedTuple):
         source, target: Their covariances.
         roots: Cholesky factors, for sampling.
         matrix: The exact map, `T(x) = matrix @ x`.
+
+    Example:
+        >>> import numpy as np
+        >>> pair = GaussianPair.of(np.diag([1.0, 4.0]), np.diag([4.0, 1.0]))
+        >>> pair.matrix.round(6).tolist()
+        [[2.0, 0.0], [0.0, 0.5]]
     """
 
     source: Matrix

@@ -75,6 +75,14 @@ class ICNN(AbstractPotential):
 
     References:
         Amos, Xu, Kolter 2017, "Input convex neural networks"; Korotin et al. 2021, appendix B.2, for quadratic skips.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import numpy as np
+        >>> u = ICNN(2, (16, 8), rng=np.random.default_rng(0))
+        >>> x = jnp.array([[1.0, -2.0]])
+        >>> bool(jnp.abs(u.gradient(x) - x).max() < 0.2), bool(jnp.linalg.eigvalsh(u.hessian(x)).min() >= 0.02)
+        (True, True)
     """
 
     layers: tuple[_Layer, ...]

@@ -32,6 +32,13 @@ class MLP(AbstractPotential):
         rng: Randomness of the start, in NumPy, which compiles nothing. At the start the value is exactly half the
             squared norm.
         activation: `"ramp"`, `"celu"` or `"softplus"`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> import numpy as np
+        >>> u = MLP(2, (16,), rng=np.random.default_rng(0))
+        >>> u.gradient(jnp.array([[1.0, -2.0]])).tolist(), u.convexity_floor()
+        ([[1.0, -2.0]], None)
     """
 
     layers: tuple[_Layer, ...]

@@ -19,6 +19,12 @@ class Quadratic(AbstractPotential):
     Args:
         matrix: `(d, d)`; its symmetric part is used. The map between Gaussians has a positive definite one.
         shift: `(d,)`, zero by default.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> u = Quadratic(jnp.diag(jnp.array([2.0, 0.5])), jnp.array([0.0, 1.0]))
+        >>> u.gradient(jnp.array([[1.0, 2.0]])).tolist(), float(u.convexity_floor())
+        ([[2.0, 2.0]], 0.5)
     """
 
     matrix: Float[Array, "d d"]

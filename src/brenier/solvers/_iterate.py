@@ -42,6 +42,16 @@ def iterate(
 
     Returns:
         The solution at the best point seen for each row, and the solver's memory for a later call.
+
+    Example:
+        Square roots, all at once:
+
+        >>> import jax.numpy as jnp
+        >>> from brenier.solvers import Newton, iterate
+        >>> squares = jnp.array([[4.0], [9.0], [16.0]])
+        >>> found, _ = iterate(Newton(), lambda x: x**2 - squares, jnp.ones((3, 1)), tolerance=1e-5, max_steps=50)
+        >>> [round(float(root), 3) for root in found.value[:, 0]], bool(found.converged.all())
+        ([2.0, 3.0, 4.0], True)
     """
 
     def unfinished(carry: tuple[Rows[State], Array]) -> Array:

@@ -17,6 +17,14 @@ class Anderson(AbstractSolver[SecantPairs]):
     Each point solves its own least-squares problem in `memory` unknowns, regularised relative to its own size.
 
     References: Walker and Ni 2011, equation 2.3 (type II), with mixing one.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from brenier.solvers import Anderson, iterate
+        >>> slopes = jnp.array([1.0, 3.0])
+        >>> found, _ = iterate(Anderson(), lambda x: slopes * x - 6.0, jnp.zeros((1, 2)), tolerance=1e-4, max_steps=99)
+        >>> found.value.round(2).tolist(), bool(found.converged.all())
+        ([[6.0, 2.0]], True)
     """
 
     memory: int = eqx.field(default=4, static=True)

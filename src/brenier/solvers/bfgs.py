@@ -19,6 +19,14 @@ class BFGS(AbstractSolver[Float[Array, "n d d"]]):
     training uses it. Pairs of too little curvature are skipped, so that the estimate stays positive definite.
 
     References: Nocedal and Wright 2006, equation 6.17.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from brenier.solvers import BFGS, iterate
+        >>> slopes = jnp.array([1.0, 3.0])
+        >>> found, _ = iterate(BFGS(), lambda x: slopes * x - 6.0, jnp.zeros((1, 2)), tolerance=1e-4, max_steps=99)
+        >>> found.value.round(2).tolist(), bool(found.converged.all())
+        ([[6.0, 2.0]], True)
     """
 
     growth: float = eqx.field(default=2.0, static=True)

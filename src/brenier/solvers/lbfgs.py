@@ -17,6 +17,14 @@ class LBFGS(AbstractSolver[SecantPairs]):
     Pairs without positive curvature are skipped; rounding and rejected trials far away can produce them.
 
     References: Nocedal and Wright 2006, algorithm 7.4, with the scaling of equation 7.20.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from brenier.solvers import LBFGS, iterate
+        >>> slopes = jnp.array([1.0, 3.0])
+        >>> found, _ = iterate(LBFGS(), lambda x: slopes * x - 6.0, jnp.zeros((1, 2)), tolerance=1e-4, max_steps=99)
+        >>> found.value.round(2).tolist(), bool(found.converged.all())
+        ([[6.0, 2.0]], True)
     """
 
     memory: int = eqx.field(default=6, static=True)

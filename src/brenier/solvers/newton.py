@@ -19,6 +19,14 @@ class Newton(AbstractSolver[None]):
     Note: A step costs `d` Jacobian-vector products and one `d x d` factorisation a row, on top of the evaluation.
 
     References: Dennis and Schnabel 1983, algorithm 6.1.3.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from brenier.solvers import Newton, iterate
+        >>> slopes = jnp.array([1.0, 3.0])
+        >>> found, _ = iterate(Newton(), lambda x: slopes * x - 6.0, jnp.zeros((1, 2)), tolerance=1e-4, max_steps=99)
+        >>> found.value.round(2).tolist(), bool(found.converged.all())
+        ([[6.0, 2.0]], True)
     """
 
     growth: float = eqx.field(default=1.0 - 1e-4, static=True)

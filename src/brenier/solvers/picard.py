@@ -16,6 +16,15 @@ class Picard(AbstractSolver[None]):
     where that fails, and other solvers are then faster.
 
     References: Park et al. 2026 (arXiv 2605.10792), section 3.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from brenier.solvers import Picard, iterate
+        >>> slopes = jnp.array([1.0, 3.0])
+        >>> rule = Picard(relaxation=0.5)
+        >>> found, _ = iterate(rule, lambda x: slopes * x - 6.0, jnp.zeros((1, 2)), tolerance=1e-4, max_steps=99)
+        >>> found.value.round(2).tolist(), bool(found.converged.all())
+        ([[6.0, 2.0]], True)
     """
 
     relaxation: float = 1.0

@@ -17,6 +17,14 @@ class Spectral(AbstractSolver[Values]):
     training keeps it for every target point.
 
     References: Barzilai and Borwein 1988, equation 5; Raydan 1997 for the non-monotone safeguard.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from brenier.solvers import Spectral, iterate
+        >>> slopes = jnp.array([1.0, 3.0])
+        >>> found, _ = iterate(Spectral(), lambda x: slopes * x - 6.0, jnp.zeros((1, 2)), tolerance=1e-4, max_steps=99)
+        >>> found.value.round(2).tolist(), bool(found.converged.all())
+        ([[6.0, 2.0]], True)
     """
 
     first: float = 1.0

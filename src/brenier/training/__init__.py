@@ -1,6 +1,6 @@
 """The outer loop: from points and coordinates to a potential. Pure JAX below, no user input checks."""
 
-from brenier.training.config import TrainingConfig, choose_config
+from brenier.training.config import PotentialFactory, TrainingConfig, choose_config
 from brenier.training.fit import Outcome, Stop, gaussian_outcome
 from brenier.training.history import OnLook, Row
 from brenier.training.holdout import Holdout
@@ -12,6 +12,7 @@ __all__ = [
     "Holdout",
     "OnLook",
     "Outcome",
+    "PotentialFactory",
     "Row",
     "Stop",
     "Supply",

@@ -1,14 +1,20 @@
 """Every number that training depends on, and the one rule that chooses them."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeAlias
+
+import numpy as np
 
 from brenier.conjugate import BFGS_DIMENSIONS
+from brenier.potentials import AbstractPotential
 from brenier.solvers import BFGS, LBFGS, AbstractSolver
 
-__all__ = ["TrainingConfig", "choose_config"]
+__all__ = ["PotentialFactory", "TrainingConfig", "choose_config"]
 
+PotentialFactory: TypeAlias = Callable[[int, np.random.Generator], AbstractPotential]
+"""Makes a potential before its first step from the number of columns and the randomness of the start."""
 
 _SHORT = 1024
 """Training steps up to which a high rate pays more than a fine end."""
@@ -28,6 +34,8 @@ class TrainingConfig:
     """Settings of one fit.
 
     Attributes:
+        potential: Makes the potential that is trained, without conditions only; `ICNN` from the next four settings by
+            default.
         widths: Units of each hidden layer.
         floor: Strong-convexity constant of the potential.
         activation: Name of the activation.
@@ -58,6 +66,7 @@ class TrainingConfig:
             fresh points without end, which cannot be overfitted.
     """
 
+    potential: PotentialFactory | None = None
     widths: tuple[int, ...] = (64, 64, 32)
     floor: float = 0.02
     activation: str = "ramp"
@@ -91,7 +100,9 @@ class TrainingConfig:
     def summary(self) -> dict[str, Any]:
         """The settings as JSON values, to be stored with a map."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
-        return values | {"solver": type(self.solver).__name__}
+        made = values.pop("potential")
+        own = {} if made is None else {"potential": getattr(made, "__qualname__", type(made).__qualname__)}
+        return values | {"solver": type(self.solver).__name__} | own
 
 
 def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:  # noqa: ANN401
@@ -130,6 +141,11 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
         dim: Number of columns.
         size: Samples on the smaller side; `None` for samplers.
         changes: Settings to take instead of the rule's.
+
+    Example:
+        >>> config = choose_config(2, 1000, max_steps=256)
+        >>> config.widths, config.max_steps, type(config.solver).__name__
+        ((64, 64, 32), 256, 'BFGS')
     """
     width = min(max(_power_of_two(2 * dim), 64), 256)
     batch, pool = TrainingConfig.batch, TrainingConfig.pool

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from brenier._errors import InputError
 from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
-from brenier.potentials import ICNN, AbstractFamily, ModulatedICNN, Quadratic
+from brenier.potentials import ICNN, AbstractFamily, AbstractPotential, ModulatedICNN, Quadratic
 from brenier.training.config import TrainingConfig
 from brenier.training.fit import SIGNIFICANT, AbstractFit, Outcome, Stop
 from brenier.training.history import OnLook, Row
@@ -61,10 +62,24 @@ def _untrained(
     coordinates: Coordinates, config: TrainingConfig, inert: tuple[int, ...], rng: np.random.Generator
 ) -> AbstractFamily:
     """The network before the first step: next to the Gaussian map."""
+    if config.potential is not None:
+        return _own(config.potential(coordinates.dim, rng), coordinates)
     options: dict[str, Any] = {"floor": config.floor, "activation": config.activation, "sharpness": config.sharpness}
     if coordinates.conditions is None:
         return ICNN(coordinates.dim, config.widths, rng=rng, inert=inert, **options)
     return ModulatedICNN(coordinates.dim, *coordinates.conditions, config.widths, rng=rng, **options)
+
+
+def _own(potential: object, coordinates: Coordinates) -> AbstractPotential:
+    """A potential that the user made, if it can be trained here."""
+    if coordinates.conditions is not None:
+        raise InputError("`potential` makes maps without conditions only. Leave it out, or the conditions.")
+    if not isinstance(potential, AbstractPotential) or potential.dim != coordinates.dim:
+        raise InputError(
+            f"`potential` must return an `AbstractPotential` whose `dim` is {coordinates.dim}, the number of columns; "
+            f"got {potential!r}."
+        )
+    return potential
 
 
 class _Fit(AbstractFit):
