@@ -22,7 +22,7 @@ _TEXT, _TIME = 76, 9
 class Progress(Callback):
     """Shows a fit on stderr: a bar on a terminal, elsewhere a line for each look at the held-out points.
 
-    Both show the share of the budget used, what `describe` says of the row, and the time left at the pace so far.
+    Both show the share of the budget used, what `describe` says of the row, and from the second row on the time left.
 
     Example:
         >>> from brenier import BrenierMap
@@ -48,8 +48,7 @@ class Progress(Callback):
             self._bar.start()
 
     def on_look(self, row: "Row | DensityRow") -> None:
-        left = duration(self._seconds_left(row))
-        found = f"{100 * min(row.progress, 1.0):3.0f} %  {row.describe()}  {left} left"
+        found = f"{100 * min(row.progress, 1.0):3.0f} %  {row.describe()}{self._left(row)}"
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], total=1.0, completed=min(row.progress, 1.0), found=found)
         elif self._console is not None:
@@ -62,14 +61,15 @@ class Progress(Callback):
             self._bar.stop()
         self._forget()
 
-    def _seconds_left(self, row: "Row | DensityRow") -> float:
-        """At the pace since the first row, because the time before it was mostly compilation."""
-        if self._first is None:
-            self._first = row
-        seconds, progress = row.seconds - self._first.seconds, row.progress - self._first.progress
-        if not progress > 0:
-            seconds, progress = row.seconds, row.progress
-        return max(1.0 - row.progress, 0.0) * seconds / progress
+    def _left(self, row: "Row | DensityRow") -> str:
+        """Time left at the pace since the first row, before which most of the time went into compilation."""
+        left, first = max(1.0 - row.progress, 0.0), self._first
+        self._first = first or row
+        if not left:
+            return f"  {duration(0.0)} left"
+        if first is None or not row.progress > first.progress:
+            return ""
+        return f"  {duration(left * (row.seconds - first.seconds) / (row.progress - first.progress))} left"
 
 
 def _columns(width: int) -> list[ProgressColumn]:
