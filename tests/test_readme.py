@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = (
     "README.md",
-    *(f"docs/{name}.md" for name in ("conditional", "densities", "domain-adaptation", "tables", "weights")),
+    *(f"docs/{name}.md" for name in ("conditional", "densities", "domain-adaptation", "report", "tables", "weights")),
 )
 BLOCKS = [
     (page, number, code)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from brenier.density.estimator import BrenierDensity
     from brenier.estimator import BrenierMap
     from brenier.maps import Distance, Inverse, TransportMap
+    from brenier.report.write import write_report
 
 __all__ = [
     "BrenierDensity",
@@ -30,6 +31,7 @@ __all__ = [
     "MapFileError",
     "SolveError",
     "TransportMap",
+    "write_report",
 ]
 
 _HOMES = {
@@ -41,6 +43,7 @@ _HOMES = {
     "Distance": "brenier.maps",
     "Inverse": "brenier.maps",
     "TransportMap": "brenier.maps",
+    "write_report": "brenier.report.write",
 }
 
 
