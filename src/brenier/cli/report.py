@@ -37,7 +37,7 @@ def report(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help=f"Held-out points of the source: {FORMATS}.")],
     target: Annotated[
         Path | None,
-        typer.Argument(metavar="[TARGET]", help="Held-out points of the target; leave it out for a density."),
+        typer.Argument(metavar="TARGET", help="Held-out points of the target; leave it out for a density."),
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="HTML", help="Page to write.")] = Path(
         "report.html"

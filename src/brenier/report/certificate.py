@@ -21,6 +21,8 @@ _SEEN = 0.1
 
 _SMALL_P = 0.01
 _TESTED = 1000
+_ROUNDING = 1e-6
+"""Relative width of an interval up to which its ends differ by rounding alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,7 +197,8 @@ def _facts(record: Mapping[str, Any], found: Certificate, distance: AnyDistance)
     if record["lower"] is not None:
         low, high = record["lower"], record["upper"]
         width = percent((high - low) / high) if high > 0 else "0 %"
-        sure = "computed exactly" if record.get("method") == "exact" else f"an interval {width} wide"
+        exact = record.get("method") == "exact" or high - low <= _ROUNDING * high
+        sure = "computed exactly" if exact else f"an interval {width} wide"
         facts.append(Fact("W2 of these rows", _between(low, high), f"Certain for these very rows as they are; {sure}."))
     facts.append(
         Fact(
