@@ -100,13 +100,9 @@ def marginals_section(found: list[Marginal], sides: Sides) -> Section:
         key="columns",
         title="Columns before and after",
         text=text,
-        figures=[Figure([_panel(own) for own in shown], caption, _legend(sides))] if shown else [],
+        figures=[Figure([_panel(own) for own in shown], caption, sides.legend)] if shown else [],
         tables=[_table(found[:_LISTED], len(found))],
     )
-
-
-def _legend(sides: Sides) -> list[tuple[str, str]]:
-    return [("source", f"{sides.x.name} (source)"), ("image", "its image"), ("target", f"{sides.y.name} (target)")]
 
 
 def _panel(own: Marginal) -> Panel:

@@ -131,9 +131,8 @@ def projection_section(found: Projection, sides: Sides) -> Section:
         caption += f"This plane holds {percent(found.share)} of the mean squared displacement. "
     caption += "Rows of larger weight have an arrow more often. " if sides.x.weighted else ""
     caption += "At most 0.5 % of each cloud lies beyond each end of an axis."
-    legend = [("source", f"{sides.x.name} (source)"), ("image", "its image"), ("target", f"{sides.y.name} (target)")]
     panels = [Panel("Displacements", first, moved.markup), Panel("Image and target", second, over.markup)]
-    return Section("displacements", "Where points go", figures=[Figure(panels, caption, legend, wide=True)])
+    return Section("displacements", "Where points go", figures=[Figure(panels, caption, sides.legend, wide=True)])
 
 
 def _curve(found: Projection, sides: Sides) -> Section:

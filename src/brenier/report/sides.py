@@ -107,6 +107,11 @@ class Sides:
         return self.map_.coordinates.scale
 
     @property
+    def legend(self) -> list[tuple[str, str]]:
+        """Colours of pictures that have source, image and target."""
+        return [("source", f"{self.x.name} (source)"), ("image", "its image"), ("target", f"{self.y.name} (target)")]
+
+    @property
     def moves(self) -> Matrix:
         """Displacements in the units of the cost."""
         return (self.images - self.x.points) / self.scale

@@ -86,8 +86,7 @@ def sweep_section(found: list[Sweep], marginals: list[Marginal], sides: Sides) -
     )
     if len(marginals) > len(shown):
         caption += f" Shown are the {len(shown)} columns with the largest mismatch after the map."
-    legend = [("source", f"{sides.x.name} (source)"), ("image", "its image"), ("target", f"{sides.y.name} (target)")]
-    return Section("conditions", "Along the conditions", figures=[Figure(panels, caption, legend)])
+    return Section("conditions", "Along the conditions", figures=[Figure(panels, caption, sides.legend)])
 
 
 def _panel(own: Sweep, column: Marginal, number: int) -> Panel:
