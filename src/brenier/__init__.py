@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from brenier.estimator import BrenierMap
     from brenier.joined import JoinedMap
     from brenier.maps import Distance, Inverse, TransportMap
+    from brenier.report.write import write_report
 
 __all__ = [
     "BrenierDensity",
@@ -32,6 +33,7 @@ __all__ = [
     "MapFileError",
     "SolveError",
     "TransportMap",
+    "write_report",
 ]
 
 _HOMES = {
@@ -44,6 +46,7 @@ _HOMES = {
     "Inverse": "brenier.maps",
     "JoinedMap": "brenier.joined",
     "TransportMap": "brenier.maps",
+    "write_report": "brenier.report.write",
 }
 
 

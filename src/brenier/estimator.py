@@ -391,7 +391,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
     def _keep(self, fitted: Fitted, space: ConditionSpace | None, widths: Matrix | None, base: dict[str, Any]) -> None:
         """Set every learned attribute, so that a second fit forgets the first."""
         outcome, columns = fitted.outcome, fitted.columns
-        info = keep_outcome(self, outcome, fitted.config, columns, fitted.coordinates.dim) | base
+        info = keep_outcome(self, outcome, fitted.config, columns, fitted.coordinates.dim, fitted.data) | base
         self.widths_ = np.zeros(fitted.coordinates.dim) if widths is None else widths
         if widths is not None:
             info["dequantized"] = widths.tolist()

@@ -12,6 +12,7 @@ from brenier.callbacks import Start
 from brenier.callbacks.running import Running
 from brenier.coordinates import BuresCoordinates, Coordinates, Moments
 from brenier.data.pairs import check_pair
+from brenier.data.remembered import remember
 from brenier.data.sides import FEWEST_HELD_OUT, Side, split_side
 from brenier.data.table import Unchecked
 from brenier.data.units import cost_units
@@ -26,7 +27,7 @@ from brenier.training import (
     train_twice,
 )
 
-__all__ = ["Fitted", "Request", "fit_pair", "too_few"]
+__all__ = ["Fitted", "Request", "fit_pair", "remembered", "too_few"]
 
 LEAST_HELD_OUT = 500
 """Points to hold out on each side where a second fit gets them back: fewer could not judge a network."""
@@ -73,12 +74,14 @@ class Fitted(NamedTuple):
         coordinates: The coordinates that it is in.
         config: The settings that led to it.
         columns: Names of the columns, if the source had any.
+        data: What is remembered of the rows of each side that is an array.
     """
 
     outcome: Outcome
     coordinates: Coordinates
     config: TrainingConfig
     columns: list[str] | None
+    data: dict[str, Any]
 
 
 def fit_pair(X: Unchecked, Y: Unchecked, request: Request) -> Fitted:
@@ -89,6 +92,7 @@ def fit_pair(X: Unchecked, Y: Unchecked, request: Request) -> Fitted:
         for value, name, seed, weights in zip((X, Y), "XY", request.seeds, request.weights, strict=False)
     )
     check_pair(source.sample, target.sample)
+    data = remembered(source=source, target=target)
     seconds = request.changes.get("max_seconds")
     drawing = None if seconds is None else _DRAWING * seconds
     moments = source.moments(drawing), target.moments(drawing)
@@ -99,7 +103,7 @@ def fit_pair(X: Unchecked, Y: Unchecked, request: Request) -> Fitted:
     request.running.begin(Start("map", source.source.dim, rows, source.sample.columns, config.summary()))
     if min(len(source.holdout), len(target.holdout)) < FEWEST_HELD_OUT:
         coordinates = BuresCoordinates.between(*moments, units)
-        return Fitted(too_few(coordinates.dim), coordinates, config, source.sample.columns)
+        return Fitted(too_few(coordinates.dim), coordinates, config, source.sample.columns, data)
 
     def supply(x: Side, y: Side, moments: tuple[Moments, Moments]) -> Supply:
         coordinates = BuresCoordinates.between(*moments, units)
@@ -112,14 +116,19 @@ def fit_pair(X: Unchecked, Y: Unchecked, request: Request) -> Fitted:
     longest = max(len(source.sample.values), len(target.sample.values))
     if not (request.refit and arrays and longest <= MOST_REFITTED):
         outcome = part.train(config, seed, request.running.look, request.started)
-        return Fitted(outcome, part.coordinates, config, source.sample.columns)
+        return Fitted(outcome, part.coordinates, config, source.sample.columns, data)
     rng = np.random.default_rng(seed)
     x, y = source.whole(rng), target.whole(rng)
     whole = supply(x, y, (x.moments(), y.moments()))
     outcome, coordinates = train_twice(
         part, whole, config, seed=seed, on_look=request.running.look, started=request.started
     )
-    return Fitted(outcome, coordinates, config, source.sample.columns)
+    return Fitted(outcome, coordinates, config, source.sample.columns, data)
+
+
+def remembered(**sides: Side) -> dict[str, Any]:
+    """What a map is to remember of the rows of its fit; nothing of streams."""
+    return {name: remember(side.sample.values) for name, side in sides.items() if side.training is not None}
 
 
 def too_few(dim: int) -> Outcome:

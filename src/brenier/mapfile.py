@@ -30,7 +30,7 @@ from brenier.coordinates import BuresCoordinates
 from brenier.data.atomic import atomic_write
 from brenier.potentials import POTENTIALS, AbstractFamily
 
-__all__ = ["FORMAT", "Contents", "load", "save"]
+__all__ = ["FORMAT", "Contents", "checksum", "load", "save"]
 
 FORMAT = 2
 """Newest version of the format, for maps with conditions; every version up to it is read."""
@@ -128,6 +128,15 @@ def load(path: str | PathLike[str]) -> Contents:
     columns = description.get("columns")
     names = None if columns is None else tuple(columns)
     return Contents(coordinates, potential, names, description.get("info", {}), space)
+
+
+def checksum(path: str | PathLike[str]) -> str:
+    """SHA-256 of what a file holds, as it is stored there: one map has one, wherever its file lies.
+
+    Raises:
+        MapFileError: As for `load`, which checks it.
+    """
+    return _read(Path(fspath(path)))[1]
 
 
 def _coordinates(

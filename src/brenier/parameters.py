@@ -1,8 +1,9 @@
 """What the estimators share: checks of their arguments, settings that these replace, and what a fit leaves behind."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from brenier.data.checks import as_points
 from brenier.data.table import Table, Unchecked
 from brenier.potentials.activations import ACTIVATIONS
 from brenier.training import Outcome, Stop, TrainingConfig
+from brenier.training.compact import compact_history
 
 __all__ = [
     "changed_settings",
@@ -111,8 +113,17 @@ def keep_outcome(
     config: TrainingConfig,
     columns: list[str] | None,
     dim: int,
+    data: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Set the learned attributes that all estimators have, so that a second fit forgets the first.
+
+    Args:
+        estimator: Whose attributes.
+        outcome: What the fit found.
+        config: The settings that led to it.
+        columns: Names of the columns, if the data had any.
+        dim: Number of columns.
+        data: What is remembered of the rows of the fit.
 
     Returns:
         What the map is to know of how it was made, as JSON values.
@@ -126,6 +137,7 @@ def keep_outcome(
     estimator.n_iter_ = outcome.history[-1].step if outcome.history else 0
     estimator.stop_ = outcome.stop.value
     estimator.gaussian_ = outcome.gaussian
+    seed = estimator.random_state
     return {
         "brenier": version("brenier"),
         "jax": version("jax"),
@@ -133,4 +145,7 @@ def keep_outcome(
         "stop": estimator.stop_,
         "gaussian": estimator.gaussian_,
         "settings": config.summary(),
+        "seed": int(seed) if isinstance(seed, Integral) else None,
+        "history": compact_history(outcome.history),
+        "data": dict(data),
     }

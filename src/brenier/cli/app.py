@@ -15,6 +15,7 @@ from brenier.cli.export import export
 from brenier.cli.fit import fit
 from brenier.cli.inspect import inspect
 from brenier.cli.logpdf import logpdf
+from brenier.cli.report import report
 from brenier.cli.sample import sample
 from brenier.cli.transform import transform
 
@@ -47,7 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (fit, transform, distance, density, logpdf, sample, inspect, export, demo):
+for command in (fit, transform, distance, report, density, logpdf, sample, inspect, export, demo):
     app.command()(command)
 app.add_typer(bench)
 

@@ -28,6 +28,7 @@ from brenier.cli.conditions import condition_types, described, space_lines
 from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, widths_line
 from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_widths
 from brenier.cli.progress import Interrupts
+from brenier.cli.report import check_report, report_lines, write_page
 
 if TYPE_CHECKING:
     from brenier.estimator import BrenierMap
@@ -81,6 +82,12 @@ def fit(
     ] = 0.0,
     obsm: Obsm = None,
     layer: Layer = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="HTML", help="Write a page about the map, too, on the rows of its fit; see `brenier report`."
+        ),
+    ] = None,
     key: Key = None,
     target_key: TargetKey = None,
     as_json: Json = False,
@@ -115,6 +122,8 @@ def fit(
         y_weight=f"{target}, column {weight}",
     ):
         check_map_output(output, source, target)
+        if report is not None:
+            check_report(report, source, target, output)
         widths = dequantize_widths(dequantize)
         if not condition:
             condition_types(condition_type, ())  # before columns of conditions are read as points
@@ -160,7 +169,8 @@ def fit(
                 raise KeyboardInterrupt
             map_ = ot.map_
             known = part_record(clouds) | ({} if weight is None else {"weight": weight})
-            replace(map_, info={**map_.info, **known}).save(output)
+            map_ = replace(map_, info={**map_.info, **known})
+            map_.save(output)
         interrupted = ot.stop_ == Stop.interrupted.value
         record = {"map": str(output), "rows": [len(cloud.table.values) for cloud in clouds]}
         record |= summary(ot) | {"seconds": seconds, "interrupted": interrupted}
@@ -168,7 +178,12 @@ def fit(
         record["conditions"] = described(ot.map_.space) if condition else None
         record["weight"] = weight
         record["trimmed"] = trim
-        print_result(record, [*_lines(record, unit_of(ot.map_)), *weight_lines(clouds)], as_json=as_json)
+        lines = [*_lines(record, unit_of(ot.map_)), *weight_lines(clouds)]
+        if report is not None:
+            found = write_page(map_, list(clouds), report, conditions=list(conditions.values()), map_path=str(output))
+            record["report"] = str(report)
+            lines += report_lines(report, found)
+        print_result(record, lines, as_json=as_json)
         if interrupted:
             raise typer.Exit(INTERRUPTED)
 

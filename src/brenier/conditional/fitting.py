@@ -10,6 +10,7 @@ from brenier.conditional.sides import Pair, conditioned_pair
 from brenier.conditional.space import ConditionSpace, Kinds
 from brenier.data.checks import as_points
 from brenier.data.pairs import check_pair
+from brenier.data.remembered import remember
 from brenier.data.sides import FEWEST_HELD_OUT, held_out_count
 from brenier.data.table import Table, Unchecked
 from brenier.data.units import cost_units
@@ -36,6 +37,7 @@ def fit_conditional(
         side if own is None else Table(side.values[own > 0], side.columns) for side, own in ((x, a), (y, b))
     )
     check_pair(kept_x, kept_y)
+    data = {"source": remember(kept_x.values), "target": remember(kept_y.values)}
     units = cost_units(request.scale, moments(x.values, weights=a), moments(y.values, weights=b), x)
     pair, space = conditioned_pair(x, y, x_condition, y_condition, kinds, request.weights)
     config = _config(pair, space, request)
@@ -57,16 +59,16 @@ def fit_conditional(
 
     if min(counts) < max(FEWEST_HELD_OUT, len(space.classes)):
         coordinates = coordinates_between(pair.x, pair.y, *space.scaled_ranges, units, seed, pair.given)
-        return Fitted(too_few(coordinates.dim), coordinates, config, x.columns), space
+        return Fitted(too_few(coordinates.dim), coordinates, config, x.columns, data), space
     held_out, training = pair.split(space, counts, request.seeds[0])
     part = supply(training, held_out)
-    if not request.refit or max(len(x.values), len(y.values)) > MOST_REFITTED:
+    if not request.refit or max(len(pair.x), len(pair.y)) > MOST_REFITTED:
         outcome = part.train(config, seed, request.running.look, request.started)
-        return Fitted(outcome, part.coordinates, config, x.columns), space
+        return Fitted(outcome, part.coordinates, config, x.columns, data), space
     outcome, coordinates = train_twice(
         part, supply(pair, held_out), config, seed=seed, on_look=request.running.look, started=request.started
     )
-    return Fitted(outcome, coordinates, config, x.columns), space
+    return Fitted(outcome, coordinates, config, x.columns, data), space
 
 
 def _config(pair: Pair, space: ConditionSpace, request: Request) -> TrainingConfig:

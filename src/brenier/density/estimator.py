@@ -207,7 +207,7 @@ class BrenierDensity(DensityMixin, BaseEstimator):
     def _keep(self, fitted: FittedDensity, widths: Matrix | None, cells: dict[str, str]) -> None:
         """Set every learned attribute, so that a second fit forgets the first."""
         outcome, columns = fitted.outcome, fitted.columns
-        info = keep_outcome(self, outcome, fitted.config, columns, fitted.coordinates.dim)
+        info = keep_outcome(self, outcome, fitted.config, columns, fitted.coordinates.dim, fitted.data)
         info |= {"base": {"side": "target"} | fitted.base.record()} | cells
         if widths is not None:
             info["dequantized"] = widths.tolist()

@@ -14,7 +14,7 @@ from brenier.data.sides import FEWEST_HELD_OUT, Side, split_side
 from brenier.data.table import Unchecked, listed
 from brenier.density.bases import Normal
 from brenier.density.training import DensitySupply
-from brenier.fitting import Request, too_few
+from brenier.fitting import Request, remembered, too_few
 from brenier.training import MOST_REFITTED, Outcome, TrainingConfig, choose_config, train_twice
 
 __all__ = ["FittedDensity", "choose_density_config", "fit_density"]
@@ -31,6 +31,7 @@ class FittedDensity(NamedTuple):
         base: The normal distribution that the map sends the data to.
         config: The settings that led to it.
         columns: Names of the columns, if the data had any.
+        data: What is remembered of the rows of an array.
     """
 
     outcome: Outcome
@@ -38,6 +39,7 @@ class FittedDensity(NamedTuple):
     base: Normal
     config: TrainingConfig
     columns: list[str] | None
+    data: dict[str, Any]
 
 
 def choose_density_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:  # noqa: ANN401
@@ -84,6 +86,7 @@ def fit_density(X: Unchecked, request: Request) -> FittedDensity:
         weight_name="sample_weight",
     )
     check_side(side.sample, "X")
+    data = remembered(source=side)
     found = discrete_columns(side.sample)
     if found:
         warnings.warn(
@@ -98,18 +101,18 @@ def fit_density(X: Unchecked, request: Request) -> FittedDensity:
     rows = None if side.training is None else len(side.sample.values)
     request.running.begin(Start("density", part.coordinates.dim, (rows,), side.sample.columns, config.summary()))
     if len(side.holdout) < FEWEST_HELD_OUT:
-        return FittedDensity(too_few(part.coordinates.dim), part.coordinates, base, config, side.sample.columns)
+        return FittedDensity(too_few(part.coordinates.dim), part.coordinates, base, config, side.sample.columns, data)
     seed = request.seeds[2]
     if not (request.refit and side.training is not None and len(side.sample.values) <= MOST_REFITTED):
         outcome = part.train(config, seed, request.running.look, request.started)
-        return FittedDensity(outcome, part.coordinates, base, config, side.sample.columns)
+        return FittedDensity(outcome, part.coordinates, base, config, side.sample.columns, data)
     every, whole_base = _supply(side.whole(np.random.default_rng(seed)))
     outcome, coordinates = train_twice(
         part, every, config, seed=seed, on_look=request.running.look, started=request.started
     )
     assert isinstance(coordinates, BuresCoordinates)
     base = whole_base if coordinates is every.coordinates else base
-    return FittedDensity(outcome, coordinates, base, config, side.sample.columns)
+    return FittedDensity(outcome, coordinates, base, config, side.sample.columns, data)
 
 
 def _supply(side: Side, seconds: float | None = None) -> tuple[DensitySupply, Normal]:

@@ -1,0 +1,260 @@
+"""The rows that a page is about: which ones, how much each counts, where the map sends them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brenier._errors import InputError
+from brenier.conditional.balance import weights_towards
+from brenier.conditional.maps import ConditionalMap
+from brenier.data.checks import as_points
+from brenier.data.conditions import is_single, read_conditions
+from brenier.data.table import Matrix, Unchecked, listed
+from brenier.data.weights import as_weights, effective_size
+from brenier.maps import Inverse, TransportMap
+from brenier.report.words import clean, counted
+
+__all__ = ["AnyMap", "Cloud", "Sides", "read_sides"]
+
+AnyMap: TypeAlias = TransportMap | ConditionalMap
+
+_LEAST_OF_A_CLASS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """Some rows of one side.
+
+    Attributes:
+        name: What the page calls the side.
+        points: `(n, d)`.
+        rows: `(n,)` their numbers in what was handed in, from 0.
+        shares: `(n,)` how much each counts, summing to one.
+        given: Number of rows that were handed in and have weight.
+        weighted: Whether weights were handed in.
+        condition: `(n, q)` conditions as the map takes them; None without.
+        codes: `(n, 1 + q)` the same as numbers, the class first; None without.
+        used: How much each row counts where both sides are to have one distribution of conditions; `shares` otherwise.
+    """
+
+    name: str
+    points: Matrix
+    rows: NDArray[np.intp]
+    shares: Matrix
+    given: int
+    weighted: bool
+    condition: NDArray[Any] | None = None
+    codes: Matrix | None = None
+    used: Matrix | None = None
+
+    @property
+    def weights(self) -> Matrix | None:
+        """Weights as methods of maps take them."""
+        return self.shares if self.weighted else None
+
+    @property
+    def even(self) -> Matrix:
+        """How much each row counts in pictures and moments."""
+        return self.shares if self.used is None else self.used
+
+    @property
+    def extra(self) -> tuple[Unchecked, ...]:
+        """What methods of the map take besides points."""
+        return () if self.condition is None else (self.condition,)
+
+    def part(self, chosen: NDArray[Any]) -> "Cloud":
+        """Some of these rows."""
+        total = self.shares[chosen].sum()
+        own = {name: None if (a := getattr(self, name)) is None else a[chosen] for name in ("condition", "codes")}
+        shares = self.shares[chosen] / total
+        return Cloud(self.name, self.points[chosen], self.rows[chosen], shares, self.given, self.weighted, **own)
+
+    def described(self) -> str:
+        """How many rows were used, of how many."""
+        text = f"{self.name}: {counted(len(self.points), 'row')}"
+        if len(self.points) < self.given:
+            text += f" of {self.given:,}"
+        return text + (f", which count as {effective_size(self.shares):,.0f} by weight" if self.weighted else "")
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """Both sides and what the map does with them.
+
+    Attributes:
+        map_: The map.
+        x, y: Source and target.
+        images: `(n, d)` of the rows of `x`, all finite.
+        inverse: Preimages of the rows of `y` with their status.
+        names: Of the columns.
+        dropped: Sentences on rows that could not be used at all.
+    """
+
+    map_: AnyMap
+    x: Cloud
+    y: Cloud
+    images: Matrix
+    inverse: Inverse
+    names: list[str]
+    dropped: list[str]
+
+    @property
+    def scale(self) -> Matrix:
+        """Units of the columns in the cost."""
+        return self.map_.coordinates.scale
+
+    @property
+    def legend(self) -> list[tuple[str, str]]:
+        """Colours of pictures that have source, image and target."""
+        return [("source", f"{self.x.name} (source)"), ("image", "its image"), ("target", f"{self.y.name} (target)")]
+
+    @property
+    def moves(self) -> Matrix:
+        """Displacements in the units of the cost."""
+        return (self.images - self.x.points) / self.scale
+
+
+def read_sides(
+    map_: AnyMap,
+    values: tuple[Unchecked, Unchecked],
+    conditions: tuple[Unchecked, Unchecked],
+    weights: tuple[Unchecked, Unchecked],
+    names: tuple[str, str],
+    most: int,
+    seed: int,
+) -> Sides:
+    """Check both sides, choose the rows to use, and move them.
+
+    Args:
+        map_: The map.
+        values: `X` and `Y`.
+        conditions: Of their rows, for maps that have conditions.
+        weights: Of their rows.
+        names: What the page calls the sides.
+        most: Rows a side; more are drawn from, without replacement, class by class where there are classes.
+        seed: Of that draw.
+    """
+    dropped: list[str] = []
+    clouds = [
+        _cloud(map_, *own, most, np.random.default_rng([seed, place]), dropped)
+        for place, own in enumerate(zip("XY", values, conditions, weights, names, strict=True))
+    ]
+    x, y = _common_classes(map_, (clouds[0], clouds[1]), dropped) if isinstance(map_, ConditionalMap) else clouds
+    move: Any = map_
+    images = move.forward(x.points, *x.extra)
+    finite = np.isfinite(images).all(axis=1)
+    if not finite.all():
+        dropped.append(
+            f"{counted(int((~finite).sum()), 'row')} of {x.name} have no finite image and are left out of all numbers "
+            f"below: {_rows(x.rows[~finite])}."
+        )
+        x, images = x.part(finite), images[finite]
+    if min(len(x.points), len(y.points)) < 2:
+        raise InputError(
+            f"`X` and `Y` must each have at least 2 rows that can be used for a report; got {len(x.points)} and "
+            f"{len(y.points)}."
+        )
+    if isinstance(map_, ConditionalMap) and x.codes is not None and y.codes is not None:
+        used, _ = weights_towards(x.codes, y.codes, *map_.space.scaled_ranges, (x.shares, y.shares))
+        y = Cloud(**{**vars(y), "used": used})
+    exact = not (isinstance(map_, ConditionalMap) and map_.space.numbers)
+    columns = map_.columns or [f"column {place}" for place in range(map_.dim)]
+    inverse = move.inverse_with_status(y.points, *y.extra, error=exact)
+    return Sides(map_, x, y, images, inverse, [clean(name) for name in columns], dropped)
+
+
+def _cloud(
+    map_: AnyMap,
+    argument: str,
+    value: Unchecked,
+    condition: Unchecked,
+    weight: Unchecked,
+    name: str,
+    most: int,
+    rng: np.random.Generator,
+    dropped: list[str],
+) -> Cloud:
+    table = as_points(value, argument, columns=map_.dim, names=map_.columns)
+    count = len(table.values)
+    shares = as_weights(weight, count, f"{argument.lower()}_weight")
+    codes = taken = None
+    if isinstance(map_, ConditionalMap):
+        own = f"{argument.lower()}_condition"
+        codes = np.array(map_.codes(condition, count, own))
+        taken = _stacked(map_, condition, count, own)
+    elif condition is not None:
+        raise InputError("A condition was given, but the fit had none. Leave it out, or fit with conditions.")
+    rows = np.arange(count) if shares is None else np.flatnonzero(shares > 0)
+    if len(rows) < count:
+        dropped.append(f"{counted(count - len(rows), 'row')} of {clean(name)} have no weight and are left out.")
+    chosen = rows[_chosen(len(rows), None if codes is None else codes[rows, 0], most, rng)]
+    kept = np.ones(len(chosen)) if shares is None else shares[chosen]
+    return Cloud(
+        name=clean(name),
+        points=table.values[chosen],
+        rows=chosen,
+        shares=kept / kept.sum(),
+        given=len(rows),
+        weighted=shares is not None,
+        condition=None if taken is None else taken[chosen],
+        codes=None if codes is None else codes[chosen],
+    )
+
+
+def _stacked(map_: ConditionalMap, condition: Unchecked, count: int, name: str) -> NDArray[Any]:
+    """Conditions as one array of objects with the columns of the fit in their order, so that rows can be chosen."""
+    if is_single(condition):
+        entries = _in_order(condition, map_) if isinstance(condition, Mapping) else condition
+        row = np.empty((1, len(map_.space.variables)), object)
+        row[0] = entries if isinstance(entries, tuple | list) else [entries]
+        return np.repeat(row, count, axis=0)
+    columns = read_conditions(condition, count, name)
+    wanted = [variable.name for variable in map_.space.variables]
+    given = {own.name: own for own in columns}
+    ordered: Sequence[Any] = (
+        [given[own] for own in wanted] if None not in wanted and given.keys() >= set(wanted) else columns
+    )
+    return np.column_stack([own.values.astype(object) for own in ordered])
+
+
+def _in_order(condition: Mapping[str, Any], map_: ConditionalMap) -> list[Any]:
+    return [condition[str(variable.name)] for variable in map_.space.variables]
+
+
+def _chosen(count: int, classes: Matrix | None, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Rows to use, in order: all of few; of many, a draw with each class in its share, but two rows at least."""
+    if count <= most:
+        return np.arange(count)
+    order = rng.permutation(count)
+    if classes is None:
+        return np.sort(order[:most])
+    parts = []
+    for own in np.unique(classes):
+        rows = order[classes[order] == own]
+        parts.append(rows[: max(most * len(rows) // count, _LEAST_OF_A_CLASS)])
+    return np.sort(np.concatenate(parts))
+
+
+def _common_classes(map_: ConditionalMap, clouds: tuple[Cloud, Cloud], dropped: list[str]) -> tuple[Cloud, Cloud]:
+    """The rows of those classes that have two or more rows on both sides."""
+    x, y = clouds
+    assert x.codes is not None
+    assert y.codes is not None
+    own_x, own_y = x.codes[:, 0].astype(int), y.codes[:, 0].astype(int)
+    size = len(map_.space.classes)
+    few = np.minimum(np.bincount(own_x, minlength=size), np.bincount(own_y, minlength=size)) < _LEAST_OF_A_CLASS
+    present = np.flatnonzero(few & (np.bincount(np.r_[own_x, own_y], minlength=size) > 0))
+    if len(present):
+        names = map_.space.class_names()
+        dropped.append(
+            "Classes with fewer than two rows on one side are left out: "
+            f"{listed([clean(names[k]) for k in present], 12)}."
+        )
+    return x.part(np.flatnonzero(~few[own_x])), y.part(np.flatnonzero(~few[own_y]))
+
+
+def _rows(rows: NDArray[np.intp]) -> str:
+    return f"row {rows[0]}" if len(rows) == 1 else f"rows {listed([str(row) for row in rows], 10)} (from 0)"

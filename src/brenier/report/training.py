@@ -1,0 +1,156 @@
+"""How the fit went, from the history that the map keeps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from brenier.data.table import Matrix
+from brenier.report.drawing import IMAGE, QUIET, SOURCE, drawing
+from brenier.report.page import Figure, Panel, Section
+from brenier.report.words import number
+
+__all__ = ["Training", "training", "training_section"]
+
+_ERRORS = 2.0
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """The looks at held-out points, as columns; NaN where a number was not finite.
+
+    Attributes:
+        columns: By name, those of `Row` or `DensityRow` that the map keeps.
+        info: What the map says of its fit.
+        density: Whether the fit was one of a density.
+    """
+
+    columns: Mapping[str, Matrix]
+    info: Mapping[str, Any]
+    density: bool
+
+    @property
+    def kept(self) -> int | None:
+        """The look whose state was the best."""
+        best = np.flatnonzero(self.columns["best"])
+        return int(best[-1]) if len(best) else None
+
+
+def training(info: Mapping[str, Any]) -> Training | None:
+    """The history; None where the map has none, as maps of earlier versions."""
+    history = info.get("history")
+    if not history:
+        return None
+    columns = {
+        name: np.array([np.nan if value is None else value for value in values], float)
+        for name, values in history.items()
+    }
+    return Training(columns, info, "log_likelihood" in columns)
+
+
+def training_section(found: Training | None, info: Mapping[str, Any]) -> Section:
+    """The section of the page."""
+    stop = info.get("stop")
+    ended = f"The fit took {info['steps']:,} steps. {stop or ''}".rstrip() if "steps" in info else ""
+    if found is None:
+        missing = (
+            "This map keeps no history of its training: it was made in closed form, or saved by a version of brenier "
+            "that kept none."
+        )
+        return Section("training", "Training", [text for text in (missing, ended) if text])
+    kept = found.kept
+    text = [ended] if ended else []
+    text.append(_outcome(found, kept))
+    columns = found.columns
+    value = (
+        ("log_likelihood", "Held-out log density", "nats a row")
+        if found.density
+        else ("dual", "Held-out dual value", "W2² / 2")
+    )
+    normal = "normal distribution" if found.density else "Gaussian map"
+    panels = [
+        _curve(found, *value, IMAGE, kept),
+        _gain(found, normal, kept),
+    ]
+    if "unconverged" in columns:
+        panels.append(_curve(found, "unconverged", "Unconverged in training", "share of target points", SOURCE, kept))
+    panels.append(_curve(found, "rate", "Learning rate", "rate", SOURCE, kept))
+    caption = (
+        "In order, by training step: the held-out "
+        f"{'mean log density' if found.density else 'dual value, an estimate of W2² / 2'}; its gain over the "
+        f"{normal}, with a band of two standard errors to either side; "
+    )
+    if "unconverged" in columns:
+        caption += (
+            "the share of target points that were left out of the gradient because their conjugates were too inexact; "
+        )
+    caption += "and the learning rate. "
+    if kept is not None:
+        caption += "The dashed line is the last look that was the best so far. "
+    caption += (
+        "Higher is better in the first two; a curve that falls after the dashed line is overfitting or noise, which "
+        "is not kept."
+    )
+    return Section("training", "Training", text, figures=[Figure(panels, caption, wide=True)])
+
+
+def _outcome(found: Training, kept: int | None) -> str:
+    normal = "normal distribution" if found.density else "Gaussian map"
+    if found.info.get("gaussian"):
+        return f"No network beat the {normal} by more than chance on held-out rows, so that is the result."
+    if kept is None:
+        return "No look at the held-out rows was better than the start."
+    gain, error = found.columns["gain"][kept], found.columns["error"][kept]
+    what = "log density" if found.density else "dual value"
+    unit = " nats a row" if found.density else ""
+    above = f"{number(gain, 3)} ± {number(error, 2)}{unit}"
+    text = f"On rows held out of training, the {what} exceeds that of the {normal} by {above}"
+    if found.density:
+        return f"{text}."
+    w2 = np.sqrt(max(2.0 * found.columns["dual"][kept], 0.0))
+    return f"{text} (one standard error), and estimates W2 as {number(w2)}; these rows chose among states of the fit."
+
+
+def _curve(found: Training, name: str, title: str, unit: str, colour: str, kept: int | None) -> Panel:
+    values = found.columns[name]
+    known = values[np.isfinite(values)]
+    alt = (
+        f"{title} by training step, from {number(known[0], 3)} to {number(known[-1], 3)}."
+        if len(known)
+        else f"{title}: none."
+    )
+    with drawing(f"training-{name.replace('_', '-')}", title, alt, 1.95) as figure:
+        figure.axes.plot(found.columns["step"], values, color=colour, linewidth=1.5, **_dots(values))
+        if name == "unconverged":
+            figure.axes.set_ylim(bottom=0)
+        _steps(figure.axes, found, unit, kept)
+    return Panel(title, alt, figure.markup)
+
+
+def _gain(found: Training, normal: str, kept: int | None) -> Panel:
+    step, gain, error = (found.columns[name] for name in ("step", "gain", "error"))
+    title = f"Gain over the {normal}"
+    alt = f"{title} by training step with a band of two standard errors; the last is {number(gain[-1], 3)}."
+    with drawing("training-gain", title, alt, 1.95) as figure:
+        axes = figure.axes
+        axes.fill_between(step, gain - _ERRORS * error, gain + _ERRORS * error, color=IMAGE, alpha=0.25, linewidth=0)
+        axes.plot(step, gain, color=IMAGE, linewidth=1.5, **_dots(gain))
+        axes.axhline(0.0, color=QUIET, linewidth=0.8)
+        _steps(axes, found, "nats a row" if found.density else "W2² / 2", kept)
+    return Panel(title, alt, figure.markup)
+
+
+def _dots(values: Matrix) -> dict[str, Any]:
+    """Single looks are drawn as dots, too, where there are few."""
+    return {"marker": "o", "markersize": 3.0} if len(values) <= 20 else {}
+
+
+def _steps(axes: Axes, found: Training, unit: str, kept: int | None) -> None:
+    if kept is not None:
+        axes.axvline(found.columns["step"][kept], color=QUIET, linewidth=0.8, linestyle=(0, (4, 3)))
+    axes.set_xlabel("training step")
+    axes.set_ylabel(unit)
+    axes.locator_params(axis="x", nbins=5)
+    axes.locator_params(axis="y", nbins=5)
