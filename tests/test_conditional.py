@@ -141,6 +141,15 @@ class TestNumbers:
         with pytest.warns(DataWarning, match=r"in rows 0, 2 outside"):
             graded.transform(x[:3], condition=[-1.0, 0.5, 9.0])
 
+    def test_a_row_does_not_depend_on_those_beside_it(self, graded, rng):
+        x, high = rng.normal(size=(1, 2)), float(graded.map_.space.high[0, 0])
+        near = high + 0.01 * (high - float(graded.map_.space.low[0, 0]))  # close enough to be taken as it is
+        alone = graded.transform(x, condition=[near])
+        with pytest.warns(DataWarning, match=r"in rows 1 outside"):
+            beside = graded.transform(np.vstack([x, x]), condition=[near, high + 5.0])
+        assert_close(beside[:1], alone, atol=1e-6)
+        assert not np.allclose(beside[1:], alone, atol=1e-6)
+
 
 def test_gaussian_families_start_at_the_exact_maps(rng):
     """At values of the number that were never seen; the slow tests hold larger samples to a tenth of this."""

@@ -4,11 +4,13 @@ import importlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from anndata import AnnData
 from matplotlib.figure import Figure
 from PIL import Image
 from typer.testing import CliRunner
@@ -47,8 +49,12 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
 def unmoved(untrained: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fits whose map moves nothing."""
 
-    def stay(self: BrenierMap, X: np.ndarray, *_: float, condition: object = None) -> np.ndarray:
-        return np.asarray(X, np.float64)
+    def stay(self: BrenierMap, X: Any, *_: float, condition: object = None) -> Any:
+        if not isinstance(X, AnnData):
+            return np.asarray(X, np.float64)
+        moved = X.copy()
+        moved.obsm[f"{self.obsm}_transported"] = X.obsm[self.obsm]
+        return moved
 
     monkeypatch.setattr(BrenierMap, "transform", stay)
     monkeypatch.setattr(BrenierMap, "interpolate", stay)

@@ -88,20 +88,9 @@ for cells in (control, treated, control_test, treated_test):
 # ---------------------
 # The map acts on ten principal components. The type is its condition: cells stay what they are.
 
-
-def transport(source: AnnData, target: AnnData, new: AnnData) -> np.ndarray:
-    """Fit from source to target cells, and predict new ones."""
-    model = BrenierMap(max_steps=STEPS, random_state=0)
-    model.fit(
-        source.obsm["X_pca"],
-        target.obsm["X_pca"],
-        x_condition=source.obs["cell_type"],
-        y_condition=target.obs["cell_type"],
-    )
-    return model.transform(new.obsm["X_pca"], condition=new.obs["cell_type"])
-
-
-control_test.obsm["X_pca_transported"] = transport(control, treated, control_test)
+model = BrenierMap(obsm="X_pca", max_steps=STEPS, random_state=0)
+model.fit(control, treated, x_condition="cell_type", y_condition="cell_type")
+control_test = model.transform(control_test)  # a copy, with `obsm["X_pca_transported"]` beside
 
 # %%
 # Three simpler predictions for comparison, each type by itself: no change, the difference of the means, and the optimal

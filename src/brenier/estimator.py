@@ -5,29 +5,26 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import Tags, TargetTags, check_random_state
-from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import InputError
-from brenier.anndata import opened, recorded, transported
+from brenier.anndata import opened, recorded
 from brenier.callbacks import Callbacks
 from brenier.callbacks.running import Running
 from brenier.conditional.coordinates import ConditionalCoordinates
-from brenier.conditional.distance import ConditionalDistance
 from brenier.conditional.fitting import fit_conditional
 from brenier.conditional.maps import ConditionalMap
 from brenier.conditional.space import ConditionSpace, Kinds
 from brenier.coordinates import BuresCoordinates
-from brenier.data.cells import is_cells
 from brenier.data.dequantize import Widths, dequantized
-from brenier.data.frames import Moved, wants_own_form
 from brenier.data.table import Matrix, Unchecked
 from brenier.data.trim import trimmed
 from brenier.density.bases import with_base
+from brenier.fitted import FittedMap
 from brenier.fitting import Fitted, Request, fit_pair
-from brenier.maps import Distance, Inverse, TransportMap
+from brenier.maps import TransportMap
 from brenier.parameters import (
     changed_settings,
     check_counts,
@@ -35,7 +32,6 @@ from brenier.parameters import (
     check_second_sample,
     check_shares,
     keep_outcome,
-    same_columns,
     warn_outcome,
 )
 from brenier.potentials import AbstractPotential
@@ -45,7 +41,7 @@ from brenier.training import PotentialFactory
 __all__ = ["BrenierMap"]
 
 
-class BrenierMap(TransformerMixin, BaseEstimator):
+class BrenierMap(FittedMap, TransformerMixin, BaseEstimator):
     """Learn the optimal-transport map from samples of two distributions, in both directions.
 
     The cost is half the squared Euclidean distance, `|(x - y) / scale|^2 / 2`. Distances are reported as `W2`, neither
@@ -243,139 +239,10 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         warn_outcome(fitted.outcome, stacklevel=2)
         return self
 
-    def transform(self, X: Unchecked, *, condition: Unchecked = None) -> Moved:
-        """Images of source points under the learned map.
-
-        Args:
-            X: `(n, d)` source points.
-            condition: Where the fit had conditions: one label, number or tuple for all points, or one for each.
-
-        Returns:
-            `(n, d)`, in the form of `X`: a frame with its columns and index, a tensor, a lazy array of dask, else an
-            array; see `docs/inputs.md`. Or what `set_output` asks for.
-        """
-        if is_cells(X) and wants_own_form(self):
-            return transported(self, X, condition=condition)
-        X, condition = self._opened(X, "X", condition)
-        map_, extra = self._under(condition)
-        return map_.forward(X if wants_own_form(self) else self._same_columns(X, "X"), *extra)
-
-    def inverse_transform(
-        self, Y: Unchecked, *, condition: Unchecked = None, return_status: bool = False, return_error: bool = False
-    ) -> Moved | Inverse:
-        """Source points whose image is `Y`; warns, with row numbers, where one was not found to tolerance.
-
-        Args:
-            Y: `(m, d)` target points.
-            condition: As for `transform`.
-            return_status: Return an `Inverse`, whose fields are arrays, with residual and status for each row instead
-                of warning.
-            return_error: The same, with a bound on the distance of each point to the exact preimage.
-
-        Returns:
-            `(m, d)`, in the form of `Y`, as for `transform`.
-        """
-        if is_cells(Y) and not (return_status or return_error):
-            return transported(self, Y, condition=condition, inverse=True)
-        Y, condition = self._opened(Y, "Y", condition)
-        map_, extra = self._under(condition)
-        if return_status or return_error:
-            return map_.inverse_with_status(Y, *extra, error=return_error)
-        return map_.inverse(Y, *extra)
-
-    def interpolate(self, X: Unchecked, t: float, *, condition: Unchecked = None) -> Moved:
-        """Points a share `t` of the way from `X` to its image, in the form of `X`: displacement interpolation."""
-        if is_cells(X):
-            return transported(self, X, condition=condition, t=t)
-        map_, extra = self._under(condition)
-        return map_.interpolate(X, t, *extra)
-
-    def distance(
-        self,
-        X: Unchecked,
-        Y: Unchecked,
-        *,
-        x_condition: Unchecked = None,
-        y_condition: Unchecked = None,
-        x_weight: Unchecked = None,
-        y_weight: Unchecked = None,
-        confidence: float = 0.95,
-        empirical: bool = True,
-        seed: int = 0,
-    ) -> Distance | ConditionalDistance:
-        """Wasserstein-2 distance on two samples that the fit has not seen, with bounds; see `TransportMap.distance`.
-
-        Where the fit had conditions: in each class, and the mean over the conditions of the source; see
-        `ConditionalMap.distance`.
-        """
-        X, x_condition, x_weight = opened(self, X, "X", x_condition, x_weight, map_=self._fitted())
-        Y, y_condition, y_weight = opened(self, Y, "Y", y_condition, y_weight, map_=self._fitted())
-        x, y = self._same_columns(X, "X"), self._same_columns(Y, "Y")
-        options: dict[str, Any] = {"confidence": confidence, "empirical": empirical, "seed": seed}
-        options |= {"x_weight": x_weight, "y_weight": y_weight}
-        if isinstance(self.map_, ConditionalMap):
-            return self.map_.distance(x, y, x_condition, y_condition, **options)
-        return self._plain(x_condition, y_condition).distance(x, y, **options)
-
-    def score(
-        self,
-        X: Unchecked,
-        Y: Unchecked,
-        *,
-        x_condition: Unchecked = None,
-        y_condition: Unchecked = None,
-        x_weight: Unchecked = None,
-        y_weight: Unchecked = None,
-    ) -> float:
-        """Dual value on samples that the fit has not seen, an estimate of `W2^2 / 2`: larger is better.
-
-        The most that inexact conjugates can have added is taken off, so that points that were not solved never flatter.
-        """
-        X, x_condition, x_weight = opened(self, X, "X", x_condition, x_weight, map_=self._fitted())
-        Y, y_condition, y_weight = opened(self, Y, "Y", y_condition, y_weight, map_=self._fitted())
-        x, y = self._same_columns(X, "X"), self._same_columns(Y, "Y")
-        if isinstance(self.map_, ConditionalMap):
-            found = self.map_.dual(x, y, x_condition, y_condition, x_weight=x_weight, y_weight=y_weight)
-        else:
-            found = self._plain(x_condition, y_condition).dual(x, y, x_weight=x_weight, y_weight=y_weight)
-        return found.value - found.gap
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags = TargetTags(required=True, one_d_labels=False, two_d_labels=True, single_output=False)
         return tags
-
-    def log_density(
-        self, Y: Unchecked, base: Unchecked = None, *, condition: Unchecked = None, side: str | None = None
-    ) -> Matrix:
-        """Log density of a base distribution moved by the map, `(n,)`; see `TransportMap.log_density`.
-
-        Args:
-            Y: `(n, d)` points of the target; of the source with `side="source"`, or where the fit had its base there.
-            base: `"normal"`, a distribution with `logpdf`, or a function; that of the fit by default.
-            condition: Where the fit had conditions: one for all points.
-            side: The side that the points are on.
-        """
-        return self._single(condition).log_density(self._same_columns(Y, "Y"), base, side=side)
-
-    def sample(
-        self,
-        n: int = 1,
-        base: Unchecked = None,
-        *,
-        condition: Unchecked = None,
-        side: str | None = None,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> Matrix:
-        """Draw from a base distribution and move the points by the map, `(n, d)`; see `TransportMap.sample`."""
-        seed = int(check_random_state(random_state).randint(2**31 - 1))
-        return self._single(condition).sample(n, base, side=side, seed=seed)
-
-    def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> NDArray[np.object_]:
-        """Names of the output's columns: those of the input."""
-        map_ = self._fitted()
-        names = input_features if input_features is not None else map_.columns
-        return np.asarray([f"x{column}" for column in range(map_.dim)] if names is None else names, dtype=object)
 
     def _check_parameters(self) -> None:
         check_counts(self, "max_steps", "max_seconds", "batch_size", "pool_size", "learning_rate")
@@ -398,39 +265,7 @@ class BrenierMap(TransformerMixin, BaseEstimator):
         if self.trim:
             info["trimmed"] = self.trim
         names = None if columns is None else tuple(columns)
-        # Not a union of the two kinds: callers know which one they have fitted, and would have to say so at every use.
-        self.map_: Any
         if isinstance(fitted.coordinates, ConditionalCoordinates) and space is not None:
             self.map_ = ConditionalMap(fitted.coordinates, outcome.potential, space, names, info)
         elif isinstance(fitted.coordinates, BuresCoordinates) and isinstance(outcome.potential, AbstractPotential):
             self.map_ = TransportMap(fitted.coordinates, outcome.potential, names, info)
-
-    def _fitted(self) -> TransportMap | ConditionalMap:
-        check_is_fitted(self, "map_")
-        return self.map_
-
-    def _plain(self, *conditions: Unchecked) -> TransportMap:
-        """The map of a fit without conditions."""
-        map_ = self._fitted()
-        assert isinstance(map_, TransportMap)
-        if any(condition is not None for condition in conditions):
-            raise InputError("`condition` was given, but the fit had none. Leave it out, or fit with conditions.")
-        return map_
-
-    def _single(self, condition: Unchecked) -> TransportMap:
-        """The map of one condition, or the only one."""
-        map_ = self._fitted()
-        return map_.at(condition) if isinstance(map_, ConditionalMap) else self._plain(condition)
-
-    def _under(self, condition: Unchecked) -> tuple[Any, tuple[Unchecked, ...]]:
-        """The map, and what its methods take besides points."""
-        map_ = self._fitted()
-        return (map_, (condition,)) if isinstance(map_, ConditionalMap) else (self._plain(condition), ())
-
-    def _opened(self, value: Unchecked, name: str, condition: Unchecked) -> tuple[Unchecked, Unchecked]:
-        """Points and their conditions, of an AnnData or as they are."""
-        return opened(self, value, name, condition, map_=self._fitted(), names=("condition", "weight"))[:2]
-
-    def _same_columns(self, value: Unchecked, name: str) -> Matrix:
-        value = opened(self, value, name).points
-        return same_columns(self._fitted(), value, name, type(self).__name__).values

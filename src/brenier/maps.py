@@ -21,11 +21,10 @@ from brenier.coordinates import BuresCoordinates
 from brenier.data.checks import as_points
 from brenier.data.frames import Moved, like
 from brenier.data.kinds.dask import blockwise, is_lazy
-from brenier.data.table import Matrix, Table, Unchecked, listed
+from brenier.data.table import Matrix, Table, Unchecked
 from brenier.data.weights import weighted_table
-from brenier.density.bases import Base, Normal, as_base
-from brenier.density.change import LogDensity, check_side, density_gradient, log_density
-from brenier.density.log_det import log_dets
+from brenier.density.change import LogDensity
+from brenier.density.methods import DensityMethods
 from brenier.potentials import AbstractPotential
 
 __all__ = [
@@ -36,7 +35,6 @@ __all__ = [
     "TransportMap",
     "check_confidence",
     "warn_unconverged",
-    "warn_unconverged_densities",
 ]
 
 
@@ -74,7 +72,7 @@ class Dual(NamedTuple):
     gap: float
 
 
-class TransportMap(eqx.Module):
+class TransportMap(DensityMethods, eqx.Module):
     """Optimal-transport map in both directions. Points are in the units of the data of the fit.
 
     Images and preimages come in the form of the points, see `docs/inputs.md`.
@@ -165,97 +163,6 @@ class TransportMap(eqx.Module):
             return blockwise(X, "X", self.dim, partial(self.interpolate, t=t))
         x = self._points(X, "X")
         return like(X, (1.0 - t) * x + t * self.forward(x))
-
-    def log_det(self, X: Unchecked) -> Matrix:
-        """Logarithm of the determinant of the map's Jacobian at source points.
-
-        The logarithm of the volume change: `log p_source(x) = log p_image(T(x)) + log_det(x)`.
-
-        Args:
-            X: `(n, dim)` source points.
-
-        Returns:
-            `(n,)`. Cost: up to 256 columns, `dim` Hessian-vector products, one factor and `dim^2` memory a point;
-            beyond, an estimate from 256 products, see `brenier.density.log_det`.
-        """
-        found = log_dets(self.potential, self.coordinates.enter_x(self._points(X, "X")))
-        return found.value + np.linalg.slogdet(self.coordinates.linear_map)[1]
-
-    def log_density(self, points: Unchecked, base: Unchecked = None, *, side: str | None = None) -> Matrix:
-        """Log density of a base distribution moved by this map. Warns, with row numbers, where a solve failed.
-
-        Args:
-            points: `(n, dim)` points.
-            base: Distribution on the other side: `"normal"` for the standard normal one, a distribution with a method
-                `logpdf`, or a function from points to log densities. By default the one that the fit had.
-            side: The side that the points are on: `"target"` for the image of the base, `"source"` for its preimage.
-                By default the other side than that of the fit's base; `"target"` where there was none.
-
-        Returns:
-            `(n,)` natural logarithms, for volumes in the units of the data; see `log_density_with_status` for what is
-            known about each. Cost: that of `log_det`, and on the target side of `inverse`.
-        """
-        found = self.log_density_with_status(points, base, side=side)
-        warn_unconverged_densities(found)
-        return found.value
-
-    def log_density_with_status(
-        self, points: Unchecked, base: Unchecked = None, *, side: str | None = None, exact: bool | None = None
-    ) -> LogDensity:
-        """The same with standard error and status for each row; never warns.
-
-        Args:
-            points: `(n, dim)` points.
-            base: As for `log_density`.
-            side: As for `log_density`.
-            exact: Whether log determinants are exact or estimated; by default exact up to 256 columns.
-        """
-        distribution, where = self._base(base, side)
-        return log_density(self, self._points(points, "points"), distribution, where, exact)
-
-    def log_density_gradient(self, points: Unchecked, base: Unchecked = None, *, side: str | None = None) -> Matrix:
-        """Gradients of `log_density` in the points, `(n, dim)`: the score, for samplers and optimisers.
-
-        Normal bases and up to 256 columns only.
-        """
-        distribution, where = self._base(base, side)
-        return density_gradient(self, self._points(points, "points"), distribution, where)
-
-    def sample(self, n: int, base: Unchecked = None, *, side: str | None = None, seed: int = 0) -> Matrix:
-        """Draw from a base distribution and move the points by this map.
-
-        Args:
-            n: How many.
-            base: As for `log_density`; a distribution of the user's own needs `rvs(size=n, random_state=generator)`.
-            side: The side that the points are to be on, as for `log_density`.
-            seed: Of the draw.
-        """
-        distribution, where = self._base(base, side)
-        if n < 1:
-            raise InputError(f"`n` must be at least 1; got {n!r}.")
-        drawn = distribution.draw(n, np.random.default_rng(seed))
-        return self.forward(drawn) if where == "target" else self.inverse(drawn)
-
-    @property
-    def density_side(self) -> str:
-        """The side that densities are on unless said otherwise: that without the base, or `"target"` without one."""
-        own = self.info.get("base")
-        return "source" if own is not None and own["side"] == "target" else "target"
-
-    def _base(self, base: Unchecked, side: str | None) -> tuple[Base, str]:
-        """The base distribution, and the side of what it becomes."""
-        own = self.info.get("base")
-        where = self.density_side if side is None else check_side(side)
-        if base is not None:
-            return as_base(base, self.dim), where
-        if own is None:
-            raise InputError(
-                "`base` is missing: the fit of this map had no base distribution. Pass 'normal' or a distribution with "
-                "`logpdf`, that of the points on the other side."
-            )
-        if where == own["side"]:
-            raise InputError(f"`side` is that of the base of this map, {where!r}. Leave it out, or pass another base.")
-        return Normal.read(own), where
 
     def dual(self, X: Unchecked, Y: Unchecked, *, x_weight: Unchecked = None, y_weight: Unchecked = None) -> Dual:
         """Dual value of this map's potential on two samples, the number that `distance` takes its estimate from.
@@ -361,18 +268,6 @@ class TransportMap(eqx.Module):
         """Points of positive weight, and their weights if there are any."""
         table, found = weighted_table(Table(self._points(value, name)), weights, f"{name.lower()}_weight")
         return table.values, found
-
-
-def warn_unconverged_densities(found: LogDensity) -> None:
-    """Warn, at the line that called its caller, of densities at points that are not exactly those asked for."""
-    failed = np.flatnonzero(~found.converged)
-    if len(failed):
-        warnings.warn(
-            f"{len(failed)} of {len(found.value)} log densities are at points whose preimages are not converged: rows "
-            f"{listed([str(row) for row in failed], 10)}. `log_density_with_status` has the status of each row.",
-            ConvergenceWarning,
-            stacklevel=3,
-        )
 
 
 def check_confidence(confidence: float) -> None:

@@ -16,6 +16,7 @@ from brenier._errors import DataWarning, InputError, MapFileError
 from brenier.batches import map_batches, map_chunks
 from brenier.conditional.assess import smooth_distance
 from brenier.conditional.balance import weights_towards
+from brenier.conditional.codes import read_codes
 from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.distance import ConditionalDistance, averaged
 from brenier.conditional.rows import conjugates, gradients, values
@@ -296,25 +297,7 @@ class ConditionalMap(eqx.Module):
         Warns:
             DataWarning: Numbers beyond the range of the fit.
         """
-        if condition is None:
-            raise InputError(
-                f"`{name}` is missing: this map was fitted with conditions ({self._described()}). Pass one for all "
-                "points, or one for each."
-            )
-        codes = self.space.encode(condition, rows, name)
-        beyond = self.space.outside(codes[:1] if codes.strides[0] == 0 else codes)
-        if len(beyond):
-            which = "" if codes.strides[0] == 0 else f" in rows {listed([str(row) for row in beyond])}"
-            warnings.warn(
-                f"`{name}` has numbers{which} outside the range of the fit ({self._described()}); they are taken as "
-                "the nearest number inside.",
-                DataWarning,
-                stacklevel=3,
-            )
-            low, high = self.space.scaled_ranges
-            own = codes[:, 0].astype(np.intp)
-            codes = np.column_stack([codes[:, 0], np.clip(codes[:, 1:], low[own], high[own])])
-        return codes
+        return read_codes(self.space, condition, rows, name, stacklevel=4)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the map to one file, whole or not at all; see `brenier.mapfile` for the format."""
@@ -327,16 +310,6 @@ class ConditionalMap(eqx.Module):
         if not isinstance(contents.coordinates, ConditionalCoordinates) or contents.space is None:
             raise MapFileError(f"'{path}' holds a map without conditions. Read it with `TransportMap.load`.")
         return cls(contents.coordinates, contents.potential, contents.space, contents.columns, contents.info)
-
-    def _described(self) -> str:
-        """The conditions for people."""
-        parts = []
-        if self.space.classes != ((),):
-            parts.append(f"classes {listed([repr(name) for name in self.space.class_names()], 8)}")
-        names = [variable.name for variable in self.space.variables if variable.kind == "number"]
-        for name, low, high in zip(names, self.space.low.min(axis=0), self.space.high.max(axis=0), strict=True):
-            parts.append(f"{'a number' if name is None else f'`{name}`'} from {low:.6g} to {high:.6g}")
-        return "; ".join(parts)
 
     def _at(self, code: Matrix) -> TransportMap:
         potential = self.family.at(jnp.asarray(np.asarray(code, np.float32)))

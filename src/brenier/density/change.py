@@ -23,7 +23,7 @@ from brenier.density.log_det import EXACT_DIMENSIONS, cholesky_log_det, log_dets
 
 if TYPE_CHECKING:
     from brenier.data.table import Matrix
-    from brenier.maps import TransportMap
+    from brenier.density.methods import DensityMethods
     from brenier.potentials import AbstractPotential
 
 __all__ = ["LogDensity", "check_side", "density_gradient", "log_density"]
@@ -53,7 +53,9 @@ def check_side(side: str) -> str:
     return side
 
 
-def log_density(map_: "TransportMap", points: "Matrix", base: Base, side: str, exact: bool | None = None) -> LogDensity:
+def log_density(
+    map_: "DensityMethods", points: "Matrix", base: Base, side: str, exact: bool | None = None
+) -> LogDensity:
     """Log densities of the base, moved by a map.
 
     Args:
@@ -81,7 +83,7 @@ def log_density(map_: "TransportMap", points: "Matrix", base: Base, side: str, e
     return map_chunks(of_source if side == "source" else of_target, points)
 
 
-def density_gradient(map_: "TransportMap", points: "Matrix", base: Base, side: str) -> "Matrix":
+def density_gradient(map_: "DensityMethods", points: "Matrix", base: Base, side: str) -> "Matrix":
     """Gradients of `log_density` in the points, `(n, d)`, in moderate dimension and for normal bases.
 
     Note: Cost: about `d` more times that of a log density.
