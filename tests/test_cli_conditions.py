@@ -315,11 +315,11 @@ class TestTransform:
         x = sides()[0]
         at, out = ["--at", "a", "--at", "1"], tmp_path / "o.csv"
         run("transform", map_file, write(tmp_path / "plain.csv", x[POINTS]), "-o", out, *at)
-        plain = pd.read_csv(out)
+        plain = pd.read_csv(out, float_precision="round_trip")
         assert list(plain.columns) == POINTS
         for odd in (x.assign(cell="z", dose=99), x.assign(cell=None), x.drop(columns="dose")):
             run("transform", map_file, write(tmp_path / "odd.csv", odd), "-o", out, *at)
-            moved: Frame = pd.read_csv(out)
+            moved: Frame = pd.read_csv(out, float_precision="round_trip")
             pd.testing.assert_frame_equal(moved[POINTS], plain)
             assert list(moved.columns) == [*POINTS, *(name for name in CONDITIONS if name in odd)]
 

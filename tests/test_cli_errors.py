@@ -179,7 +179,8 @@ def test_interrupts(folder: Path, monkeypatch: pytest.MonkeyPatch, times: int, k
                 signal.raise_signal(signal.SIGINT)
         standard = Moments(np.zeros(2), np.eye(2), 0)
         coordinates = BuresCoordinates.between(standard, standard)
-        return Fitted(gaussian_outcome(2)._replace(stop=Stop.interrupted), coordinates, choose_config(2, None), None)
+        outcome = gaussian_outcome(2)._replace(stop=Stop.interrupted)
+        return Fitted(outcome, coordinates, choose_config(2, None), None, {})
 
     monkeypatch.setattr("brenier.estimator.fit_pair", train)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

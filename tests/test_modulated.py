@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asserts import assert_at_most, assert_close
@@ -60,6 +60,7 @@ def test_conditions_matter_after_it(classes, numbers, rng):
 
 
 @given(seed=st.integers(0, 2**16), size=st.floats(0.1, 3.0), shape=st.sampled_from(SHAPES))
+@example(seed=1, size=3.0, shape=(1, 1))
 def test_convex_with_its_floor_for_every_condition(seed, size, shape):
     """`<grad u(a) - grad u(b), a - b> >= m |a - b|^2` under one condition a row, whatever the parameters."""
     rng = np.random.default_rng(seed)
@@ -68,9 +69,11 @@ def test_convex_with_its_floor_for_every_condition(seed, size, shape):
         points = rows(*shape, rng, 32)
         together, a = u.condition(jnp.asarray(points))
         b = a + jnp.asarray(rng.standard_normal(a.shape) * 10 ** rng.uniform(-2, 1))
-        change = _gradient(together, a) - _gradient(together, b)
+        slopes = _gradient(together, a), _gradient(together, b)
+        change, steepest = slopes[0] - slopes[1], sum(jnp.linalg.norm(slope, axis=1) for slope in slopes)
         inner, squared = jnp.sum(change * (a - b), axis=1), jnp.sum(jnp.square(a - b), axis=1)
-        rounding = 1e-12 * jnp.linalg.norm(change, axis=1) * jnp.sqrt(squared) + 1e-14
+        # Of two steep slopes the difference keeps few digits, or none.
+        rounding = 1e-14 * steepest * jnp.sqrt(squared) + 1e-14
         assert_at_most(float(u.convexity_floor()) * squared, inner + rounding, "convexity")
 
 

@@ -168,7 +168,7 @@ class TestRemembered:
 
     def test_long_histories_are_thinned(self) -> None:
         rows = [
-            Row(k, 1.0, k / 5000, float("nan") if k == 4999 else k / 7, 0.1, 0.1, 0, 1.0, 0.1, k == 1234)
+            Row(k, 1.0, k / 5000, float("nan") if k == 4999 else k / 7, 0.1, 0.1, 0.0, 0.0, 1.0, 0.1, k == 1234)
             for k in range(5000)
         ]
         kept = compact_history(rows)

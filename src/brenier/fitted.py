@@ -16,7 +16,7 @@ from brenier.data.cells import is_cells
 from brenier.data.frames import Moved, wants_own_form
 from brenier.data.table import Matrix, Unchecked
 from brenier.maps import Distance, Inverse, TransportMap
-from brenier.parameters import same_columns
+from brenier.parameters import in_both_vocabularies, same_columns
 
 __all__ = ["FittedMap"]
 
@@ -46,7 +46,10 @@ class FittedMap:
             return transported(self, X, condition=condition)
         X, condition = self._opened(X, "X", condition)
         map_, extra = self._under(condition)
-        return map_.forward(X if wants_own_form(self) else self._same_columns(X, "X"), *extra)
+        if not wants_own_form(self):
+            return map_.forward(self._same_columns(X, "X"), *extra)
+        with in_both_vocabularies(map_, X, "X", type(self).__name__):
+            return map_.forward(X, *extra)
 
     def inverse_transform(
         self, Y: Unchecked, *, condition: Unchecked = None, return_status: bool = False, return_error: bool = False
@@ -67,16 +70,18 @@ class FittedMap:
             return transported(self, Y, condition=condition, inverse=True)
         Y, condition = self._opened(Y, "Y", condition)
         map_, extra = self._under(condition)
-        if return_status or return_error:
-            return map_.inverse_with_status(Y, *extra, error=return_error)
-        return map_.inverse(Y, *extra)
+        with in_both_vocabularies(map_, Y, "Y", type(self).__name__):
+            if return_status or return_error:
+                return map_.inverse_with_status(Y, *extra, error=return_error)
+            return map_.inverse(Y, *extra)
 
     def interpolate(self, X: Unchecked, t: float, *, condition: Unchecked = None) -> Moved:
         """Points a share `t` of the way from `X` to its image, in the form of `X`: displacement interpolation."""
         if is_cells(X):
             return transported(self, X, condition=condition, t=t)
         map_, extra = self._under(condition)
-        return map_.interpolate(X, t, *extra)
+        with in_both_vocabularies(map_, X, "X", type(self).__name__):
+            return map_.interpolate(X, t, *extra)
 
     def distance(
         self,

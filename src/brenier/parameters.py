@@ -1,7 +1,8 @@
 """What the estimators share: checks of their arguments, settings that these replace, and what a fit leaves behind."""
 
+import contextlib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from numbers import Integral
 from typing import Any
@@ -21,6 +22,7 @@ __all__ = [
     "check_network",
     "check_second_sample",
     "check_shares",
+    "in_both_vocabularies",
     "keep_outcome",
     "same_columns",
     "warn_outcome",
@@ -69,8 +71,15 @@ def same_columns(map_: Any, value: Unchecked, name: str, owner: str) -> Table:  
         owner: The estimator's name. Where the number of columns differs, messages say so in scikit-learn's words, too,
             by which its tools recognise the error.
     """
-    try:
+    with in_both_vocabularies(map_, value, name, owner):
         return as_points(value, name, columns=map_.dim, names=map_.columns)
+
+
+@contextlib.contextmanager
+def in_both_vocabularies(map_: Any, value: Unchecked, name: str, owner: str) -> Iterator[None]:  # noqa: ANN401
+    """Where the number of columns differs, say so in scikit-learn's words, too; arguments as for `same_columns`."""
+    try:
+        yield
     except InputError as error:
         shape = getattr(value, "shape", ())
         if len(shape) != 2 or shape[1] == map_.dim:
