@@ -59,6 +59,7 @@ if any(gallery.glob("plot_*.py")):
         "examples_dirs": "../examples/gallery",
         "gallery_dirs": "gallery",
         "filename_pattern": "plot_",
+        "within_subsection_order": "FileNameSortKey",
         "abort_on_example_error": True,
         "remove_config_comments": True,
         "image_srcset": ["2x"],
