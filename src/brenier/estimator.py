@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, TargetTags, check_random_state
 
 from brenier._errors import InputError
@@ -41,7 +41,7 @@ from brenier.training import PotentialFactory
 __all__ = ["BrenierMap"]
 
 
-class BrenierMap(FittedMap, TransformerMixin, BaseEstimator):
+class BrenierMap(FittedMap, BaseEstimator):
     """Learn the optimal-transport map from samples of two distributions, in both directions.
 
     The cost is half the squared Euclidean distance, `|(x - y) / scale|^2 / 2`. Distances are reported as `W2`, neither

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -21,8 +22,10 @@ from brenier.parameters import in_both_vocabularies, same_columns
 __all__ = ["FittedMap"]
 
 
-class FittedMap:
+class FittedMap(TransformerMixin):
     """The methods of `BrenierMap` that need a fit; all of them go to its `map_`.
+
+    A transformer itself, because scikit-learn lets `set_output` act on the class that defines `transform`.
 
     Attributes:
         map_: What was learned. Not a union of the two kinds: callers know which one they have fitted, and would have to
