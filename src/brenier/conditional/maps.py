@@ -320,6 +320,7 @@ class ConditionalMap(eqx.Module):
         if codes.strides[0] == 0:
             return [(codes[0], slice(None))]
         found, number = np.unique(codes, axis=0, return_inverse=True)
+        number = number.reshape(-1)  # NumPy 2.0 alone has a column here
         order = np.argsort(number, kind="stable")
         return list(zip(found, np.split(order, np.cumsum(np.bincount(number))[:-1]), strict=True))
 
