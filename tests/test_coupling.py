@@ -84,6 +84,16 @@ def test_differences_of_batch_means_vary_less(orders, dim, factor, rng):
     assert_close(np.mean(coupled), 0.0, atol=5 * np.sqrt(np.var(independent) / 320))
 
 
+def test_accelerators_sort(rng, monkeypatch):
+    x, z = (rng.standard_normal((64, 2)).astype(np.float32) for _ in range(2))
+    monkeypatch.setattr("jax.default_backend", lambda: "gpu")
+    monkeypatch.setattr("brenier.training.coupling.partitioned_orders", None)
+    found = coupled_orders(x, z)
+    assert all(isinstance(own, np.ndarray) and own.dtype == np.intp for own in found)
+    for own, expected in zip(found, sorted_orders(x, z), strict=True):
+        assert_same(own, np.asarray(expected, np.intp))
+
+
 @pytest.mark.parametrize(("n", "m"), [(3, 3), (8, 4), (4, 8), (12, 16)])
 def test_sizes_that_cannot_be_halved_together_are_refused(n, m):
     with pytest.raises(ValueError, match=f"one size, a power of two; got {n} and {m} points"):
