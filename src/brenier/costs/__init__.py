@@ -1,10 +1,14 @@
 """Transport costs: what it costs to move a unit of mass from `x` to `y`.
 
-A new cost is one file with a class derived from `AbstractDisplacementCost`, and its name in `COSTS`, which is how saved
-maps and the command line find it.
+A new cost is one file with a class derived from `AbstractDisplacementCost`, and its name in `COSTS` in `_registry.py`,
+which is how saved maps and the command line find it.
 """
 
 from brenier.costs._base import AbstractCost, AbstractDisplacementCost
+from brenier.costs._check import check_cost
+from brenier.costs._parse import parse_cost
+from brenier.costs._record import from_record, to_record
+from brenier.costs._registry import COSTS
 from brenier.costs.elastic_net import ElasticNet
 from brenier.costs.log_cosh import LogCosh
 from brenier.costs.own import Convex
@@ -21,8 +25,8 @@ __all__ = [
     "Mahalanobis",
     "PNorm",
     "SquaredEuclidean",
+    "check_cost",
+    "from_record",
+    "parse_cost",
+    "to_record",
 ]
-
-COSTS: dict[str, type[AbstractCost]] = {
-    cost.name: cost for cost in (ElasticNet, LogCosh, Mahalanobis, PNorm, SquaredEuclidean)
-}

@@ -1,15 +1,16 @@
 """Sparse displacements."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 
 from brenier._errors import InputError
 from brenier._types import Points, Values
 from brenier.costs._base import AbstractDisplacementCost
+from brenier.costs._numbers import as_number
 
 __all__ = ["ElasticNet"]
 
@@ -40,7 +41,7 @@ class ElasticNet(AbstractDisplacementCost):
     smooth: bool = eqx.field(static=True)
 
     def __init__(self, l1: float) -> None:
-        if not (np.isfinite(l1) and l1 >= 0):
+        if not 0 <= as_number(l1) < math.inf:
             raise InputError(f"`l1` must be a number, at least 0, in units of the columns; got {l1!r}.")
         self.l1 = float(l1)
         self.smooth = self.l1 == 0.0
@@ -53,6 +54,10 @@ class ElasticNet(AbstractDisplacementCost):
 
     def conjugate_gradient(self, p: Points) -> Points:
         return jnp.sign(p) * jnp.maximum(jnp.abs(p) - self.l1, 0.0)
+
+    def conjugate(self, p: Points) -> Values:
+        # Fenchel's equality takes the price from the slope a second time; where they are close, nothing would be left.
+        return 0.5 * jnp.sum(jnp.square(self.conjugate_gradient(p)), axis=1)
 
     def strong_convexity(self) -> float:
         return 1.0

@@ -1,15 +1,16 @@
 """The smooth version of the absolute value."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 
 from brenier._errors import InputError
-from brenier._types import Points, Values
+from brenier._types import Array, Points, Values
 from brenier.costs._base import AbstractDisplacementCost
+from brenier.costs._numbers import as_number
 
 __all__ = ["LogCosh"]
 
@@ -36,17 +37,13 @@ class LogCosh(AbstractDisplacementCost):
     smooth: bool = eqx.field(static=True)
 
     def __init__(self, width: float = 1.0) -> None:
-        if not (np.isfinite(width) and width > 0):
+        if not 0 < as_number(width) < math.inf:
             raise InputError(f"`width` must be a positive number, in units of the columns; got {width!r}.")
         self.width = float(width)
         self.smooth = True
 
     def value(self, z: Points) -> Values:
-        size = jnp.abs(z / self.width)
-        # cosh(s) = 1 + 2 sinh(s / 2)^2, from which nothing cancels near zero and nothing overflows up to one.
-        near = jnp.log1p(2.0 * jnp.square(jnp.sinh(0.5 * jnp.minimum(size, 1.0))))
-        far = size + jnp.log1p(jnp.exp(-2.0 * size)) - np.log(2.0)
-        return self.width**2 * jnp.sum(jnp.where(size < 1.0, near, far), axis=1)
+        return jnp.sum(self._each(z), axis=1)
 
     def gradient(self, z: Points) -> Points:
         return self.width * jnp.tanh(z / self.width)
@@ -54,5 +51,22 @@ class LogCosh(AbstractDisplacementCost):
     def conjugate_gradient(self, p: Points) -> Points:
         return self.width * jnp.arctanh(p / self.width)
 
+    def conjugate(self, p: Points) -> Values:
+        """Infinite for slopes above `w`; at `w`, which no displacement has, the limit, `w^2 log(2)` a coordinate."""
+        size = jnp.abs(p / self.width)
+        z = self.conjugate_gradient(jnp.where(size < 1.0, p, 0.0))
+        limit = jnp.where(size == 1.0, self.width**2 * math.log(2.0), jnp.where(size > 1.0, jnp.inf, size))
+        return jnp.sum(jnp.where(size < 1.0, p * z - self._each(z), limit), axis=1)
+
     def arguments(self) -> Mapping[str, Any]:
         return {"width": self.width}
+
+    def _each(self, z: Array) -> Array:
+        """The cost of each coordinate."""
+        scaled = z / self.width
+        size = jnp.abs(scaled)
+        # cosh(s) = 1 + 2 sinh(s / 2)^2, from which nothing cancels near zero and nothing overflows up to one. Without
+        # the absolute value, whose second derivative at zero would be lost.
+        near = jnp.log1p(2.0 * jnp.square(jnp.sinh(0.5 * jnp.clip(scaled, -1.0, 1.0))))
+        far = size + jnp.log1p(jnp.exp(-2.0 * size)) - math.log(2.0)
+        return self.width**2 * jnp.where(size < 1.0, near, far)

@@ -1,5 +1,6 @@
 """A cost given by its functions."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -8,6 +9,7 @@ import equinox as eqx
 from brenier._errors import InputError
 from brenier._types import Points, Values
 from brenier.costs._base import AbstractDisplacementCost
+from brenier.costs._numbers import as_number
 
 __all__ = ["Convex"]
 
@@ -56,7 +58,7 @@ class Convex(AbstractDisplacementCost):
         for argument, function in (("h", h), ("gradient", gradient), ("conjugate_gradient", conjugate_gradient)):
             if not callable(function):
                 raise InputError(f"`{argument}` must be a function of displacements; got {function!r}.")
-        if not strong_convexity >= 0:
+        if not 0 <= as_number(strong_convexity) < math.inf:
             raise InputError(f"`strong_convexity` must be a number, at least 0; got {strong_convexity!r}.")
         self.h, self.h_gradient, self.h_conjugate_gradient = h, gradient, conjugate_gradient
         self.smooth, self.promised = bool(smooth), float(strong_convexity)

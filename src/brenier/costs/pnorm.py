@@ -1,15 +1,16 @@
 """Powers of coordinates."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 
 from brenier._errors import InputError
 from brenier._types import Array, Points, Values
 from brenier.costs._base import AbstractDisplacementCost
+from brenier.costs._numbers import as_number
 
 __all__ = ["PNorm"]
 
@@ -35,7 +36,7 @@ class PNorm(AbstractDisplacementCost):
     smooth: bool = eqx.field(static=True)
 
     def __init__(self, p: float) -> None:
-        if not (np.isfinite(p) and p > 1):
+        if not 1 < as_number(p) < math.inf:
             raise InputError(
                 f"`p` must be a finite number greater than 1, so that the cost is strictly convex; got {p!r}."
             )
@@ -59,4 +60,5 @@ class PNorm(AbstractDisplacementCost):
 
 
 def _signed_power(z: Array, exponent: float) -> Array:
-    return jnp.sign(z) * jnp.abs(z) ** exponent
+    # The product has the derivative zero at zero, which is wrong where the power is the number itself.
+    return z if exponent == 1.0 else jnp.sign(z) * jnp.abs(z) ** exponent

@@ -30,7 +30,10 @@ class SquaredEuclidean(AbstractDisplacementCost):
     """
 
     name: ClassVar[str] = "squared"
-    smooth: bool = eqx.field(default=True, static=True)
+    smooth: bool = eqx.field(static=True)
+
+    def __init__(self) -> None:
+        self.smooth = True
 
     def value(self, z: Points) -> Values:
         return 0.5 * jnp.sum(jnp.square(z), axis=1)
@@ -97,13 +100,24 @@ class Mahalanobis(AbstractDisplacementCost):
         return 0.5 * jnp.sum(z * self.gradient(z), axis=1)
 
     def gradient(self, z: Points) -> Points:
-        return product(z, jnp.asarray(self.matrix, z.dtype))
+        return self._weigh(z, self.matrix)
 
     def conjugate_gradient(self, p: Points) -> Points:
-        return product(p, jnp.asarray(np.linalg.inv(self.matrix), p.dtype))
+        return self._weigh(p, np.linalg.inv(self.matrix))
 
     def strong_convexity(self) -> float:
         return float(np.linalg.eigvalsh(self.matrix)[0])
 
     def arguments(self) -> Mapping[str, Any]:
         return {"A": [list(row) for row in self.A]}
+
+    def __str__(self) -> str:
+        return super().__str__() if len(self.A) <= 4 else f"Mahalanobis(A of {len(self.A)} columns)"
+
+    def _weigh(self, z: Points, matrix: NDArray[np.floating]) -> Points:
+        if z.shape[1] != len(matrix):
+            raise InputError(
+                f"`A` of the Mahalanobis cost is for points of {len(matrix)} columns; these have {z.shape[1]}. Pass a "
+                "matrix with a row and a column for each column of the points."
+            )
+        return product(z, jnp.asarray(matrix, z.dtype))
