@@ -48,7 +48,7 @@ def _gradient(description, tensors, x):
         back = np.broadcast_to(output, hidden.shape)
         for (weight, _), slope in zip(reversed(layers), reversed(slopes), strict=True):
             back = (back * slope) @ weight.T
-        return back + x * diagonal
+        return back + x * (shape.get("start", 0.0) + diagonal)
     layers, diagonal = _layers(shape, arrays)
     return _icnn(layers, diagonal, shape["floor"], shape["activation"], shape["inert"], x)
 

@@ -177,7 +177,7 @@ def test_points_that_cannot_be_mapped_are_refused(curved, method):
 def test_rows_without_a_preimage_are_named_in_a_warning():
     # u = celu(x) has the slopes (0, 1]: targets outside have no preimage, and the map is its own coordinates.
     unit = Moments(np.zeros(1), np.eye(1), 10)
-    potential = MLP(1, (1,), rng=np.random.default_rng(0))
+    potential = MLP(1, (1,), rng=np.random.default_rng(0), start=0.0)
     potential = eqx.tree_at(
         lambda u: (u.layers[0].weight, u.layers[0].bias, u.output, u.diagonal),
         potential,

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from brenier.data.dequantize import Dequantizer
     from brenier.density.estimator import BrenierDensity
     from brenier.estimator import BrenierMap
+    from brenier.general.distance import CostDistance
+    from brenier.general.maps import CostMap
     from brenier.joined import JoinedMap
     from brenier.maps import Distance, Inverse, TransportMap
     from brenier.report.write import write_report
@@ -24,6 +26,8 @@ __all__ = [
     "ConditionalDistance",
     "ConditionalMap",
     "ConvergenceWarning",
+    "CostDistance",
+    "CostMap",
     "DataWarning",
     "Dequantizer",
     "Distance",
@@ -41,6 +45,8 @@ _HOMES = {
     "BrenierMap": "brenier.estimator",
     "ConditionalDistance": "brenier.conditional.distance",
     "ConditionalMap": "brenier.conditional.maps",
+    "CostDistance": "brenier.general.distance",
+    "CostMap": "brenier.general.maps",
     "Dequantizer": "brenier.data.dequantize",
     "Distance": "brenier.maps",
     "Inverse": "brenier.maps",

@@ -16,6 +16,7 @@ from brenier._types import Array, Counts, Float, Mask, Points, Scalar, Values
 from brenier.batches import map_batches
 from brenier.potentials import AbstractFamily, AbstractFunction
 from brenier.solvers import BFGS, LBFGS, AbstractSolver, Newton, Solution, Spectral, iterate, iterate_queue
+from brenier.surplus import AbstractSurplus, InnerProduct
 
 __all__ = [
     "ConjugatePoints",
@@ -110,18 +111,19 @@ def conjugate(
     return solution
 
 
-def dual_values(u: AbstractFunction, y: Points, x: Points) -> tuple[Values, Scalar]:
+def dual_values(u: AbstractFunction, y: Points, x: Points) -> tuple[Values, Values]:
     r"""Values :math:`\langle x, y\rangle - u(x)`, at most the conjugate's, and the residual norms that bound the rest.
 
     If `u` is `m`-strongly convex, the conjugate at y exceeds the value by at most `residual^2 / (2 m)`.
     """
-    values, gradient = u.value_and_gradient(x)
-    return jnp.sum(x * y, axis=1) - values, jnp.linalg.norm(gradient - y, axis=1)
+    return InnerProduct(u.dim).dual_values(u, y, x)
 
 
-def certified_gaps(u: AbstractFamily, residual: NDArray[np.floating]) -> NDArray[np.float64]:
+def certified_gaps(
+    u: AbstractFamily, residual: NDArray[np.floating], surplus: AbstractSurplus | None = None
+) -> NDArray[np.float64]:
     """By how much at most each conjugate exceeds its value from `dual_values`; NaN if `u` is not known to be convex."""
-    floor = u.convexity_floor()
+    floor = u.convexity_floor() if surplus is None else surplus.floor(u.convexity_floor())
     return np.square(residual, dtype=np.float64) * (np.nan if floor is None else 0.5 / float(floor))
 
 
@@ -150,6 +152,7 @@ def conjugate_points(
     tolerance: Tolerance | None = None,
     max_steps: int = 100,
     solver: AbstractSolver | None = None,
+    surplus: AbstractSurplus | None = None,
 ) -> ConjugatePoints:
     """Solve `grad u(x) = y` for every row, whatever it takes within the budget.
 
@@ -166,26 +169,28 @@ def conjugate_points(
         tolerance: When a row is done.
         max_steps: Budget of rounds of the first solver.
         solver: The first solver; the quasi-Newton one for the dimension by default.
+        surplus: What takes the place of the inner product; with another, the equation is that the image of x is y.
 
     Returns:
         Points and status for each row; rows that failed are marked, never dropped.
     """
     tolerance = Tolerance() if tolerance is None else tolerance
+    surplus = InnerProduct(u.dim) if surplus is None else surplus
     units = jnp.asarray(np.ones(u.dim) if scale is None else scale, jnp.float32)
     if solver is None:
         solver = BFGS() if u.dim <= BFGS_DIMENSIONS else LBFGS()
     allowed = _LEFT_OVER if len(y) >= _LARGE else 0.0
     first = ConjugatePoints(
         *map_batches(
-            lambda part, guess: solve_batch(solver, u, part, guess, units, tolerance, max_steps, allowed),
+            lambda part, guess: solve_batch(solver, u, part, guess, units, tolerance, max_steps, allowed, surplus),
             y,
-            y[:, : u.dim] if x0 is None else x0,
+            np.asarray(surplus.guess(jnp.asarray(y[:, : u.dim]))) if x0 is None else x0,
         )
     )
     left = np.flatnonzero(~first.converged)
     if not len(left):
         return first
-    second = solve_stragglers(u, y[left], first.points[left], units, tolerance, 4 * max_steps)
+    second = solve_stragglers(u, y[left], first.points[left], units, tolerance, 4 * max_steps, surplus)
     second = second._replace(steps=first.steps[left] + second.steps)
     return jax.tree.map(lambda old, new: _replace_rows(old, left, new), first, second)
 
@@ -197,11 +202,12 @@ def solve_stragglers(
     scale: Array,
     tolerance: Tolerance,
     max_steps: int,
+    surplus: AbstractSurplus | None = None,
 ) -> ConjugatePoints:
     """Solve the few rows that a first solver left, by Newton's method up to 64 dimensions; as `conjugate_points`."""
     solver = Newton() if u.dim <= NEWTON_DIMENSIONS else LBFGS()
     solution = map_batches(
-        lambda part, guess: solve_batch(solver, u, part, guess, scale, tolerance, max_steps),
+        lambda part, guess: solve_batch(solver, u, part, guess, scale, tolerance, max_steps, surplus=surplus),
         y,
         x0,
         batch=_STRAGGLERS,
@@ -225,6 +231,7 @@ def solve_batch(
     tolerance: Tolerance,
     max_steps: int,
     allowed_unconverged: float = 0.0,
+    surplus: AbstractSurplus | None = None,
 ) -> tuple[Points, Values, Mask, Counts]:
     """Points, residuals, converged rows and steps of one batch.
 
@@ -233,7 +240,8 @@ def solve_batch(
     """
     steps = jnp.asarray(max_steps, jnp.int32)
     limits = (jnp.asarray(limit, jnp.float32) for limit in (tolerance.rtol, tolerance.atol, allowed_unconverged))
-    return _solve(solver, u, jnp.asarray(y), jnp.asarray(x0), scale, steps, *limits)
+    surplus = InnerProduct(u.dim) if surplus is None else surplus
+    return _solve(solver, u, jnp.asarray(y), jnp.asarray(x0), scale, steps, *limits, surplus=surplus)
 
 
 @eqx.filter_jit
@@ -247,12 +255,13 @@ def _solve(
     rtol: Scalar,
     atol: Scalar,
     allowed_unconverged: Scalar,
+    surplus: AbstractSurplus,
 ) -> tuple[Points, Values, Mask, Counts]:
     y = rows[:, : u.dim]
     bound = atol + rtol * jnp.sqrt(jnp.mean(jnp.square(y / scale), axis=1))
     solution = iterate_queue(
         solver,
-        lambda x, data: u.under(data[0]).gradient(x) - data[1],
+        lambda x, data: surplus.residual(x, u.under(data[0]).gradient(x), data[1]),
         (u.changes(rows[:, u.dim :]), y),
         x0,
         tolerance=bound,

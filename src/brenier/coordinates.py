@@ -15,6 +15,8 @@ import equinox as eqx
 import numpy as np
 from numpy.typing import NDArray
 
+from brenier.surplus import AbstractSurplus, InnerProduct
+
 __all__ = ["BuresCoordinates", "Coordinates", "Moments", "bures_map"]
 
 Matrix: TypeAlias = NDArray[np.float64]
@@ -65,6 +67,11 @@ class Coordinates(Protocol):
         """Length of one unit of the new coordinates."""
         ...
 
+    @property
+    def surplus(self) -> AbstractSurplus:
+        """What stands between two points in these coordinates."""
+        ...
+
     def enter_x(self, points: Matrix) -> NDArray[np.float32]:
         """Rows of the source in the new coordinates."""
         ...
@@ -88,6 +95,7 @@ class BuresCoordinates(eqx.Module):
         unit: Length of one unit of the new coordinates; values of potentials scale with its square.
         spread: Standard deviation of each new coordinate, the same for both sides.
         scale: Units in which the cost measures the columns: it is `|(x - y) / scale|^2 / 2`.
+        root: A matrix `R` where the cost is `|R (x - y) / scale|^2 / 2`, a Mahalanobis distance; None for the identity.
 
     Example:
         >>> import numpy as np
@@ -106,17 +114,23 @@ class BuresCoordinates(eqx.Module):
     unit: float
     spread: Matrix
     scale: Matrix
+    root: Matrix | None = None
 
     @classmethod
-    def between(cls, source: Moments, target: Moments, scale: Matrix | None = None) -> "BuresCoordinates":
+    def between(
+        cls, source: Moments, target: Moments, scale: Matrix | None = None, root: Matrix | None = None
+    ) -> "BuresCoordinates":
         """Coordinates that match the two covariances.
 
         Args:
             source: Moments of the source, in the units of the data.
             target: Moments of the target.
             scale: `(d,)` units of the columns in the cost; ones by default.
+            root: `(d, d)` square root of the matrix of a Mahalanobis distance; the identity by default.
         """
         scale = np.ones_like(source.mean) if scale is None else np.asarray(scale, np.float64)
+        if root is not None:
+            return cls._between_rooted(source, target, scale, root)
         units = np.outer(scale, scale)
         # With S = L L^T, T = M M^T and M^T L = U diag(s) V^T, the matrix W = diag(s)^(1/2) V^T L^-1 has W^T W = A, the
         # Bures map, and gives both sides the covariance diag(s): square root and rotation in one, from the factors,
@@ -135,6 +149,36 @@ class BuresCoordinates(eqx.Module):
             spread=np.sqrt(variances) / unit,
             scale=scale,
         )
+
+    @classmethod
+    def _between_rooted(cls, source: Moments, target: Moments, scale: Matrix, root: Matrix) -> "BuresCoordinates":
+        """The coordinates of the points `R x / scale`, seen from the points themselves."""
+        to, back = root / scale, np.linalg.inv(root) * scale[:, None]
+        first, second = (
+            side._replace(mean=to @ side.mean, covariance=to @ side.covariance @ to.T) for side in (source, target)
+        )
+        inner = cls.between(first, second)
+        return cls(
+            mean_x=source.mean,
+            mean_y=target.mean,
+            to_x=inner.to_x @ to,
+            to_y=inner.to_y @ to,
+            from_x=back @ inner.from_x,
+            from_y=back @ inner.from_y,
+            unit=inner.unit,
+            spread=inner.spread,
+            scale=scale,
+            root=root,
+        )
+
+    def measured(self, points: Matrix) -> Matrix:
+        """Points, or differences of points, in units in which the cost is half the squared Euclidean distance."""
+        return points / self.scale if self.root is None else (points / self.scale) @ self.root.T
+
+    @property
+    def unmeasured(self) -> Matrix:
+        """Matrix that takes columns of differences in those units back to the units of the data."""
+        return np.diag(self.scale) if self.root is None else self.scale[:, None] * np.linalg.inv(self.root)
 
     def inert(self, source: Moments, target: Moments) -> tuple[int, ...]:
         """New coordinates in which one side has next to no variance but what its covariance was given.
@@ -155,6 +199,11 @@ class BuresCoordinates(eqx.Module):
     @property
     def conditions(self) -> None:
         """Points have no condition."""
+
+    @property
+    def surplus(self) -> InnerProduct:
+        """The inner product."""
+        return InnerProduct(self.dim)
 
     @property
     def linear_map(self) -> Matrix:
@@ -184,8 +233,8 @@ class BuresCoordinates(eqx.Module):
         product meets the potential, so the dual value `E|x - y|^2 / 2` is this minus `unit^2 (E u(x') + E u*(y'))`.
         Weights `a` of the rows of `x` and `b` of those of `y` are equal ones by default.
         """
-        centred_x, centred_y = (x - self.mean_x) / self.scale, (y - self.mean_y) / self.scale
-        shift = (self.mean_x - self.mean_y) / self.scale
+        centred_x, centred_y = self.measured(x - self.mean_x), self.measured(y - self.mean_y)
+        shift = self.measured(self.mean_x - self.mean_y)
         of_x = np.sum(centred_x * (0.5 * centred_x + shift), axis=1)
         of_y = np.sum(centred_y * (0.5 * centred_y - shift), axis=1)
         return float(np.average(of_x, weights=a) + np.average(of_y, weights=b) + 0.5 * shift @ shift)

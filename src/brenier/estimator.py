@@ -18,12 +18,15 @@ from brenier.conditional.fitting import fit_conditional
 from brenier.conditional.maps import ConditionalMap
 from brenier.conditional.space import ConditionSpace, Kinds
 from brenier.coordinates import BuresCoordinates
+from brenier.costs import AbstractCost, SquaredEuclidean
 from brenier.data.dequantize import Widths, dequantized
 from brenier.data.table import Matrix, Unchecked
 from brenier.data.trim import trimmed
 from brenier.density.bases import with_base
 from brenier.fitted import FittedMap
 from brenier.fitting import Fitted, Request, fit_pair
+from brenier.general.coordinates import DisplacementCoordinates
+from brenier.general.maps import CostMap
 from brenier.maps import TransportMap
 from brenier.parameters import (
     changed_settings,
@@ -44,13 +47,16 @@ __all__ = ["BrenierMap"]
 class BrenierMap(FittedMap, BaseEstimator):
     """Learn the optimal-transport map from samples of two distributions, in both directions.
 
-    The cost is half the squared Euclidean distance, `|(x - y) / scale|^2 / 2`. Distances are reported as `W2`, neither
-    squared nor halved, in the same units.
+    The cost is half the squared Euclidean distance, `|(x - y) / scale|^2 / 2`, unless another is given. Distances are
+    reported as `W2`, neither squared nor halved, in the same units; other costs as they are, with no root.
 
     Args:
+        cost: What moving a point costs: one of `brenier.costs`, of points whose columns are in units of `scale`. Half
+            the squared Euclidean distance by default. Other costs than that and `Mahalanobis` learn a `CostMap`, with
+            a network that need not be convex; see docs/costs.md.
         scale: Units of the columns in the cost: `"none"` for those of the data, `"pooled"` for each column's standard
             deviation, or one number a column. `"auto"` takes `"pooled"`, and says so in a warning, where standard
-            deviations differ by more than a factor of 100 between columns.
+            deviations differ by more than a factor of 100 between columns; with another cost, `"none"`.
         max_steps: Budget in training steps; 4,096 unless `max_seconds` is given. One seed then gives one result, bit
             for bit, on one machine.
         max_seconds: Budget in seconds of wall-clock, compilation included; how far training gets then depends on the
@@ -86,12 +92,12 @@ class BrenierMap(FittedMap, BaseEstimator):
             of start and end as well; one or a sequence. A true result ends the fit; see `brenier.callbacks`.
 
     Attributes:
-        map_: The learned `TransportMap`, or `ConditionalMap` where there were conditions; either can be saved.
+        map_: The learned `TransportMap`; `ConditionalMap` where there were conditions, `CostMap` for other costs.
         history_: List of `Row`, one for each look at the held-out points.
         n_iter_: Training steps taken; those of a second fit are not counted.
         stop_: Why the fit ended, a sentence.
-        gaussian_: Whether the result is the closed-form Gaussian map, because no network beat it significantly on
-            held-out points.
+        gaussian_: Whether the result is the closed-form Gaussian map, with another cost a translation, because no
+            network beat it significantly on held-out points.
         widths_: Widths of the noise that the fit added to the columns, 0 where none.
         n_features_in_: Number of columns.
         feature_names_in_: Names of the columns, if the data had string names.
@@ -119,6 +125,7 @@ class BrenierMap(FittedMap, BaseEstimator):
     def __init__(
         self,
         *,
+        cost: AbstractCost | None = None,
         scale: str | ArrayLike = "auto",
         max_steps: int | None = None,
         max_seconds: float | None = None,
@@ -140,6 +147,7 @@ class BrenierMap(FittedMap, BaseEstimator):
         random_state: int | np.random.RandomState | None = None,
         callbacks: Callbacks | None = None,
     ) -> None:
+        self.cost = cost
         self.scale = scale
         self.max_steps = max_steps
         self.max_seconds = max_seconds
@@ -224,6 +232,7 @@ class BrenierMap(FittedMap, BaseEstimator):
             seeds=(first, second, third),
             started=started,
             running=running,
+            cost=self.cost,
             weights=(x_weight, y_weight),
         )
         with running:
@@ -233,6 +242,8 @@ class BrenierMap(FittedMap, BaseEstimator):
                 missing = "x_condition" if x_condition is None else "y_condition"
                 raise InputError(f"`{missing}` is missing: conditions must be given for both sides, or for neither.")
             else:
+                if not isinstance(self.cost, SquaredEuclidean | None):
+                    raise InputError(f"conditions need the quadratic cost; got `cost`={self.cost}. Fit each condition.")
                 fitted, space = fit_conditional(X, Y, x_condition, y_condition, self.condition_types, request)
             self._keep(fitted, space, widths, base | cells)
             running.finish(self)
@@ -250,6 +261,8 @@ class BrenierMap(FittedMap, BaseEstimator):
         check_network(self.activation, self.hidden)
         if self.pool_size is not None and self.pool_size & (self.pool_size - 1):
             raise InputError(f"`pool_size` must be a power of two; got {self.pool_size!r}.")
+        if not isinstance(self.cost, AbstractCost | None):
+            raise InputError(f"`cost` must be one of `brenier.costs`, or None; got {self.cost!r}.")
         if self.potential is not None and not callable(self.potential):
             raise InputError(f"`potential` must be a function that makes a potential, or None; got {self.potential!r}.")
         if self.solver is not None and not isinstance(self.solver, AbstractSolver):
@@ -267,5 +280,9 @@ class BrenierMap(FittedMap, BaseEstimator):
         names = None if columns is None else tuple(columns)
         if isinstance(fitted.coordinates, ConditionalCoordinates) and space is not None:
             self.map_ = ConditionalMap(fitted.coordinates, outcome.potential, space, names, info)
+        elif isinstance(fitted.coordinates, DisplacementCoordinates) and isinstance(
+            outcome.potential, AbstractPotential
+        ):
+            self.map_ = CostMap(fitted.coordinates, outcome.potential, names, info)
         elif isinstance(fitted.coordinates, BuresCoordinates) and isinstance(outcome.potential, AbstractPotential):
             self.map_ = TransportMap(fitted.coordinates, outcome.potential, names, info)

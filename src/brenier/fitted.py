@@ -16,6 +16,8 @@ from brenier.conditional.maps import ConditionalMap
 from brenier.data.cells import is_cells
 from brenier.data.frames import Moved, wants_own_form
 from brenier.data.table import Matrix, Unchecked
+from brenier.general.distance import CostDistance
+from brenier.general.maps import CostMap
 from brenier.maps import Distance, Inverse, TransportMap
 from brenier.parameters import in_both_vocabularies, same_columns
 
@@ -98,10 +100,11 @@ class FittedMap(TransformerMixin):
         confidence: float = 0.95,
         empirical: bool = True,
         seed: int = 0,
-    ) -> Distance | ConditionalDistance:
+    ) -> Distance | ConditionalDistance | CostDistance:
         """Wasserstein-2 distance on two samples that the fit has not seen, with bounds; see `TransportMap.distance`.
 
-        Where the fit had conditions: in each class, and the mean over the conditions of the source; see
+        For other costs than the quadratic one, the least mean cost; see `CostMap.distance`. Where the fit had
+        conditions: in each class, and the mean over the conditions of the source; see
         `ConditionalMap.distance`.
         """
         X, x_condition, x_weight = opened(self, X, "X", x_condition, x_weight, map_=self._fitted())
@@ -125,7 +128,8 @@ class FittedMap(TransformerMixin):
     ) -> float:
         """Dual value on samples that the fit has not seen, an estimate of `W2^2 / 2`: larger is better.
 
-        The most that inexact conjugates can have added is taken off, so that points that were not solved never flatter.
+        The most that inexact conjugates can have added is taken off where it is known, as it is for convex potentials:
+        points that were not solved never flatter then.
         """
         X, x_condition, x_weight = opened(self, X, "X", x_condition, x_weight, map_=self._fitted())
         Y, y_condition, y_weight = opened(self, Y, "Y", y_condition, y_weight, map_=self._fitted())
@@ -134,7 +138,7 @@ class FittedMap(TransformerMixin):
             found = self.map_.dual(x, y, x_condition, y_condition, x_weight=x_weight, y_weight=y_weight)
         else:
             found = self._plain(x_condition, y_condition).dual(x, y, x_weight=x_weight, y_weight=y_weight)
-        return found.value - found.gap
+        return found.value - (found.gap if np.isfinite(found.gap) else 0.0)
 
     def log_density(
         self, Y: Unchecked, base: Unchecked = None, *, condition: Unchecked = None, side: str | None = None
@@ -168,14 +172,14 @@ class FittedMap(TransformerMixin):
         names = input_features if input_features is not None else map_.columns
         return np.asarray([f"x{column}" for column in range(map_.dim)] if names is None else names, dtype=object)
 
-    def _fitted(self) -> TransportMap | ConditionalMap:
+    def _fitted(self) -> TransportMap | ConditionalMap | CostMap:
         check_is_fitted(self, "map_")
         return self.map_
 
-    def _plain(self, *conditions: Unchecked) -> TransportMap:
+    def _plain(self, *conditions: Unchecked) -> TransportMap | CostMap:
         """The map of a fit without conditions."""
         map_ = self._fitted()
-        assert isinstance(map_, TransportMap)
+        assert not isinstance(map_, ConditionalMap)
         if any(condition is not None for condition in conditions):
             raise InputError("`condition` was given, but the fit had none. Leave it out, or fit with conditions.")
         return map_
@@ -183,7 +187,10 @@ class FittedMap(TransformerMixin):
     def _single(self, condition: Unchecked) -> TransportMap:
         """The map of one condition, or the only one."""
         map_ = self._fitted()
-        return map_.at(condition) if isinstance(map_, ConditionalMap) else self._plain(condition)
+        one = map_.at(condition) if isinstance(map_, ConditionalMap) else self._plain(condition)
+        if isinstance(one, CostMap):
+            raise InputError(f"densities need the quadratic cost; this fit has `cost`={one.cost}.")
+        return one
 
     def _under(self, condition: Unchecked) -> tuple[Any, tuple[Unchecked, ...]]:
         """The map, and what its methods take besides points."""

@@ -10,12 +10,14 @@ from numpy.typing import ArrayLike
 from brenier._errors import ConvergenceWarning
 from brenier.callbacks import Start
 from brenier.callbacks.running import Running
-from brenier.coordinates import BuresCoordinates, Coordinates, Moments
+from brenier.coordinates import Coordinates, Moments
+from brenier.costs import AbstractCost, SquaredEuclidean
 from brenier.data.pairs import check_pair
 from brenier.data.remembered import remember
 from brenier.data.sides import FEWEST_HELD_OUT, Side, split_side
 from brenier.data.table import Unchecked
 from brenier.data.units import cost_units
+from brenier.general.fitting import frame_of
 from brenier.training import (
     MOST_REFITTED,
     Holdout,
@@ -48,6 +50,7 @@ class Request:
         seeds: Of the split of the source, the split of the target, and the training.
         started: `time.perf_counter()` from which a budget in seconds counts.
         running: The callbacks.
+        cost: What moving a point costs; half the squared distance by default.
         weights: Of the source's and of the target's rows, as they were handed in.
     """
 
@@ -58,6 +61,7 @@ class Request:
     seeds: tuple[int, int, int]
     started: float
     running: Running
+    cost: AbstractCost | None = None
     weights: tuple[Unchecked, Unchecked] = (None, None)
 
     @property
@@ -96,17 +100,19 @@ def fit_pair(X: Unchecked, Y: Unchecked, request: Request) -> Fitted:
     seconds = request.changes.get("max_seconds")
     drawing = None if seconds is None else _DRAWING * seconds
     moments = source.moments(drawing), target.moments(drawing)
-    units = cost_units(request.scale, *moments, source.sample)
+    units = cost_units(_scale(request), *moments, source.sample)
     sizes = [side.size for side in (source, target) if side.size is not None]
+    frame = frame_of(request.cost, units, source, target, request.seeds[2])
     config = choose_config(source.source.dim, min(sizes, default=None), **request.changes)
+    config = frame.config(config, request.changes.get("widths"))
     rows = tuple(None if side.training is None else len(side.sample.values) for side in (source, target))
     request.running.begin(Start("map", source.source.dim, rows, source.sample.columns, config.summary()))
     if min(len(source.holdout), len(target.holdout)) < FEWEST_HELD_OUT:
-        coordinates = BuresCoordinates.between(*moments, units)
-        return Fitted(too_few(coordinates.dim), coordinates, config, source.sample.columns, data)
+        coordinates = frame.between(*moments)
+        return Fitted(too_few(coordinates), coordinates, config, source.sample.columns, data)
 
     def supply(x: Side, y: Side, moments: tuple[Moments, Moments]) -> Supply:
-        coordinates = BuresCoordinates.between(*moments, units)
+        coordinates = frame.between(*moments)
         weights = x.held_out_weights, y.held_out_weights
         holdout = Holdout.of(x.holdout, y.holdout, coordinates, config.solver, weights)
         return Supply(x.source, y.source, coordinates, holdout, coordinates.inert(*moments))
@@ -126,17 +132,23 @@ def fit_pair(X: Unchecked, Y: Unchecked, request: Request) -> Fitted:
     return Fitted(outcome, coordinates, config, source.sample.columns, data)
 
 
+def _scale(request: Request) -> str | ArrayLike:
+    """Units of the columns: a cost that was given says itself what a column counts, so that none is changed unasked."""
+    automatic = isinstance(request.scale, str) and request.scale == "auto"
+    return "none" if automatic and not isinstance(request.cost, SquaredEuclidean | None) else request.scale
+
+
 def remembered(**sides: Side) -> dict[str, Any]:
     """What a map is to remember of the rows of its fit; nothing of streams."""
     return {name: remember(side.sample.values) for name, side in sides.items() if side.training is not None}
 
 
-def too_few(dim: int) -> Outcome:
-    """The Gaussian map, with a warning that nothing could judge a network."""
+def too_few(coordinates: Coordinates) -> Outcome:
+    """The baseline, with a warning that nothing could judge a network."""
     warnings.warn(
-        f"too few samples to hold {FEWEST_HELD_OUT} out on each side, so no network was trained: the result is the "
-        "Gaussian map. Pass more samples, or raise `holdout`.",
+        f"too few samples to hold {FEWEST_HELD_OUT} out on each side, so no network was trained: the result is "
+        f"{coordinates.surplus.baseline_name}. Pass more samples, or raise `holdout`.",
         ConvergenceWarning,
         stacklevel=4,
     )
-    return gaussian_outcome(dim)
+    return gaussian_outcome(coordinates)

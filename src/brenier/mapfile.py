@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import equinox as eqx
 import jax
@@ -27,16 +27,23 @@ from brenier._errors import InputError, MapFileError
 from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.space import ConditionSpace
 from brenier.coordinates import BuresCoordinates
+from brenier.costs import AbstractDisplacementCost, from_record, to_record
 from brenier.data.atomic import atomic_write
+from brenier.general.coordinates import DisplacementCoordinates
 from brenier.potentials import POTENTIALS, AbstractFamily
 
 __all__ = ["FORMAT", "Contents", "checksum", "load", "save"]
 
-FORMAT = 2
-"""Newest version of the format, for maps with conditions; every version up to it is read."""
+FORMAT = 3
+"""Newest version of the format, for maps with another cost; every version up to it is read."""
+
+_CONDITIONAL = 2
+"""Version of the format for maps with conditions."""
 
 _PLAIN = 1
-"""Version of the format for maps without conditions."""
+"""Version of the format for maps with neither."""
+
+_Coordinates: TypeAlias = BuresCoordinates | ConditionalCoordinates | DisplacementCoordinates
 
 
 class Contents(NamedTuple):
@@ -50,7 +57,7 @@ class Contents(NamedTuple):
         space: The conditions; None for maps without.
     """
 
-    coordinates: BuresCoordinates | ConditionalCoordinates
+    coordinates: _Coordinates
     potential: AbstractFamily
     columns: tuple[str, ...] | None
     info: Mapping[str, Any]
@@ -62,7 +69,7 @@ Tensors = dict[str, NDArray[Any]]
 
 def save(
     path: str | PathLike[str],
-    coordinates: BuresCoordinates | ConditionalCoordinates,
+    coordinates: _Coordinates,
     potential: AbstractFamily,
     columns: tuple[str, ...] | None,
     info: Mapping[str, Any],
@@ -71,7 +78,8 @@ def save(
     """Write a map, whole or not at all.
 
     Raises:
-        InputError: The path cannot be written, or `POTENTIALS` does not have the kind of the potential.
+        InputError: The path cannot be written, `POTENTIALS` does not have the kind of the potential, or `COSTS` that of
+            the cost.
     """
     kinds = {cls: kind for kind, cls in POTENTIALS.items()}
     name = type(potential).__name__
@@ -81,13 +89,19 @@ def save(
             f"could be read. Add it, `POTENTIALS['{name.lower()}'] = {name}`, here and before `load`."
         )
     description = {
-        "format": _PLAIN if space is None else FORMAT,
+        "format": _PLAIN if space is None else _CONDITIONAL,
         "kind": kinds[type(potential)],
         "hyperparameters": dict(potential.hyperparameters()),
         "columns": columns,
         "info": dict(info),
     }
     fields = dict(vars(coordinates))
+    if isinstance(coordinates, DisplacementCoordinates):
+        description |= {"format": FORMAT, "cost": to_record(coordinates.cost)}
+        fields = vars(coordinates.inner) | {"columns": coordinates.scale, "bend": coordinates.bend}
+    elif getattr(coordinates, "root", None) is not None:
+        description["format"] = FORMAT
+    fields = {name: value for name, value in fields.items() if value is not None}
     if space is not None:
         description |= {"degree": fields.pop("degree"), "conditions": space.record()}
     named: dict[str, Any] = {f"coordinates.{name}": np.float64(value) for name, value in fields.items()}
@@ -139,19 +153,23 @@ def checksum(path: str | PathLike[str]) -> str:
     return _read(Path(fspath(path)))[1]
 
 
-def _coordinates(
-    description: Mapping[str, Any], tensors: Tensors
-) -> tuple[BuresCoordinates | ConditionalCoordinates, ConditionSpace | None]:
+def _coordinates(description: Mapping[str, Any], tensors: Tensors) -> tuple[_Coordinates, ConditionSpace | None]:
     """The coordinates, and the conditions if there are any."""
     conditional = "conditions" in description
     kind = ConditionalCoordinates if conditional else BuresCoordinates
-    fields = [name for name in kind.__dataclass_fields__ if name != "degree"]
+    fields = [name for name in kind.__dataclass_fields__ if name not in ("degree", "root")]
     arrays: dict[str, Any] = {name: tensors[f"coordinates.{name}"] for name in fields}
     arrays["unit"] = float(arrays["unit"])
-    if not conditional:
-        return BuresCoordinates(**arrays), None
-    space = ConditionSpace.from_record(description["conditions"])
-    return ConditionalCoordinates(**arrays, degree=int(description["degree"])), space
+    if conditional:
+        space = ConditionSpace.from_record(description["conditions"])
+        return ConditionalCoordinates(**arrays, degree=int(description["degree"])), space
+    plain = BuresCoordinates(**arrays, root=tensors.get("coordinates.root"))
+    if "cost" not in description:
+        return plain, None
+    cost = from_record(description["cost"])
+    if not isinstance(cost, AbstractDisplacementCost):
+        raise ValueError(f"no coordinates for the cost {cost}")
+    return DisplacementCoordinates(plain, cost, tensors["coordinates.columns"], tensors["coordinates.bend"]), None
 
 
 def _read(path: Path) -> tuple[str, str, Tensors]:

@@ -48,6 +48,7 @@ class Inverse(NamedTuple):
         steps: `(n,)` rounds of the inner solvers.
         error: `(n,)` bounds on the distance to the exact preimages, in units of the source: each holds for its point,
             converged or not. NaN where the potential is not known to be convex; None if they were not asked for.
+        disagree: `(n,)` for other costs, whether two starts led to different solutions; None where there is only one.
     """
 
     points: Matrix
@@ -55,6 +56,7 @@ class Inverse(NamedTuple):
     converged: NDArray[np.bool_]
     steps: NDArray[np.int32]
     error: Matrix | None = None
+    disagree: NDArray[np.bool_] | None = None
 
 
 class Dual(NamedTuple):

@@ -56,10 +56,10 @@ def assess(
     if empirical:
         # One centre for all: differences stay, and units are divided out of numbers of the size of the clouds.
         centre = 0.5 * (x.mean(axis=0) + y.mean(axis=0))
-        own_x, own_y, own_images = ((points - centre) / coordinates.scale for points in (x, y, images))
+        own_x, own_y, own_images = (coordinates.measured(points - centre) for points in (x, y, images))
         interval = empirical_interval(own_x, own_y, own_images, terms, a=a, b=b)
         test = mismatch(own_images, own_y, seed, a, b)
-    squares = np.sum(np.square((images - x) / coordinates.scale), axis=1)
+    squares = np.sum(np.square(coordinates.measured(images - x)), axis=1)
     return Distance(
         w2=float(np.sqrt(max(2.0 * dual, 0.0))),
         dual=dual,

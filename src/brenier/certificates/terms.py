@@ -63,8 +63,8 @@ def dual_terms(
     Note: Cost: four evaluations of the potential in double precision, a point.
     """
     c = coordinates
-    centred_x, centred_y = (x - c.mean_x) / c.scale, (y - c.mean_y) / c.scale
-    shift = (c.mean_x - c.mean_y) / c.scale
+    centred_x, centred_y = c.measured(x - c.mean_x), c.measured(y - c.mean_y)
+    shift = c.measured(c.mean_x - c.mean_y)
     values, value_errors = _source_values(u, c.precise_x(x))
     estimate, conjugate_slack = _conjugate_values(u, c.precise_y(y), np.asarray(conjugates, np.float64))
     squares_x, squares_y = (np.sum(part**2, axis=1) for part in (centred_x, centred_y))
@@ -108,7 +108,7 @@ def inverse_errors(coordinates: BuresCoordinates, u: AbstractPotential, y: Array
 
 def _coordinate_rounding(c: BuresCoordinates) -> float:
     """Largest `k` with `|unit^2 <x', y'> - <x_c, y_c>| <= k (|x_c|^2 + |y_c|^2)` for computed coordinates."""
-    to_x, to_y = c.to_x * c.scale, c.to_y * c.scale
+    to_x, to_y = c.to_x @ c.unmeasured, c.to_y @ c.unmeasured
     wrong = np.linalg.norm(c.unit**2 * to_x.T @ to_y - np.eye(c.dim))
     sizes = c.unit**2 * np.linalg.norm(np.abs(to_x)) * np.linalg.norm(np.abs(to_y))
     return float(0.5 * (wrong + 4.0 * (c.dim + 4) * EPS * sizes))

@@ -55,7 +55,7 @@ def _gaussian_w2(coordinates: "BuresCoordinates") -> float:
 
     shift = coordinates.mean_x - coordinates.mean_y
     deviations = (coordinates.from_x - coordinates.from_y) * coordinates.spread
-    moved = np.column_stack([shift, deviations]) / coordinates.scale[:, None]
+    moved = coordinates.measured(np.column_stack([shift, deviations]).T)
     return float(np.sqrt(np.sum(moved**2)))
 
 

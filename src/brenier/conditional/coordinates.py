@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from brenier.conditional.basis import legendre
 from brenier.coordinates import BuresCoordinates
+from brenier.surplus import InnerProduct
 
 __all__ = ["ConditionalCoordinates"]
 
@@ -61,6 +62,11 @@ class ConditionalCoordinates(eqx.Module):
     def dim(self) -> int:
         """Number of columns of the points."""
         return len(self.scale)
+
+    @property
+    def surplus(self) -> InnerProduct:
+        """The inner product, under every condition."""
+        return InnerProduct(self.dim)
 
     @property
     def conditions(self) -> tuple[int, int]:

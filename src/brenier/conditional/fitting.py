@@ -59,7 +59,7 @@ def fit_conditional(
 
     if min(counts) < max(FEWEST_HELD_OUT, len(space.classes)):
         coordinates = coordinates_between(pair.x, pair.y, *space.scaled_ranges, units, seed, pair.given)
-        return Fitted(too_few(coordinates.dim), coordinates, config, x.columns, data), space
+        return Fitted(too_few(coordinates), coordinates, config, x.columns, data), space
     held_out, training = pair.split(space, counts, request.seeds[0])
     part = supply(training, held_out)
     if not request.refit or max(len(pair.x), len(pair.y)) > MOST_REFITTED:

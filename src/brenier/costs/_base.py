@@ -59,6 +59,10 @@ class AbstractDisplacementCost(AbstractCost):
     def conjugate_gradient(self, p: Points) -> Points:
         """The `z` at which `p` is the gradient of `h`, or a subgradient; not finite where there is none."""
 
+    def within_domain(self, p: Points) -> Points:
+        """The slopes, those that no displacement has replaced by the nearest that one has: none by default."""
+        return p
+
     def conjugate(self, p: Points) -> Values:
         r"""The convex conjugate, :math:`h^*(p) = \max_z \langle p, z\rangle - h(z)`, by Fenchel's equality."""
         z = self.conjugate_gradient(p)

@@ -14,6 +14,9 @@ from brenier.costs._numbers import as_number
 
 __all__ = ["LogCosh"]
 
+_STEEPEST = 0.999
+"""Slope in units of the width that counts as the steepest: that of a move of 3.8 widths."""
+
 
 class LogCosh(AbstractDisplacementCost):
     r"""Quadratic for short moves, linear for long ones: :math:`w^2 \sum_i \log\cosh((x_i - y_i) / w)`.
@@ -57,6 +60,9 @@ class LogCosh(AbstractDisplacementCost):
         z = self.conjugate_gradient(jnp.where(size < 1.0, p, 0.0))
         limit = jnp.where(size == 1.0, self.width**2 * math.log(2.0), jnp.where(size > 1.0, jnp.inf, size))
         return jnp.sum(jnp.where(size < 1.0, p * z - self._each(z), limit), axis=1)
+
+    def within_domain(self, p: Points) -> Points:
+        return jnp.clip(p, -_STEEPEST * self.width, _STEEPEST * self.width)
 
     def arguments(self) -> Mapping[str, Any]:
         return {"width": self.width}

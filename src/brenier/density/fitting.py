@@ -101,7 +101,7 @@ def fit_density(X: Unchecked, request: Request) -> FittedDensity:
     rows = None if side.training is None else len(side.sample.values)
     request.running.begin(Start("density", part.coordinates.dim, (rows,), side.sample.columns, config.summary()))
     if len(side.holdout) < FEWEST_HELD_OUT:
-        return FittedDensity(too_few(part.coordinates.dim), part.coordinates, base, config, side.sample.columns, data)
+        return FittedDensity(too_few(part.coordinates), part.coordinates, base, config, side.sample.columns, data)
     seed = request.seeds[2]
     if not (request.refit and side.training is not None and len(side.sample.values) <= MOST_REFITTED):
         outcome = part.train(config, seed, request.running.look, request.started)

@@ -139,7 +139,7 @@ def _mlp(u: MLP, tensor: Converted) -> "Potential":
     from brenier.export import torch_networks
 
     layers = [{"weight": tensor(layer.weight), "bias": tensor(layer.bias)} for layer in u.layers]
-    weights = {"output": tensor(u.output), "diagonal": tensor(u.diagonal)}
+    weights = {"output": tensor(u.output), "diagonal": tensor(u.curvatures())}
     return torch_networks.MLP(weights, layers, u.activation)
 
 

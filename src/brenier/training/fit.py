@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier.potentials import AbstractFamily, Quadratic
+from brenier.coordinates import Coordinates
+from brenier.potentials import AbstractFamily
 from brenier.training.config import TrainingConfig
 from brenier.training.schedule import Schedule
 
@@ -48,9 +49,9 @@ class Outcome(NamedTuple):
     best_step: int = 0
 
 
-def gaussian_outcome(dim: int) -> Outcome:
-    """The end of a fit that had nothing to train on: the Gaussian map."""
-    return Outcome(Quadratic.identity(dim), [], Stop.untrained, True, 0)
+def gaussian_outcome(coordinates: Coordinates) -> Outcome:
+    """The end of a fit that had nothing to train on: the Gaussian map, or what else the baseline is."""
+    return Outcome(coordinates.surplus.baseline(), [], Stop.untrained, True, 0)
 
 
 class AbstractFit(abc.ABC):

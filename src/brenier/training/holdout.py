@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._types import Array, Float, Points, Values
-from brenier.conjugate import Tolerance, dual_values, solve_batch, solve_stragglers
+from brenier.anchors import best_anchors
+from brenier.conjugate import Tolerance, solve_batch, solve_stragglers
 from brenier.coordinates import Coordinates
-from brenier.potentials import AbstractFamily
+from brenier.potentials import AbstractFamily, AbstractFunction
 from brenier.solvers import BFGS, LBFGS, AbstractSolver
+from brenier.surplus import AbstractSurplus, InnerProduct
 
 __all__ = ["Holdout", "HoldoutValue", "mean_and_error"]
 
@@ -26,6 +28,9 @@ _CHARGED = 1e-3
 hide what the network has gained."""
 
 _STRAGGLER_STEPS = 60
+
+_ANCHORS = 512
+"""Held-out source points that are tried as conjugates of each target point, where there may be several solutions."""
 
 
 class HoldoutValue(NamedTuple):
@@ -68,6 +73,7 @@ class Holdout:
         solver: Inner solver.
         unit, offset: `dual = offset - unit^2 * objective`, in squared units of the data.
         weights: Of the rows of both sides, each summing to one; None where all count alike.
+        surplus: What takes the place of the inner product.
     """
 
     def __init__(
@@ -79,11 +85,13 @@ class Holdout:
         unit: float = 1.0,
         offset: float = 0.0,
         weights: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None] = (None, None),
+        surplus: AbstractSurplus | None = None,
     ) -> None:
         self._x, self._y = jnp.asarray(x), jnp.asarray(y)
         self._scale = jnp.asarray(scale, jnp.float32)
         self._solver = BFGS() if isinstance(solver, BFGS) else LBFGS()
-        self._conjugates = self._y[:, : len(scale)]
+        self._surplus = InnerProduct(len(scale)) if surplus is None else surplus
+        self._conjugates = self._surplus.guess(self._y[:, : len(scale)])
         self._unit, self._offset, self._weights = unit, offset, weights
 
     @classmethod
@@ -105,39 +113,74 @@ class Holdout:
         if coordinates.conditions is not None:
             inner_x[:, coordinates.dim :] = inner_y[:, coordinates.dim :]
         offset = coordinates.dual_offset(x, y, *weights)
-        return cls(inner_x, inner_y, coordinates.spread, solver, coordinates.unit, offset, weights)
+        return cls(inner_x, inner_y, coordinates.spread, solver, coordinates.unit, offset, weights, coordinates.surplus)
 
     def dual(self, value: HoldoutValue) -> float:
         """Dual value, an estimate of `W2^2 / 2` in squared units of the data."""
         return self._offset - self._unit**2 * value.objective
 
     def gaussian(self) -> HoldoutValue:
-        """Value of the Gaussian map, half the squared norm in these coordinates."""
+        """Value of the baseline: of the Gaussian map, half the squared norm in Bures coordinates."""
         dim = len(self._scale)
         x, y = (np.asarray(rows, np.float64)[:, :dim] for rows in (self._x, self._y))
-        return HoldoutValue(0.5 * np.sum(x**2, axis=1), 0.5 * np.sum(y**2, axis=1), 0.0, weights=self._weights)
+        return HoldoutValue(*self._surplus.baseline_values(x, y), 0.0, weights=self._weights)
 
     def evaluate(self, u: AbstractFamily) -> HoldoutValue:
         """Value of a potential. An unconverged conjugate is raised by its certified error, never flattered."""
-        floor = u.convexity_floor()
+        floor = self._surplus.floor(u.convexity_floor())
         slack = 0.0 if floor is None else float(0.5 / floor)
         self._conjugates, _, converged, _ = solve_batch(
-            self._solver, u, self._y, self._conjugates, self._scale, _TOLERANCE, _MAX_STEPS, _UNCONVERGED
+            self._solver,
+            u,
+            self._y,
+            self._conjugates,
+            self._scale,
+            _TOLERANCE,
+            _MAX_STEPS,
+            _UNCONVERGED,
+            self._surplus,
         )
-        value = self._value(u, slack, np.asarray(converged))
-        left = np.flatnonzero(~np.asarray(converged))
+        converged = np.asarray(converged)
+        if floor is None and not isinstance(self._surplus, InnerProduct):
+            converged = self._improved(u, converged)
+        value = self._value(u, slack, converged)
+        left = np.flatnonzero(~converged)
         if not len(left) or value.charge <= _CHARGED * abs(value.objective):
             return value
         rows = np.asarray(self._y)[left], np.asarray(self._conjugates)[left]
-        found = solve_stragglers(u, *rows, self._scale, _TOLERANCE, _STRAGGLER_STEPS)
+        found = solve_stragglers(u, *rows, self._scale, _TOLERANCE, _STRAGGLER_STEPS, self._surplus)
         self._conjugates = self._conjugates.at[left].set(found.points)
-        converged = np.asarray(converged).copy()
+        converged = converged.copy()
         converged[left] = found.converged
         return self._value(u, slack, converged)
 
+    def _improved(self, u: AbstractFamily, converged: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Take better points where some held-out source point is one: inner problems may have several solutions.
+
+        With one that is not the best, the conjugate would be too low, and the dual value too high.
+        """
+        function, points = u.condition(self._y)
+        anchors = self._x[:_ANCHORS, : len(self._scale)]
+        places, largest = best_anchors(function, self._surplus, points, anchors)
+        found, _ = _conjugate_values(function, self._surplus, points, self._conjugates)
+        rows = np.flatnonzero(~(np.asarray(found) >= np.asarray(largest)))
+        if not len(rows):
+            return converged
+        starts = np.asarray(anchors)[np.asarray(places)[rows]]
+        again = solve_stragglers(
+            u, np.asarray(self._y)[rows], starts, self._scale, _TOLERANCE, _STRAGGLER_STEPS, self._surplus
+        )
+        after, _ = _conjugate_values(function, self._surplus, points[rows], jnp.asarray(again.points))
+        # A solver looks for a root, not for the largest value: where it has lost some of that, the start stands.
+        kept = np.asarray(after) >= np.asarray(largest)[rows]
+        self._conjugates = self._conjugates.at[rows].set(np.where(kept[:, None], again.points, starts))
+        converged = converged.copy()
+        converged[rows] = kept & again.converged
+        return converged
+
     def _value(self, u: AbstractFamily, slack: float, converged: NDArray[np.bool_]) -> HoldoutValue:
         """The value at the present conjugates."""
-        values, conjugates, residual = _values(u, self._x, self._y, self._conjugates)
+        values, conjugates, residual = _values(u, self._x, self._y, self._conjugates, self._surplus)
         charges = slack * np.square(np.asarray(residual, np.float64))
         return HoldoutValue(
             np.asarray(values, np.float64),
@@ -157,9 +200,14 @@ def mean_and_error(values: NDArray[np.float64], weights: NDArray[np.float64] | N
 
 
 @eqx.filter_jit
+def _conjugate_values(u: AbstractFunction, surplus: AbstractSurplus, y: Points, z: Points) -> tuple[Values, Values]:
+    return surplus.dual_values(u, y, z)
+
+
+@eqx.filter_jit
 def _values(
-    u: AbstractFamily, x: Float[Array, "n e"], y: Float[Array, "m e"], z: Points
+    u: AbstractFamily, x: Float[Array, "n e"], y: Float[Array, "m e"], z: Points, surplus: AbstractSurplus
 ) -> tuple[Values, Values, Values]:
     """Values of the potential, and values and residuals of the conjugate at its presumed maximisers `z`."""
     (source, points), (target, images) = u.condition(x), u.condition(y)
-    return source(points), *dual_values(target, images, z)
+    return source(points), *surplus.dual_values(target, images, z)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from brenier._errors import InputError
 from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
-from brenier.potentials import ICNN, AbstractFamily, AbstractPotential, ModulatedICNN, Quadratic
+from brenier.potentials import ICNN, AbstractFamily, AbstractPotential, ModulatedICNN
 from brenier.training.config import TrainingConfig
 from brenier.training.fit import SIGNIFICANT, AbstractFit, Outcome, Stop
 from brenier.training.history import OnLook, Row
@@ -115,8 +115,9 @@ class _Fit(AbstractFit):
             jnp.asarray(self.pool.y),
             config.decay,
             config.warm,
+            coordinates.surplus,
         )
-        self.state = start(potential, self.context.y, config.solver)
+        self.state = start(potential, self.context.y, config.solver, self.context.surplus)
         self.gaussian = holdout.gaussian()
         self.lowest = self.best_value = self.gaussian
         self.best: AbstractFamily | None = None
@@ -129,7 +130,7 @@ class _Fit(AbstractFit):
         if stop is Stop.reached:
             best = self.state.average
         elif self.best is None or not gain > SIGNIFICANT * error:
-            return Outcome(Quadratic.identity(self.static.dim), self.history, stop, True, self.restarts)
+            return Outcome(self.context.surplus.baseline(), self.history, stop, True, self.restarts)
         else:
             best = self.best
         return Outcome(eqx.combine(best, self.static), self.history, stop, False, self.restarts, self.best_step)
@@ -195,7 +196,7 @@ class _Fit(AbstractFit):
         self.restarts += 1
         self.schedule.factor *= 0.5
         arrays = self.initial if self.best is None else self.best
-        self.state = start(eqx.combine(arrays, self.static), self.context.y, self.config.solver)
+        self.state = start(eqx.combine(arrays, self.static), self.context.y, self.config.solver, self.context.surplus)
 
     def _refresh(self) -> None:
         """Draw fresh points into the pool and solve the conjugates of the new targets from a cold start."""

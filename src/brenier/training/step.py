@@ -10,6 +10,7 @@ import optax
 from brenier._types import Array, Float, Int, Points, Scalar
 from brenier.potentials import AbstractFamily
 from brenier.solvers import AbstractSolver, Solution, iterate
+from brenier.surplus import AbstractSurplus, InnerProduct
 
 __all__ = ["AVERAGING", "Batches", "Context", "Statistics", "TrainingState", "run_steps", "solve_pool", "start"]
 
@@ -33,6 +34,7 @@ class Context(eqx.Module):
         decay: Share of each parameter taken away a step, as a multiple of the learning rate.
         warm: Whether solves start at the conjugates that the last step with the same points left, and with the solver's
             memory of them; otherwise at the target points themselves, with a fresh memory.
+        other_surplus: What takes the place of the inner product, if the cost is not the quadratic one.
     """
 
     solver: AbstractSolver
@@ -45,6 +47,12 @@ class Context(eqx.Module):
     y: Float[Array, "p e"]
     decay: float = eqx.field(static=True, default=0.0)
     warm: bool = eqx.field(static=True, default=True)
+    other_surplus: AbstractSurplus | None = None
+
+    @property
+    def surplus(self) -> AbstractSurplus:
+        """What stands between the two points of a pair: the inner product unless another was given."""
+        return InnerProduct(self.static.dim) if self.other_surplus is None else self.other_surplus
 
     def solve(
         self,
@@ -55,11 +63,11 @@ class Context(eqx.Module):
         tolerance: Scalar,
         max_rounds: int | None = None,
     ) -> tuple[Solution, Any]:
-        """Move guesses for `grad u(x) = y` towards their roots: cheap rounds, more while too many points miss."""
+        """Move guesses for preimages towards their roots: cheap rounds, more while too many points miss."""
         u, y = potential.condition(rows)
         return iterate(
             self.solver,
-            lambda x: u.gradient(x) - y,
+            lambda x: self.surplus.residual(x, u.gradient(x), y),
             x0,
             tolerance=tolerance,
             min_steps=self.rounds[0],
@@ -107,15 +115,20 @@ class Statistics(NamedTuple):
 
 
 @eqx.filter_jit
-def start(potential: AbstractFamily, rows: Float[Array, "p e"], solver: AbstractSolver) -> TrainingState:
-    """The state before the first step: conjugates start at the target points themselves."""
+def start(
+    potential: AbstractFamily,
+    rows: Float[Array, "p e"],
+    solver: AbstractSolver,
+    surplus: AbstractSurplus | None = None,
+) -> TrainingState:
+    """The state before the first step: conjugates start where the baseline has them."""
     y = rows[:, : potential.dim]
     arrays = eqx.filter(potential, eqx.is_inexact_array)
     return TrainingState(
         parameters=arrays,
         average=jax.tree.map(jnp.copy, arrays),
         optimizer=_OPTIMIZER.init(arrays),  # type: ignore[arg-type]
-        conjugates=y,
+        conjugates=y if surplus is None else surplus.guess(y),
         memory=solver.init(y),
         steps=jnp.zeros((), jnp.int32),
     )
@@ -137,7 +150,7 @@ def run_steps(context: Context, state: TrainingState, batches: Batches) -> tuple
             memory = jax.tree.map(lambda array: array[batch.target], state.memory)
             guess = state.conjugates[batch.target]
         else:
-            memory, guess = context.solver.init(points), points
+            memory, guess = context.solver.init(points), context.surplus.guess(points)
         solution, memory = context.solve(potential, y, guess, memory, batch.tolerance)
         # The pair of a point far from its root is left out whole: its value would make the loss unbounded below, and
         # dropping its partner keeps the two halves of the batch matched. Points that only miss the tolerance stay:
@@ -193,7 +206,7 @@ def solve_pool(
     potential = eqx.combine(parameters, context.static)
 
     def solve(_: None, batch: Float[Array, "b e"]) -> tuple[None, tuple[Points, Any]]:
-        guess = batch[:, : potential.dim]
+        guess = context.surplus.guess(batch[:, : potential.dim])
         solution, memory = context.solve(potential, batch, guess, context.solver.init(guess), tolerance, max_rounds)
         return None, (solution.value, memory)
 

@@ -1,0 +1,42 @@
+"""The network of general costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from brenier.potentials import MLP
+from brenier.training import TrainingConfig
+
+__all__ = ["Perceptron", "general_config"]
+
+_WIDTHS = (128, 128)
+_ROUNDS = (2, 8)
+"""Fewest and most rounds of the inner solver a step: the equation is stiffer than that of the quadratic cost."""
+
+
+@dataclass(frozen=True)
+class Perceptron:
+    """Makes potentials that need not be convex: those of other costs are not, in any coordinates.
+
+    Attributes:
+        widths: Units of each hidden layer.
+        activation: Name of the activation.
+    """
+
+    widths: Sequence[int] = _WIDTHS
+    activation: str = "ramp"
+
+    def __call__(self, dim: int, rng: np.random.Generator) -> MLP:
+        return MLP(dim, self.widths, rng=rng, activation=self.activation)
+
+
+def general_config(config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
+    """Settings for a cost that is not quadratic, from those that the quadratic one would get.
+
+    Args:
+        config: The settings.
+        hidden: Units of each hidden layer that the user asked for, if so.
+    """
+    own = Perceptron(_WIDTHS if hidden is None else tuple(hidden), config.activation)
+    return config.replace(rounds=_ROUNDS, potential=own if config.potential is None else config.potential)
