@@ -98,7 +98,11 @@ def save(
     fields = dict(vars(coordinates))
     if isinstance(coordinates, DisplacementCoordinates):
         description |= {"format": FORMAT, "cost": to_record(coordinates.cost)}
-        fields = vars(coordinates.inner) | {"columns": coordinates.scale, "bend": coordinates.bend}
+        fields = vars(coordinates.inner) | {
+            "columns": coordinates.scale,
+            "bend": coordinates.bend,
+            "reach": coordinates.reach,
+        }
     elif getattr(coordinates, "root", None) is not None:
         description["format"] = FORMAT
     fields = {name: value for name, value in fields.items() if value is not None}
@@ -169,7 +173,8 @@ def _coordinates(description: Mapping[str, Any], tensors: Tensors) -> tuple[_Coo
     cost = from_record(description["cost"])
     if not isinstance(cost, AbstractDisplacementCost):
         raise ValueError(f"no coordinates for the cost {cost}")
-    return DisplacementCoordinates(plain, cost, tensors["coordinates.columns"], tensors["coordinates.bend"]), None
+    own = (tensors[f"coordinates.{name}"] for name in ("columns", "bend", "reach"))
+    return DisplacementCoordinates(plain, cost, *own), None
 
 
 def _read(path: Path) -> tuple[str, str, Tensors]:
