@@ -225,6 +225,41 @@ def test_rounding_is_within_the_bounds(cost, own, rng):
             assert_close([found.lower, found.upper], np.full(2, float(truth)), atol=1e-10)
 
 
+class Rounded(SquaredEuclidean):
+    """The squared cost, off by 80 roundings: for three columns up to 88 are assumed."""
+
+    up: float
+
+    def __init__(self, up: float) -> None:
+        super().__init__()
+        self.up = up
+
+    def value(self, z):
+        return super().value(z) * (1.0 + self.up * 80 * 2.0**-52)
+
+
+@pytest.mark.parametrize("up", [-1.0, 1.0])
+def test_costs_may_round_as_much_as_is_assumed(up, rng):
+    for _ in range(20):
+        x, y = rng.standard_normal((2, 1, 3))
+        truth = ((x.astype(np.longdouble) - y) ** 2).sum() / 2
+        for limits in ({}, {"exact": 0}, {"exact": 0, "transformed": 0}):
+            found = general_interval(Rounded(up), x, y, x, np.zeros(1), **limits)
+            assert found.lower <= truth <= found.upper
+
+
+@every
+def test_the_lower_bound_is_that_of_two_transforms(name, rng):
+    make, matrix = COSTS[name]
+    x, y, a, b = clouds(rng, 2, 40, 30)
+    f, costs = rng.standard_normal(40), matrix(x, y)
+    h = (costs - f[:, None]).min(axis=0)
+    second = (costs - h).min(axis=1)
+    assert a @ second > a @ f + 1e-3
+    found = general_interval(make(2), x, y, x, f, a=a, b=b, exact=0)
+    assert_close(found.lower, a @ second + b @ h, rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.parametrize("name", [name for name in COSTS if name != "oneway"])
 def test_costs_of_all_pairs_are_within_the_box(name, rng):
     make, matrix = COSTS[name]
