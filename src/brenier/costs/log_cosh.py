@@ -72,7 +72,7 @@ class LogCosh(AbstractDisplacementCost):
         scaled = z / self.width
         size = jnp.abs(scaled)
         # cosh(s) = 1 + 2 sinh(s / 2)^2, from which nothing cancels near zero and nothing overflows up to one. Without
-        # the absolute value, whose second derivative at zero would be lost.
+        # the absolute value, so that no derivative depends on what its slope at zero is taken for.
         near = jnp.log1p(2.0 * jnp.square(jnp.sinh(0.5 * jnp.clip(scaled, -1.0, 1.0))))
         far = size + jnp.log1p(jnp.exp(-2.0 * size)) - math.log(2.0)
         return self.width**2 * jnp.where(size < 1.0, near, far)
