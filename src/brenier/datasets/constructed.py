@@ -84,7 +84,7 @@ class ConstructedPair:
 
     def pairs(self, n: int, seed: ArrayLike) -> tuple[Matrix, Matrix]:
         """Draw `n` source points `(n, dim)` and their images under the optimal map."""
-        rng = np.random.default_rng(np.asarray(seed))
+        rng = np.random.default_rng(np.atleast_1d(seed))
         known = self._centres[rng.integers(_CENTRES, size=n)] + 0.5 * rng.standard_normal((n, self.dim))
         source, target = known.copy(), known.copy()
         for apart, bend in self._bends:

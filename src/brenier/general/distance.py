@@ -199,8 +199,9 @@ def assess_cost(
         )
     interval = test = None
     if empirical:
-        interval = general_interval(c.cost, *map(c.measured, (x, y, images)), source, a=a, b=b)
-        test = mismatch(c.measured(images), c.measured(y), seed, a, b)
+        own_x, own_y, own_images = (c.measured(points) for points in (x, y, images))
+        interval = general_interval(c.cost, own_x, own_y, own_images, source, a=a, b=b)
+        test = mismatch(own_images, own_y, seed, a, b)
     return CostDistance(
         value=float(np.average(source, weights=a) + np.average(target, weights=b)),
         cost=float(np.average(c.costs(x, images), weights=a)),
