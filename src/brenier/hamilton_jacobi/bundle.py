@@ -106,8 +106,8 @@ class _Model(NamedTuple):
 
 
 def planes_for(dim: int) -> int:
-    """Planes kept a row: enough for a combination of `dim + 1`, and as many on their way in or out."""
-    return 2 * dim + 6
+    """Planes kept a row: enough for a combination, which needs `dim + 1`, and some on their way in or out."""
+    return min(2 * dim, dim + 10) + 6
 
 
 def settle(objective: Objective, y: Points, tolerance: Array | float, max_steps: int | Array) -> Stationary:
@@ -122,7 +122,7 @@ def settle(objective: Objective, y: Points, tolerance: Array | float, max_steps:
         max_steps: Rounds at most; each evaluates the gradient twice, the second time beside the trial, which serves
             where the first is not finite, as that of a norm at zero is not.
 
-    Note: Cost of a round: a quadratic program in `2 d + 6` weights a row.
+    Note: Cost of a round: a quadratic program in `d + 16` weights a row.
 
     References: Burke, Lewis, Overton 2005, "A robust gradient sampling algorithm for nonsmooth, nonconvex
     optimization", for the notion of a stationary point; Kiwiel 1985, "Methods of descent for nondifferentiable

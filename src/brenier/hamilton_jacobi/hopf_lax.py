@@ -105,7 +105,7 @@ def hopf_lax(
         InputError: An argument cannot be used.
 
     Note: Cost: up to 100 gradients of g a start in ten dimensions where g is smooth. At kinks of g each round
-        solves a quadratic program in `2 d + 6` weights.
+        solves a quadratic program in `d + 16` weights.
 
     References:
         Evans 2010, "Partial differential equations", section 3.3, theorems 5 to 7 and section 10.3, theorem 3; Darbon
@@ -131,14 +131,20 @@ def hopf_lax(
         precise = double(g)
         _check_shape(precise, dim)
         key = jax.random.key(seed)
-        later = np.flatnonzero(times > 0)
-        found = _at_start(precise, points)
-        if len(later):
-            guesses = None if own is None else own[later]
-            new = _later(precise, lagrangian, points[later], times[later], guesses, count, key, tolerance, max_steps)
-            for old, part in zip(found, new, strict=True):
-                old[later] = part
-    return found
+        parts = []
+        for chosen in (np.flatnonzero(times == 0), np.flatnonzero(times > 0)):
+            if not len(chosen):
+                continue
+            if times[chosen[0]] == 0:
+                part = _at_start(precise, points[chosen])
+            else:
+                guesses = None if own is None else own[chosen]
+                part = _later(
+                    precise, lagrangian, points[chosen], times[chosen], guesses, count, key, tolerance, max_steps
+                )
+            parts.append((chosen, part))
+    order = np.argsort(np.concatenate([chosen for chosen, _ in parts]), kind="stable")
+    return HopfLax(*(np.concatenate(field)[order] for field in zip(*(part for _, part in parts), strict=True)))
 
 
 def _at_start(g: Initial, x: NDArray[np.float64]) -> HopfLax:
@@ -183,6 +189,7 @@ def _later(
             lambda a, b, c: _settle(g, lagrangian, a, b, c, *limits),
             *(part[left] for part in (every_x, every_t, ends[2])),
             batch=_batch(size * (size + 2 * dim)),
+            least=8,
         )
         new[6] += ends[6][left]
         for old, part in zip(ends, new, strict=True):

@@ -73,7 +73,7 @@ class Objective(eqx.Module):
         return 0.5 * m * self.t * jnp.sum(jnp.square(w), axis=1), -m * w
 
     def curvature(self, y: Points) -> Float[Array, "n d d"]:
-        """Hessians of `action`. Where they are not finite, as for powers below 2, infinity is read as a large number."""
+        """Hessians of `action`, by forward over what is already a gradient."""
         dim = y.shape[1]
 
         def column(direction: Array) -> Points:
