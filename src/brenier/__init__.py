@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from brenier.data.dequantize import Dequantizer
     from brenier.density.estimator import BrenierDensity
     from brenier.estimator import BrenierMap
-    from brenier.hamilton_jacobi.hopf_lax import HopfLax, hopf_lax
+    from brenier.hamilton_jacobi.formula import HopfLax, hopf_lax
     from brenier.joined import JoinedMap
     from brenier.maps import Distance, Inverse, TransportMap
     from brenier.report.write import write_report
@@ -46,11 +46,11 @@ _HOMES = {
     "ConditionalMap": "brenier.conditional.maps",
     "Dequantizer": "brenier.data.dequantize",
     "Distance": "brenier.maps",
-    "HopfLax": "brenier.hamilton_jacobi.hopf_lax",
+    "HopfLax": "brenier.hamilton_jacobi.formula",
     "Inverse": "brenier.maps",
     "JoinedMap": "brenier.joined",
     "TransportMap": "brenier.maps",
-    "hopf_lax": "brenier.hamilton_jacobi.hopf_lax",
+    "hopf_lax": "brenier.hamilton_jacobi.formula",
     "write_report": "brenier.report.write",
 }
 

@@ -3,6 +3,6 @@
 `hopf_lax` is the face. `descent` and `bundle` minimise, the one by quasi-Newton steps, the other where there are kinks.
 """
 
-from brenier.hamilton_jacobi.hopf_lax import HopfLax, hopf_lax
+from brenier.hamilton_jacobi.formula import HopfLax, hopf_lax
 
 __all__ = ["HopfLax", "hopf_lax"]

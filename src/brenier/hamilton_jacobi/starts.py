@@ -20,9 +20,10 @@ def chosen_starts(objective: Objective, key: Key, count: int) -> Float[Array, "n
     r"""First guesses for each row.
 
     A minimiser is one of the points :math:`y = x - t \nabla H(p)` where p is a slope of g: that is the reachable set.
-    Guesses are x itself, that point for the slope at x, and then in turn random points z around x, uniform in direction
-    and in radius up to twice the distance of the second guess, and the points that the slopes at such z lead to. They
-    are the same for a row whatever the others are.
+    Guesses are x itself, that point for the slope at x, and then in turn other points z and the points that the slopes
+    at z lead to. The first z is as far from x as the second guess, but on the other side, up the slope, since minima on
+    the far side of a ridge are what a descent cannot find; the others are random around x, uniform in direction, and in
+    radius up to twice that distance. They are the same for a row whatever the others are.
 
     Args:
         objective: What will be minimised.
@@ -42,7 +43,7 @@ def chosen_starts(objective: Objective, key: Key, count: int) -> Float[Array, "n
         key, one, two = jax.random.split(key, 3)
         ray = jax.random.normal(one, (1, x.shape[1]), x.dtype)
         radius = 2.0 * jax.random.uniform(two, (), x.dtype) * reach
-        z = x + radius[:, None] * ray / jnp.linalg.norm(ray)
+        z = x + radius[:, None] * ray / jnp.linalg.norm(ray) if len(starts) > 2 else 2.0 * x - first
         starts += [z, _led(g, lagrangian, x, t, z)] if len(starts) + 1 < count else [z]
     return jnp.stack(starts[:count], axis=1)
 
@@ -77,5 +78,3 @@ def given_starts(starts: ArrayLike, rows: int, dim: int) -> NDArray[np.float64]:
     if not np.isfinite(found).all():
         raise InputError("`starts` has entries that are not finite. Replace them.")
     return found
-
-

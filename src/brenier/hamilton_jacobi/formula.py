@@ -301,9 +301,7 @@ def _check_budget(tolerance: object, max_steps: object, seed: object) -> None:
             raise InputError(f"`{name}` must be an integer, at least {least}; got {value!r}.")
 
 
-def _starts(
-    starts: int | ArrayLike | None, g: Initial, rows: int, dim: int
-) -> tuple[int, NDArray[np.float64] | None]:
+def _starts(starts: int | ArrayLike | None, g: Initial, rows: int, dim: int) -> tuple[int, NDArray[np.float64] | None]:
     """How many first guesses a row has, and which, if the caller has given them."""
     if starts is None:
         return (1 if isinstance(g, AbstractFamily) and g.convexity_floor() is not None else _STARTS), None
