@@ -16,6 +16,7 @@ small minimisation; there is no grid in the other 48 dimensions, and the exact s
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
+from jax import Array
 
 from brenier import HopfLax, hopf_lax
 
@@ -31,7 +32,7 @@ frames = np.linalg.qr(rng.normal(size=(3, DIM, DIM)))[0]
 matrices = np.einsum("kij,kj,klj->kil", frames, rng.uniform(0.6, 3.0, size=(3, DIM)), frames)
 
 
-def wells(y):
+def wells(y: Array) -> Array:
     """The initial data, in JAX: rows to values."""
     away = y[:, None] - centres
     return jnp.min(0.5 * jnp.einsum("nki,kij,nkj->nk", away, matrices, away) + depths, axis=1)
@@ -95,13 +96,12 @@ for t, colour in zip(TIMES[1:], ("#1b7f8c", "#d1783c", "#7a4ea3"), strict=True):
         axes.plot(line[::4, 0], dots[::4], "o", color=colour, ms=3)
 panels[0].set(title="$u$", xlabel="$x_1$")
 panels[1].set(title=r"$\partial u / \partial x_1$", xlabel="$x_1$")
-panels[0].legend(frameon=False)
+panels[1].legend(frameon=False, loc="upper left")
 
 # %%
 # How exact?
 # ----------
-# Errors over the slice, against the formula. Beside a shock the gradient is that of one side or the other, so it is
-# compared where the two lowest wells differ.
+# Errors over the slice, against the formula. Minima are many, and the lowest of them was found at every point.
 
 for t, u in zip(TIMES, found, strict=True):
     value, slope = exact(slice_, t)
@@ -114,11 +114,6 @@ for t, u in zip(TIMES, found, strict=True):
     assert error < 1e-8
     assert off < 1e-4
 
-# %%
-# Following the gradient of the data alone, by characteristics that ignore shocks, is another function.
-
-ahead = np.linspace(-2.4, 2.4, 9)
-assert found[2].disagree.mean() > 0.1
-assert np.abs(exact(slice_, 0.0)[0] - found[2].value).max() > 0.1
+    assert t == 0 or u.disagree.mean() > 0.1
 
 plt.show()

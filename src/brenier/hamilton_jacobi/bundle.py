@@ -1,8 +1,8 @@
 r"""Where initial data have kinks: descent with planes, and the proof that there is nothing left to descend.
 
-At a kink no gradient is small. A point y is stationary to within a radius if zero is a convex combination of gradients
-of F at points of that radius around y. The gradients that matter are found one by one: the shortest combination of
-those known so far gives a direction, and if F does not fall along it, the gradient at the trial is one that was missing.
+At a kink no gradient is small. A point is stationary to within a radius if zero is a convex combination of gradients of
+F at points no further from it. The gradients that matter are found one by one: the shortest combination of those known
+gives a direction, and if F does not fall along it, the gradient at the trial is one that was missing.
 """
 
 from typing import NamedTuple

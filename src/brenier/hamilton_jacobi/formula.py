@@ -19,7 +19,7 @@ from brenier.hamilton_jacobi.bundle import planes_for, settle
 from brenier.hamilton_jacobi.descent import descend
 from brenier.hamilton_jacobi.objective import Initial, Objective, value_and_gradient
 from brenier.hamilton_jacobi.starts import chosen_starts, given_starts
-from brenier.potentials import AbstractFamily, AbstractFunction
+from brenier.potentials import AbstractFunction, AbstractPotential
 
 __all__ = ["HopfLax", "hopf_lax"]
 
@@ -128,7 +128,7 @@ def hopf_lax(
     _check_budget(tolerance, max_steps, seed)
     count, own = _starts(starts, g, rows, dim)
     with jax.enable_x64(True):
-        precise = double(g)
+        precise = double(g) if isinstance(g, AbstractPotential) else g
         _check_shape(precise, dim)
         key = jax.random.key(seed)
         parts = []
@@ -168,18 +168,17 @@ def _later(
 ) -> HopfLax:
     """Every start of every row to its end, and the best of each row."""
     rows, dim = x.shape
-    if guesses is None:
-        guesses = map_batches(lambda a, b: _guesses(g, lagrangian, a, b, key, count), x, t, batch=_batch(count * dim))
+    begun, spent = guesses, 0
+    if begun is None:
+        begun = map_batches(lambda a, b: _guesses(g, lagrangian, a, b, key, count), x, t, batch=_batch(count * dim))
         spent = count // 2
-    else:
-        spent = 0
     every_x, every_t = np.repeat(x, count, axis=0), np.repeat(t, count)
     limits = jnp.asarray(tolerance), jnp.asarray(max_steps, jnp.int32)
     ends: list[NDArray[Any]] = map_batches(
         lambda a, b, c: _descend(g, lagrangian, a, b, c, *limits),
         every_x,
         every_t,
-        np.reshape(guesses, (rows * count, dim)),
+        np.reshape(begun, (rows * count, dim)),
         batch=_batch(dim * dim),
     )
     left = np.flatnonzero(~ends[5])
@@ -206,8 +205,9 @@ def _best(ends: list[NDArray[Any]], spent: int) -> HopfLax:
     tied = value <= lowest + _TIE * size
     winner = np.argmin(np.where(tied, np.nan_to_num(residual, nan=1e300, posinf=1e300), np.inf), axis=1)
     disagree = (np.isfinite(value) & (value > lowest + _DIFFERENT * size)).any(axis=1)
-    chosen = [part[np.arange(len(part)), winner] for part in ends[:6]]
-    return HopfLax(*chosen, disagree, evaluations.sum(axis=1, dtype=np.int64) + spent)
+    everything = [*ends[:6], np.broadcast_to(disagree[:, None], value.shape)]
+    chosen = [part[np.arange(len(part)), winner] for part in everything]
+    return HopfLax(*chosen, evaluations=evaluations.sum(axis=1, dtype=np.int64) + spent)
 
 
 @eqx.filter_jit
@@ -294,20 +294,21 @@ def _times(t: ArrayLike, rows: int) -> NDArray[np.float64]:
 
 
 def _check_budget(tolerance: object, max_steps: object, seed: object) -> None:
-    if not (isinstance(tolerance, numbers.Real) and 0 < tolerance < 1):
+    if not (isinstance(tolerance, numbers.Real) and 0 < float(tolerance) < 1):
         raise InputError(f"`tolerance` must be a number between 0 and 1, such as 1e-6; got {tolerance!r}.")
     for name, value, least in (("max_steps", max_steps, 1), ("seed", seed, 0)):
-        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or int(value) < least:
             raise InputError(f"`{name}` must be an integer, at least {least}; got {value!r}.")
 
 
 def _starts(starts: int | ArrayLike | None, g: Initial, rows: int, dim: int) -> tuple[int, NDArray[np.float64] | None]:
     """How many first guesses a row has, and which, if the caller has given them."""
     if starts is None:
-        return (1 if isinstance(g, AbstractFamily) and g.convexity_floor() is not None else _STARTS), None
+        return (1 if isinstance(g, AbstractPotential) and g.convexity_floor() is not None else _STARTS), None
     if isinstance(starts, numbers.Integral) and not isinstance(starts, bool):
-        if starts < 1:
+        count = int(starts)
+        if count < 1:
             raise InputError(f"`starts` must be at least 1; got {starts!r}.")
-        return int(starts), None
+        return count, None
     own = given_starts(starts, rows, dim)
     return own.shape[1], own
