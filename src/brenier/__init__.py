@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from brenier.estimator import BrenierMap
     from brenier.general.distance import CostDistance
     from brenier.general.maps import CostMap
+    from brenier.hamilton_jacobi.formula import HopfLax, hopf_lax
     from brenier.joined import JoinedMap
     from brenier.maps import Distance, Inverse, TransportMap
     from brenier.report.write import write_report
@@ -31,12 +32,14 @@ __all__ = [
     "DataWarning",
     "Dequantizer",
     "Distance",
+    "HopfLax",
     "InputError",
     "Inverse",
     "JoinedMap",
     "MapFileError",
     "SolveError",
     "TransportMap",
+    "hopf_lax",
     "write_report",
 ]
 
@@ -49,9 +52,11 @@ _HOMES = {
     "CostMap": "brenier.general.maps",
     "Dequantizer": "brenier.data.dequantize",
     "Distance": "brenier.maps",
+    "HopfLax": "brenier.hamilton_jacobi.formula",
     "Inverse": "brenier.maps",
     "JoinedMap": "brenier.joined",
     "TransportMap": "brenier.maps",
+    "hopf_lax": "brenier.hamilton_jacobi.formula",
     "write_report": "brenier.report.write",
 }
 
