@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from brenier.general.distance import CostDistance
     from brenier.general.maps import CostMap
     from brenier.joined import JoinedMap
+    from brenier.loading import load_map
     from brenier.maps import Distance, Inverse, TransportMap
     from brenier.report.write import write_report
 
@@ -37,6 +38,7 @@ __all__ = [
     "MapFileError",
     "SolveError",
     "TransportMap",
+    "load_map",
     "write_report",
 ]
 
@@ -52,6 +54,7 @@ _HOMES = {
     "Inverse": "brenier.maps",
     "JoinedMap": "brenier.joined",
     "TransportMap": "brenier.maps",
+    "load_map": "brenier.loading",
     "write_report": "brenier.report.write",
 }
 
