@@ -179,7 +179,7 @@ def test_interrupts(folder: Path, monkeypatch: pytest.MonkeyPatch, times: int, k
                 signal.raise_signal(signal.SIGINT)
         standard = Moments(np.zeros(2), np.eye(2), 0)
         coordinates = BuresCoordinates.between(standard, standard)
-        outcome = gaussian_outcome(2)._replace(stop=Stop.interrupted)
+        outcome = gaussian_outcome(coordinates)._replace(stop=Stop.interrupted)
         return Fitted(outcome, coordinates, choose_config(2, None), None, {})
 
     monkeypatch.setattr("brenier.estimator.fit_pair", train)

@@ -36,7 +36,7 @@ class OpenMap:
     """A map file that a command has opened.
 
     Attributes:
-        map_: Its `TransportMap`, `ConditionalMap` or `CostMap`; the `TransportMap` of one condition where `--at` gave it.
+        map_: Its `TransportMap`, `ConditionalMap` or `CostMap`; with `--at`, the `TransportMap` of one condition.
         names: Columns of files that hold conditions, and so are no part of the points.
         at: The one condition of all rows, by name; by number, from 0, where columns have no names.
         weight: Column of files that holds weights, where they have it.
