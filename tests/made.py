@@ -50,7 +50,7 @@ def cost_map(cost: AbstractDisplacementCost, kind: str = "mlp-ramp", dim: int = 
     sides = Moments(pair.mean_x + SHIFT, pair.covariance_x, 9), Moments(pair.mean_y + SHIFT, pair.covariance_y, 9)
     inner = BuresCoordinates.between(*sides, units / 1.1)
     bend = np.linalg.solve(inner.from_y, inner.from_x) if bent else np.eye(dim)
-    coordinates = DisplacementCoordinates(inner, cost, units, 0.5 * (bend + bend.T))
+    coordinates = DisplacementCoordinates(inner, cost, units, 0.5 * (bend + bend.T), reach=6.0 * inner.spread)
     potential = coordinates.surplus.baseline() if kind == "quadratic" else perturb(fresh(kind, dim, (5, 4)), 0, 0.1)
     return CostMap(coordinates, potential, tuple(f"c{number}" for number in range(dim)), {"seed": 0})
 

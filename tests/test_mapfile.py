@@ -388,14 +388,14 @@ class TestCosts:
         with pytest.raises(MapFileError, match="description that cannot be read"):
             load_map(path)
 
-    @pytest.mark.parametrize("name", ["columns", "bend", "unit", "scale"])
+    @pytest.mark.parametrize("name", ["columns", "bend", "reach", "unit", "scale"])
     def test_a_missing_tensor_is_refused(self, with_cost, name):
         path = rewritten(with_cost, "missing", lambda d: None, drop=f"coordinates.{name}")
         with pytest.raises(MapFileError, match=f"does not describe a map .*coordinates.{name}"):
             load_map(path)
 
     @pytest.mark.parametrize(
-        ("name", "shape"), [("columns", (2,)), ("columns", (3, 3)), ("bend", (3,)), ("root", (2, 2)), ("root", ())]
+        ("name", "shape"), [("columns", (2,)), ("columns", (3, 3)), ("bend", (3,)), ("reach", ()), ("root", (2, 2)), ("root", ())]
     )
     def test_a_tensor_of_another_shape_is_refused(self, with_cost, name, shape):
         path = rewritten(with_cost, "shape", lambda d: None, put={f"coordinates.{name}": np.ones(shape)})

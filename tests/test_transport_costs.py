@@ -194,8 +194,9 @@ def test_the_conjugate_of_log_cosh_beyond_the_slopes_that_it_has():
 
 
 def test_the_conjugate_of_the_elastic_net_just_above_its_price():
-    # A slope of 1/2 + 1e-9 moves 1e-9, whose half square is far below the rounding of either product.
-    assert_close(precise(ElasticNet(0.5).conjugate, [[0.5 + 1e-9, 0.0]]), np.array([0.5e-18]), rtol=1e-6)
+    # It moves by the excess, whose half square is far below the rounding of the product of slope and move.
+    slope = 0.5 + 1e-12
+    assert_close(precise(ElasticNet(0.5).conjugate, [[slope, 0.0]]), np.array([0.5 * (slope - 0.5) ** 2]), rtol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +264,7 @@ STEEP = own(h=lambda z: jnp.sum(jnp.cosh(1e3 * z), axis=1), gradient=lambda z: 1
     ("cost", "dim", "words"),
     [
         (own(gradient=lambda z: 1.001 * z**3), 2, "`gradient` of the cost .* has the slope .* but `value` rises by"),
-        (own(gradient=lambda z: z**3 + 1e-3 * (abs(z) > 5)), 2, "`gradient`"),
+        (own(gradient=lambda z: z**3 + 0.1 * (abs(z) > 5)), 2, "`gradient` of .* has the slope"),
         (own(conjugate_gradient=lambda p: 1.001 * jnp.cbrt(p)), 2, "`conjugate_gradient` of .* does not undo"),
         (own(conjugate_gradient=lambda p: p), 2, "`conjugate_gradient` of .* does not undo"),
         (own(conjugate_gradient=lambda p: jnp.abs(p) ** (1 / 3)), 2, "`conjugate_gradient` of .* does not undo"),

@@ -99,7 +99,11 @@ def save(
     fields = dict(vars(coordinates))
     if isinstance(coordinates, DisplacementCoordinates):
         description |= {"format": FORMAT, "cost": to_record(coordinates.cost)}
-        fields = vars(coordinates.inner) | {"columns": coordinates.scale, "bend": coordinates.bend}
+        fields = vars(coordinates.inner) | {
+            "columns": coordinates.scale,
+            "bend": coordinates.bend,
+            "reach": coordinates.reach,
+        }
     elif getattr(coordinates, "root", None) is not None:
         description["format"] = FORMAT
     fields = {name: value for name, value in fields.items() if value is not None}
@@ -176,8 +180,8 @@ def _coordinates(description: Mapping[str, Any], tensors: Tensors) -> tuple[_Coo
     cost = from_record(description["cost"])
     if not isinstance(cost, AbstractDisplacementCost):
         raise ValueError(f"no coordinates for the cost {cost}")
-    scale, bend = _shaped(tensors, "columns", (d,)), _shaped(tensors, "bend", (d, d))
-    return DisplacementCoordinates(plain, cost, scale, bend), None
+    own = (_shaped(tensors, "columns", (d,)), _shaped(tensors, "bend", (d, d)), _shaped(tensors, "reach", (d,)))
+    return DisplacementCoordinates(plain, cost, *own), None
 
 
 def _shaped(tensors: Tensors, name: str, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier.certificates.couplings import exact_plan, guided_plan, plan_cost
+from brenier.certificates.couplings import EXACT_PAIRS, exact_plan, guided_plan, plan_cost
 from brenier.certificates.terms import DualTerms
 from brenier.certificates.transforms import discrete_dual
 
@@ -13,20 +13,18 @@ __all__ = ["Interval", "empirical_interval"]
 
 Array = NDArray[np.float64]
 
-_EXACT = 5_000_000
-"""Pairs of points up to which the coupling is found exactly: seconds."""
-
 _TRANSFORMED = 250_000_000_000
 """Operations of a discrete c-transform up to which it is done: a minute or so."""
 
 
 class Interval(NamedTuple):
-    """Bounds on half the squared W2 distance between two weighted samples.
+    """Bounds on the least cost of a coupling of two weighted samples: half the squared W2 distance, or any other.
 
     Attributes:
         lower: Feasible dual value.
         upper: Cost of a feasible coupling.
-        method: `"exact"`, `"transforms"` or `"potential"`: where the lower bound comes from.
+        method: `"exact"`, `"transforms"`, `"potential"` or, of costs other than the quadratic one, `"means"`: where the
+            lower bound comes from.
     """
 
     lower: float
@@ -42,7 +40,7 @@ def empirical_interval(
     *,
     a: Array | None = None,
     b: Array | None = None,
-    exact: int = _EXACT,
+    exact: int = EXACT_PAIRS,
     transformed: int = _TRANSFORMED,
 ) -> Interval:
     """Enclose the distance between two samples. Rounding errors are bounded, too.

@@ -10,7 +10,7 @@ References: Peyre and Cuturi 2019, "Computational Optimal Transport", section 3.
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EPS", "discrete_dual"]
+__all__ = ["EPS", "discrete_dual", "dual_value"]
 
 Array = NDArray[np.float64]
 
@@ -45,14 +45,28 @@ def discrete_dual(x: Array, y: Array, f: Array, a: Array, b: Array) -> float:
     shifted_x, shifted_y = x - centre, y - centre
     h = _transform(shifted_x, shifted_y, f)
     f = _transform(shifted_y, shifted_x, h)
-    value = float(a @ f + b @ h)
     size = max(np.abs(points).max() for points in (shifted_x, shifted_y)) * np.sqrt(x.shape[1])
+    # A cost or a sum of at most d + 8 terms for each pair, each of them at most (2 size)^2 or a dual value.
+    return dual_value(f, h, a, b, 4.0 * size**2, x.shape[1] + 8)
+
+
+def dual_value(f: Array, h: Array, a: Array, b: Array, largest_cost: float, operations: int) -> float:
+    """Value of two dual vectors that would be feasible but for rounding, less a bound of all rounding errors.
+
+    Args:
+        f: `(n,)` dual values of the source.
+        h: `(m,)` dual values of the target, made from `f` by a transform, or the other way round.
+        a: `(n,)` weights with sum one.
+        b: `(m,)` weights with sum one.
+        largest_cost: No cost of a pair is larger in size.
+        operations: By how many roundings of the largest cost, or of the largest dual value, `f_i + h_j` may be above
+            the cost of a pair.
+    """
     largest = max(np.abs(f).max(), np.abs(h).max())
-    # A cost or a sum of at most d + 8 terms for each pair, each of them at most (2 size)^2 or a dual value; then two
-    # weighted means, whose weights add up to one.
-    per_pair = (x.shape[1] + 8) * (4.0 * size**2 + largest)
-    means = (len(x) + len(y) + 8) * largest
-    return float(value - EPS * (per_pair + means))
+    per_pair = operations * (largest_cost + largest)
+    # Two weighted means, whose weights add up to one.
+    means = (len(f) + len(h) + 8) * largest
+    return float(float(a @ f + b @ h) - EPS * (per_pair + means))
 
 
 def _transform(x: Array, y: Array, f: Array) -> Array:

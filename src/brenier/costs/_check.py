@@ -155,7 +155,7 @@ def _check_gradient(cost: AbstractDisplacementCost, found: _Tried, directions: A
     worst = int(np.argmax(np.abs(numeric - claimed) - allowed))
     if not np.abs(numeric - claimed)[worst] <= allowed[worst]:
         at, along = _shown(found.z[worst]), _shown(directions[worst])
-        what = f"has the slope {claimed[worst]:.6g} at {at} along {along}, but `value` rises by {numeric[worst]:.6g} a unit"
+        what = f"has the slope {claimed[worst]:.6g} at {at} along {along}, but `value` rises by {numeric[worst]:.6g}"
         _fail(cost, "gradient", what, "return the gradient of `value`")
 
 

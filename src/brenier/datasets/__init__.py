@@ -1,5 +1,6 @@
 """Benchmark pairs and families with exact maps, small images with labels, and tables."""
 
+from brenier.datasets.constructed import ConstructedPair
 from brenier.datasets.families import FamilyPair, GaussianFamily
 from brenier.datasets.gaussian import GaussianPair
 from brenier.datasets.images import (
@@ -24,6 +25,7 @@ from brenier.datasets.tabular import (
 from brenier.datasets.wasserstein2 import Wasserstein2Pair
 
 __all__ = [
+    "ConstructedPair",
     "FamilyPair",
     "GaussianFamily",
     "GaussianPair",

@@ -1,5 +1,6 @@
 """Coordinates for costs of the displacement: those of the quadratic cost with the curvature of this one."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import equinox as eqx
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from brenier._errors import InputError
 from brenier.coordinates import BuresCoordinates, Matrix, Moments
 from brenier.costs import AbstractDisplacementCost
 from brenier.surplus import DisplacementSurplus
@@ -17,6 +19,12 @@ __all__ = ["DisplacementCoordinates", "Pairs"]
 
 _MOST_PAIRS = 1 << 12
 """Pairs from which the curvature of the cost is estimated."""
+
+_BEYOND = 1.5
+"""How far the source is taken to extend, relative to the farthest of some points."""
+
+_TOLD_APART = 1e-2
+"""Error of the displacement that the slope of the cost stands for, relative to distances that occur."""
 
 _MOST_COMPARED = 512
 """Points a side on which two starts are compared."""
@@ -54,12 +62,14 @@ class DisplacementCoordinates(eqx.Module):
         scale: `(d,)` units of the columns in the cost.
         bend: `(d, d)` the symmetric matrix C of the surplus, see `DisplacementSurplus`: the identity for the
             translation as a start.
+        reach: `(d,)` how far the source extends along each new coordinate.
     """
 
     inner: BuresCoordinates
     cost: AbstractDisplacementCost
     scale: Matrix
     bend: Matrix
+    reach: Matrix
 
     @classmethod
     def between(
@@ -86,11 +96,13 @@ class DisplacementCoordinates(eqx.Module):
         modulus = cost.strong_convexity() if certify else 0.0
         curvature = modulus or _curvature(cost, (pairs.x - pairs.y) / scale, shift)
         inner = BuresCoordinates.between(source, target, scale / np.sqrt(curvature))
-        straight = cls(inner, cost, scale, np.eye(inner.dim))
+        reach = _BEYOND * np.abs(inner.precise_x(pairs.x)).max(axis=0)
+        straight = cls(inner, cost, scale, np.eye(inner.dim), reach)
+        straight._check_translation()
         bend = np.linalg.solve(inner.from_y, inner.from_x)
-        bent = cls(inner, cost, scale, 0.5 * (bend + bend.T))
+        bent = cls(inner, cost, scale, 0.5 * (bend + bend.T), reach)
         if modulus:
-            return bent
+            return replace(bent, reach=np.full(inner.dim, np.inf))
         step = max(len(pairs.x) // _MOST_COMPARED, 1)
         few = Pairs(pairs.x[::step], pairs.y[::step])
         return max(straight, bent, key=lambda own: own._start_value(few))
@@ -132,6 +144,7 @@ class DisplacementCoordinates(eqx.Module):
             self.cost,
             *(jnp.asarray(array, dtype) for array in matrices),
             unit=jnp.asarray(self.unit**2, dtype),
+            reach=jnp.asarray(self.reach, dtype),
             excess=None if excess is None else jnp.asarray(excess, dtype),
         )
 
@@ -170,7 +183,7 @@ class DisplacementCoordinates(eqx.Module):
     def anchors(self, count: int, seed: int = 0) -> NDArray[np.float32]:
         """Points where the source is, in the new coordinates: drawn from the Gaussian with its moments."""
         normal = np.random.default_rng(seed).standard_normal((count, self.dim))
-        return (normal * self.spread).astype(np.float32)
+        return np.clip(normal * self.spread, -self.reach, self.reach).astype(np.float32)
 
     def costs(self, x: Matrix, y: Matrix) -> Matrix:
         """Cost of each row of `x` to that of `y`, in double precision."""
@@ -206,6 +219,19 @@ class DisplacementCoordinates(eqx.Module):
     def _tilt(self) -> Matrix:
         with jax.enable_x64(True):
             return np.asarray(self.cost.gradient(jnp.asarray(self._shift)[None])[0])
+
+    def _check_translation(self) -> None:
+        """Refuse a cost that cannot tell the translation between the centres from others in single precision."""
+        tilt = jnp.asarray(self._tilt, jnp.float32)[None]
+        back = np.asarray(self.cost.conjugate_gradient(self.cost.within_domain(tilt)))[0]
+        off = np.abs(back - self._shift)
+        worst = int(np.argmax(np.where(np.isfinite(off), off, np.inf)))
+        if not off[worst] <= _TOLD_APART * (np.abs(self._shift).max() + self.inner.unit):
+            raise InputError(
+                f"`cost`={self.cost} is so flat at the displacement of the centres, {self._shift[worst]:.4g} in column "
+                f"{worst}, that other moves cost the same to the last digit: no map is the best one. Choose another "
+                "cost, or change its arguments."
+            )
 
     def _start_value(self, pairs: Pairs) -> float:
         """Dual value, between two small samples, of half the squared norm as a potential: the start of training."""

@@ -13,6 +13,9 @@ from brenier.surplus._base import AbstractSurplus, Matrix
 
 __all__ = ["DisplacementSurplus"]
 
+_WALL = 2.0
+"""Curvature of the wall beyond the reach of the source, in units of that of the baseline."""
+
 
 class DisplacementSurplus(AbstractSurplus):
     r"""The surplus of a cost `h(x - y)` in affine coordinates.
@@ -33,6 +36,9 @@ class DisplacementSurplus(AbstractSurplus):
         bend: The symmetric matrix `C`.
         shift, tilt: :math:`\delta`, and :math:`\nabla h(\delta)`.
         unit: The number `v`.
+        reach: `(d,)` how far the source extends from its centre along each coordinate; infinite where it does not
+            matter. A conjugate is a maximum over the source: beyond its reach a wall keeps inner solves from leaving
+            along slopes of the potential that no cost holds, as costs that grow slowly would let them.
         excess: Least eigenvalue of :math:`m M_x^T M_x / v - C`, where `h` is m-strongly convex: what the cost adds to
             the floor of a potential. None if it is not.
     """
@@ -47,6 +53,7 @@ class DisplacementSurplus(AbstractSurplus):
     shift: Float[Array, " d"]
     tilt: Float[Array, " d"]
     unit: Float[Array, ""]
+    reach: Float[Array, " d"]
     excess: Float[Array, ""] | None
 
     def __call__(self, x: Points, y: Points) -> Values:
@@ -58,6 +65,7 @@ class DisplacementSurplus(AbstractSurplus):
         return product(product(x, self.from_x.T) - self._move(x, slope), self.to_y.T)
 
     def residual(self, x: Points, slope: Points, y: Points) -> Points:
+        slope = slope + _WALL * (x - jnp.clip(x, -self.reach, self.reach))
         if not self.cost.smooth:
             return self.image(x, slope) - y
         # The equation in slopes: equivalent, and as smooth as the gradient of h.
