@@ -395,7 +395,8 @@ class TestCosts:
             load_map(path)
 
     @pytest.mark.parametrize(
-        ("name", "shape"), [("columns", (2,)), ("columns", (3, 3)), ("bend", (3,)), ("reach", ()), ("root", (2, 2)), ("root", ())]
+        ("name", "shape"),
+        [("columns", (2,)), ("columns", (3, 3)), ("bend", (3,)), ("reach", ()), ("root", (2, 2)), ("root", ())],
     )
     def test_a_tensor_of_another_shape_is_refused(self, with_cost, name, shape):
         path = rewritten(with_cost, "shape", lambda d: None, put={f"coordinates.{name}": np.ones(shape)})
