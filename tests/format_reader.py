@@ -28,8 +28,38 @@ def forward(path, x, codes=None):
     if "conditions" in description:
         return np.concatenate([_conditional(description, tensors, *row) for row in zip(x, codes, strict=True)])
     inner = (x - tensors["coordinates.mean_x"]) @ tensors["coordinates.to_x"].T
+    if "cost" in description:
+        return _displaced(description, tensors, x, inner)
     images = _gradient(description, tensors, inner)
     return images @ tensors["coordinates.from_y"].T + tensors["coordinates.mean_y"]
+
+
+def _displaced(description, tensors, x, inner):
+    c = {name.removeprefix("coordinates."): array for name, array in tensors.items() if name.startswith("coord")}
+    name, arguments = description["cost"]["name"], description["cost"]["arguments"]
+    centres = _cost_slope(name, arguments, (c["mean_x"] - c["mean_y"]) / c["columns"])
+    change = inner @ c["bend"] - _gradient(description, tensors, inner)
+    p = centres + c["unit"] ** 2 * c["columns"] * (change @ c["to_x"])
+    return x - c["columns"] * _displacement(name, arguments, p)
+
+
+def _cost_slope(name, arguments, z):
+    if name == "pnorm":
+        return np.sign(z) * np.abs(z) ** (arguments["p"] - 1)
+    if name == "log-cosh":
+        return arguments["width"] * np.tanh(z / arguments["width"])
+    if name == "elastic-net":
+        return z + arguments["l1"] * np.sign(z)
+    raise ValueError(f"no formula for the cost {name}")
+
+
+def _displacement(name, arguments, p):
+    if name == "pnorm":
+        return np.sign(p) * np.abs(p) ** (1 / (arguments["p"] - 1))
+    if name == "log-cosh":
+        width = arguments["width"]
+        return width * np.arctanh(np.clip(p / width, -0.999, 0.999))
+    return np.sign(p) * np.maximum(np.abs(p) - arguments["l1"], 0)
 
 
 def _gradient(description, tensors, x):

@@ -4,11 +4,13 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from brenier import ConditionalMap, TransportMap
+from brenier import ConditionalMap, CostMap, TransportMap
 from brenier.conditional.basis import terms
 from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.space import ConditionSpace, Variable
 from brenier.coordinates import BuresCoordinates, Moments
+from brenier.costs import AbstractDisplacementCost
+from brenier.general.coordinates import DisplacementCoordinates
 from brenier.potentials import ModulatedICNN, Quadratic
 from networks import fresh, perturb
 from problems import covariance, gaussians
@@ -30,6 +32,27 @@ def transport_map(kind: str, dim: int = 3, **options: object) -> TransportMap:
     else:
         potential = perturb(fresh(kind, dim, (5, 4), **options), 0, 0.3)
     return TransportMap(coordinates, potential, tuple(f"c{number}" for number in range(dim)), {"seed": 0})
+
+
+def mahalanobis_map(kind: str = "icnn-ramp", dim: int = 3) -> TransportMap:
+    """A map for the distance of which `covariance` is the matrix, of columns with units."""
+    plain = transport_map(kind, dim)
+    pair, values = gaussians(dim), np.linalg.eigh(covariance(dim, 3.0, 1))
+    sides = Moments(pair.mean_x + SHIFT, pair.covariance_x, 9), Moments(pair.mean_y, pair.covariance_y, 9)
+    root = (values[1] * np.sqrt(values[0])) @ values[1].T
+    coordinates = BuresCoordinates.between(*sides, np.linspace(0.5, 2.0, dim), root)
+    return TransportMap(coordinates, plain.potential, plain.columns, plain.info)
+
+
+def cost_map(cost: AbstractDisplacementCost, kind: str = "mlp-ramp", dim: int = 3, *, bent: bool = False) -> CostMap:
+    """A map for such a cost, of columns with units; `bent` as where the start of training is the Gaussian map."""
+    pair, units = gaussians(dim), np.linspace(0.5, 2.0, dim)
+    sides = Moments(pair.mean_x + SHIFT, pair.covariance_x, 9), Moments(pair.mean_y + SHIFT, pair.covariance_y, 9)
+    inner = BuresCoordinates.between(*sides, units / 1.1)
+    bend = np.linalg.solve(inner.from_y, inner.from_x) if bent else np.eye(dim)
+    coordinates = DisplacementCoordinates(inner, cost, units, 0.5 * (bend + bend.T), reach=6.0 * inner.spread)
+    potential = coordinates.surplus.baseline() if kind == "quadratic" else perturb(fresh(kind, dim, (5, 4)), 0, 0.1)
+    return CostMap(coordinates, potential, tuple(f"c{number}" for number in range(dim)), {"seed": 0})
 
 
 def conditional_map(classes: int = 2, numbers: int = 1, dim: int = 3, activation: str = "ramp") -> ConditionalMap:

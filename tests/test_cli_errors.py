@@ -26,23 +26,26 @@ POINTS = RNG.normal(size=(40, 2))
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A map between points named a and b, which took no training."""
+    """Maps between points named a and b, which took no training: m for the quadratic cost, p for another."""
     folder = tmp_path_factory.mktemp("shared")
     for name in ("x.csv", "y.csv"):
         write_points(folder / name, POINTS, ["a", "b"])
-    assert CliRunner().invoke(app, ["fit", f"{folder}/x.csv", f"{folder}/y.csv", "-o", f"{folder}/m"]).exit_code == 0
+    fit = ["fit", f"{folder}/x.csv", f"{folder}/y.csv", "-o"]
+    assert CliRunner().invoke(app, [*fit, f"{folder}/m"]).exit_code == 0
+    assert CliRunner().invoke(app, [*fit, f"{folder}/p", "--cost", "pnorm:1.5"]).exit_code == 0
     return folder
 
 
 @pytest.fixture
 def folder(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with files good and bad, as the current one; no work can be done in it."""
-    for name in ("x.csv", "y.csv", "m"):
+    for name in ("x.csv", "y.csv", "m", "p"):
         (tmp_path / name).write_bytes((shared / name).read_bytes())
     write_points(tmp_path / "wide.csv", RNG.normal(size=(40, 3)), ["a", "b", "c"])
     write_points(tmp_path / "swapped.csv", POINTS, ["b", "a"])
     write_points(tmp_path / "others.csv", POINTS, ["u", "v"])
     write_points(tmp_path / "constant.npy", np.ones((40, 2)))
+    write_points(tmp_path / "three.npy", np.eye(3))
     (tmp_path / "hole.csv").write_text("a,b\n1,2\n3,nan\n")
     (tmp_path / "words.txt").write_text("1 2\n")
     (tmp_path / "broken").write_bytes((shared / "m").read_bytes()[:-8])
@@ -80,6 +83,15 @@ FIT = [
     ("x.csv y.csv -o out --max-steps 0", "`max_steps` must be a positive number or None; got 0"),
     ("x.csv y.csv -o out --max-seconds nan", "`max_seconds` must be"),
     ("x.csv y.csv -o out --scale loud", "'loud'"),
+    ("x.csv y.csv -o out --cost loud", "`--cost` must be one of"),
+    ("x.csv y.csv -o out --cost pnorm", "`--cost` 'pnorm' needs its argument"),
+    ("x.csv y.csv -o out --cost squared:2", "`--cost` 'squared' takes no argument"),
+    ("x.csv y.csv -o out --cost pnorm:much", "`--cost` 'pnorm' needs a number"),
+    ("x.csv y.csv -o out --cost pnorm:0.5", "`--cost` 'pnorm:0.5' cannot be used: `p` must be"),
+    ("x.csv y.csv -o out --cost mahalanobis:missing.csv", "`missing.csv` cannot be read"),
+    ("x.csv y.csv -o out --cost mahalanobis:x.csv", "`A` must be a square matrix"),
+    ("x.csv y.csv -o out --cost mahalanobis:three.npy", "`--cost` has a matrix for 3 columns, but the data have 2"),
+    ("x.csv y.csv -o out --cost pnorm:1.5 --condition a", "got `--cost`=PNorm(p=1.5). Fit each condition."),
 ]
 TRANSFORM = [
     ("missing x.csv -o out.csv", "missing"),
@@ -104,6 +116,14 @@ OTHERS = [
     ("distance m x.csv missing.csv", "missing.csv"),
     ("distance m x.csv others.csv", "`others.csv` must have the columns"),
     ("distance m wide.csv x.csv", "`wide.csv` must have 2 columns"),
+    ("distance p x.csv others.csv", "`others.csv` must have the columns"),
+    ("transform p wide.csv -o out.csv", "`wide.csv` must have 2 columns"),
+    ("transform p x.csv -o out.csv --at men", "`p` holds a map without conditions"),
+    ("export p -o out.pt2 --to torch", "`p` is for the cost PNorm(p=1.5); programs exist for"),
+    ("export p -o out.zip --to stablehlo", "`p` is for the cost PNorm(p=1.5); programs exist for"),
+    ("sample p -n 3 -o out.csv --base normal", "`p` holds a map for the cost PNorm(p=1.5); densities need"),
+    ("logpdf p x.csv -o out.csv --base normal", "`p` holds a map for the cost PNorm(p=1.5); densities need"),
+    ("report p x.csv -o out.html", "`TARGET` is missing"),
     ("inspect missing", "missing"),
     ("inspect broken", "broken"),
     ("inspect x.csv", "x.csv"),
@@ -179,7 +199,7 @@ def test_interrupts(folder: Path, monkeypatch: pytest.MonkeyPatch, times: int, k
                 signal.raise_signal(signal.SIGINT)
         standard = Moments(np.zeros(2), np.eye(2), 0)
         coordinates = BuresCoordinates.between(standard, standard)
-        outcome = gaussian_outcome(2)._replace(stop=Stop.interrupted)
+        outcome = gaussian_outcome(coordinates)._replace(stop=Stop.interrupted)
         return Fitted(outcome, coordinates, choose_config(2, None), None, {})
 
     monkeypatch.setattr("brenier.estimator.fit_pair", train)

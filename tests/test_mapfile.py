@@ -15,10 +15,23 @@ from safetensors.numpy import load as read_tensors
 from safetensors.numpy import save as to_bytes
 
 from asserts import assert_same
-from brenier import InputError, MapFileError, TransportMap, mapfile
+from brenier import ConditionalMap, CostMap, InputError, MapFileError, TransportMap, load_map, mapfile
 from brenier.coordinates import BuresCoordinates, Moments
+from brenier.costs import (
+    COSTS,
+    AbstractCost,
+    AbstractDisplacementCost,
+    Convex,
+    ElasticNet,
+    LogCosh,
+    Mahalanobis,
+    PNorm,
+    SquaredEuclidean,
+    to_record,
+)
 from brenier.data import atomic
 from brenier.potentials import POTENTIALS
+from made import conditional_map, cost_map, mahalanobis_map
 from networks import KINDS, fresh, perturb
 from problems import covariance, gaussians
 
@@ -151,14 +164,18 @@ def test_appended_bytes_are_refused(saved, extra):
     refused(other)
 
 
-def rewritten(saved: Path, name: str, change, *, digest: bool = True, drop: str = "") -> Path:
-    """A file whose description, and tensors, were changed on purpose, with or without a matching checksum."""
+def rewritten(saved: Path, name: str, change, *, digest: bool = True, drop: str = "", put=None, edit=str) -> Path:
+    """A file whose description, and tensors, were changed on purpose, with or without a matching checksum.
+
+    `change` is done to the description, `edit` to its text; `drop` names a tensor to leave out, `put` has new ones.
+    """
     with safe_open(saved, framework="numpy") as file:
         metadata = file.metadata()
     tensors = {key: tensor for key, tensor in read_tensors(saved.read_bytes()).items() if key != drop}
+    tensors |= put or {}
     description = json.loads(metadata["brenier"])
     change(description)
-    text = json.dumps(description, sort_keys=True)
+    text = edit(json.dumps(description, sort_keys=True))
     metadata = {"brenier": text, "sha256": mapfile._digest(text, tensors) if digest else metadata["sha256"]}
     path = saved.with_name(name)
     path.write_bytes(to_bytes(tensors, metadata=metadata))
@@ -231,3 +248,186 @@ def test_where_nothing_can_be_written_nothing_is_left(tmp_path, monkeypatch):
                 make("icnn-ramp").save(tmp_path / "map")
         assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "map"]
         assert (tmp_path / "map").read_bytes() == before
+
+
+SAVED = [PNorm(1.5), PNorm(3.0), LogCosh(2.0), ElasticNet(0.25)]
+"""Costs whose maps have a `cost` in their file."""
+
+
+@pytest.fixture(scope="module")
+def with_cost(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("costs") / "map.brenier"
+    cost_map(PNorm(1.5), bent=True).save(path)
+    return path
+
+
+def description_of(path: Path) -> dict:
+    with safe_open(path, framework="numpy") as file:
+        return json.loads(file.metadata()["brenier"])
+
+
+class TestCosts:
+    def test_every_displacement_cost_is_saved_here(self):
+        own = {name for name, cost in COSTS.items() if issubclass(cost, AbstractDisplacementCost)}
+        assert {cost.name for cost in SAVED} | {SquaredEuclidean.name, Mahalanobis.name} == own
+
+    @pytest.mark.parametrize("bent", [False, True])
+    @pytest.mark.parametrize("cost", SAVED, ids=str)
+    def test_a_round_trip_is_exact(self, cost, bent, tmp_path):
+        map_ = cost_map(cost, bent=bent)
+        map_.save(tmp_path / "map")
+        loaded = load_map(tmp_path / "map")
+        assert type(loaded) is CostMap
+        assert type(CostMap.load(tmp_path / "map").cost) is type(cost)
+        assert loaded.cost == cost
+        assert (loaded.columns, loaded.info) == (map_.columns, map_.info)
+        ours, theirs = (jax.tree.leaves(m, is_leaf=lambda leaf: leaf is None) for m in (map_, loaded))
+        assert len(ours) == len(theirs) > 15
+        for a, b in zip(ours, theirs, strict=True):
+            assert_same(a, b)
+        description = description_of(tmp_path / "map")
+        assert description["cost"] == to_record(cost) == {"name": cost.name, "arguments": cost.arguments()}
+        assert description["format"] == 3
+
+    def test_a_mahalanobis_map_keeps_its_matrix(self, tmp_path):
+        map_ = mahalanobis_map()
+        map_.save(tmp_path / "map")
+        loaded = load_map(tmp_path / "map")
+        assert type(loaded) is TransportMap
+        assert_same(loaded.coordinates.root, map_.coordinates.root)
+        assert isinstance(loaded.cost, Mahalanobis)
+        np.testing.assert_allclose(loaded.cost.matrix, covariance(3, 3.0, 1), rtol=1e-12)
+        x = 30.0 + np.random.default_rng(0).standard_normal((20, 3))
+        assert_same(loaded.forward(x), map_.forward(x))
+        description = description_of(tmp_path / "map")
+        assert "cost" not in description
+        assert description["format"] == 3
+
+    def test_maps_for_the_quadratic_cost_stay_readable_by_the_first_version(self, saved):
+        assert description_of(saved)["format"] == 1
+        assert type(load_map(saved)) is TransportMap
+        assert str(load_map(saved).cost) == "SquaredEuclidean()"
+
+    def test_a_cost_given_by_functions_is_not_saved(self, tmp_path):
+        own = cost_map(Convex(lambda z: 0.5 * (z**2).sum(1), lambda z: z, lambda p: p))
+        with pytest.raises(InputError, match=r"a file holds no code\. Derive a class from .*AbstractDisplacementCost"):
+            own.save(tmp_path / "map")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_class_of_the_users_own_is_saved_once_it_is_entered(self, tmp_path, monkeypatch):
+        class Doubled(ElasticNet):
+            name = "doubled"
+
+        own = cost_map(Doubled(0.5))
+        with pytest.raises(InputError, match=r"does not have `Doubled` as 'doubled'. Add it"):
+            own.save(tmp_path / "map")
+        monkeypatch.setitem(COSTS, "doubled", Doubled)
+        own.save(tmp_path / "map")
+        assert type(load_map(tmp_path / "map").cost) is Doubled
+        monkeypatch.delitem(COSTS, "doubled")
+        with pytest.raises(MapFileError, match=r"the cost 'doubled', which is not in `brenier.costs.COSTS`"):
+            load_map(tmp_path / "map")
+
+    def test_each_class_says_which_other_reads_a_file(self, saved, with_cost, tmp_path):
+        conditional_map().save(tmp_path / "conditional")
+        for reader, path, other in [
+            (TransportMap, with_cost, "CostMap.load"),
+            (ConditionalMap, with_cost, "CostMap.load"),
+            (ConditionalMap, saved, "TransportMap.load"),
+            (TransportMap, tmp_path / "conditional", "ConditionalMap.load"),
+            (CostMap, saved, "brenier.load_map"),
+            (CostMap, tmp_path / "conditional", "brenier.load_map"),
+        ]:
+            with pytest.raises(MapFileError, match=rf"{path.name}' holds a map .*Read it with `{other}`"):
+                reader.load(path)
+        assert type(load_map(tmp_path / "conditional")) is ConditionalMap
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            None,
+            7,
+            "pnorm",
+            [],
+            {},
+            {"name": "pnorm"},
+            {"arguments": {}},
+            {"name": None, "arguments": {}},
+            {"name": ["pnorm"], "arguments": {}},
+            {"name": "own", "arguments": {}},
+            {"name": "Convex", "arguments": {"h": "print", "gradient": "print", "conjugate_gradient": "print"}},
+            {"name": "os.system", "arguments": {"command": "true"}},
+            {"name": "pnorm", "arguments": []},
+            {"name": "pnorm", "arguments": {}},
+            {"name": "pnorm", "arguments": {"q": 1.5}},
+            {"name": "pnorm", "arguments": {"p": 1.5, "self": 1}},
+            {"name": "pnorm", "arguments": {"p": 0.5}},
+            {"name": "pnorm", "arguments": {"p": "1.5"}},
+            {"name": "pnorm", "arguments": {"p": [1.5]}},
+            {"name": "pnorm", "arguments": {"p": float("nan")}},
+            {"name": "pnorm", "arguments": {"p": float("inf")}},
+            {"name": "log-cosh", "arguments": {"width": 0}},
+            {"name": "log-cosh", "arguments": {"width": True}},
+            {"name": "elastic-net", "arguments": {"l1": -1}},
+            {"name": "mahalanobis", "arguments": {"A": "x"}},
+            {"name": "mahalanobis", "arguments": {"A": {}}},
+            {"name": "mahalanobis", "arguments": {"A": [[1, 0], [0]]}},
+            {"name": "mahalanobis", "arguments": {"A": [[-1.0]]}},
+            {"name": "squared", "arguments": {"p": 2}},
+        ],
+        ids=repr,
+    )
+    def test_a_cost_that_is_none_is_refused(self, with_cost, record):
+        path = rewritten(with_cost, "hostile", lambda d: d.update(cost=record))
+        with pytest.raises(MapFileError, match="does not describe a map that this version knows"):
+            load_map(path)
+
+    def test_records_nested_too_deeply_are_refused(self, with_cost):
+        deep = "[" * 100_000 + "]" * 100_000
+        path = rewritten(with_cost, "deep", lambda d: d.update(cost="@"), edit=lambda text: text.replace('"@"', deep))
+        with pytest.raises(MapFileError, match="description that cannot be read"):
+            load_map(path)
+
+    @pytest.mark.parametrize("name", ["columns", "bend", "reach", "unit", "scale"])
+    def test_a_missing_tensor_is_refused(self, with_cost, name):
+        path = rewritten(with_cost, "missing", lambda d: None, drop=f"coordinates.{name}")
+        with pytest.raises(MapFileError, match=f"does not describe a map .*coordinates.{name}"):
+            load_map(path)
+
+    @pytest.mark.parametrize(
+        ("name", "shape"),
+        [("columns", (2,)), ("columns", (3, 3)), ("bend", (3,)), ("reach", ()), ("root", (2, 2)), ("root", ())],
+    )
+    def test_a_tensor_of_another_shape_is_refused(self, with_cost, name, shape):
+        path = rewritten(with_cost, "shape", lambda d: None, put={f"coordinates.{name}": np.ones(shape)})
+        with pytest.raises(MapFileError, match=f"coordinates.{name} has shape .*, expected"):
+            load_map(path)
+
+    def test_conditions_beside_a_cost_are_refused(self, tmp_path):
+        conditional_map().save(tmp_path / "map")
+        path = rewritten(tmp_path / "map", "both", lambda d: d.update(cost=to_record(PNorm(1.5))))
+        with pytest.raises(MapFileError, match="conditions need the quadratic cost"):
+            load_map(path)
+
+    def test_a_family_without_conditions_is_refused(self, with_cost, saved, tmp_path):
+        conditional_map().save(tmp_path / "family")
+        family = description_of(tmp_path / "family")
+        tensors = {name: own for name, own in read_tensors((tmp_path / "family").read_bytes()).items() if "pot" in name}
+        kind = {name: family[name] for name in ("kind", "hyperparameters")}
+        for path in (with_cost, saved):
+            with pytest.raises(MapFileError, match="its potential needs conditions"):
+                load_map(rewritten(path, "family", lambda d: d.update(kind), put=tensors))
+
+    def test_every_byte_counts(self, with_cost):
+        contents = with_cost.read_bytes()
+        other = with_cost.with_name("flipped")
+        for position in range(0, len(contents), 61):
+            other.write_bytes(contents[:position] + bytes([contents[position] ^ 0x10]) + contents[position + 1 :])
+            with pytest.raises(MapFileError):
+                load_map(other)
+
+
+def test_costs_are_told_apart():
+    """Equality of costs, on which the round trips rest, is one of their arguments."""
+    costs: list[AbstractCost] = [*SAVED, PNorm(1.6), LogCosh(2.5), ElasticNet(0.5)]
+    assert [[a == b for b in costs] for a in costs] == np.eye(len(costs), dtype=bool).tolist()

@@ -314,7 +314,7 @@ class TestNumbers:
         assert f"p = {number(record['mismatch']['p_value'], 2)}" in text
 
     def test_training(self, fitted: BrenierMap, page: Path) -> None:
-        found = training(fitted.map_.info)
+        found = training(fitted.map_)
         assert found is not None
         kept = [k for k, row in enumerate(fitted.history_) if row.best][-1]
         assert found.kept == kept

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from brenier.general.maps import CostMap
     from brenier.hamilton_jacobi.formula import HopfLax, hopf_lax
     from brenier.joined import JoinedMap
+    from brenier.loading import load_map
     from brenier.maps import Distance, Inverse, TransportMap
     from brenier.report.write import write_report
 
@@ -40,6 +41,7 @@ __all__ = [
     "SolveError",
     "TransportMap",
     "hopf_lax",
+    "load_map",
     "write_report",
 ]
 
@@ -57,6 +59,7 @@ _HOMES = {
     "JoinedMap": "brenier.joined",
     "TransportMap": "brenier.maps",
     "hopf_lax": "brenier.hamilton_jacobi.formula",
+    "load_map": "brenier.loading",
     "write_report": "brenier.report.write",
 }
 

@@ -6,6 +6,7 @@ kind. The library anndata is not imported: what is handed in brings its own meth
 
 import hashlib
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, NamedTuple
@@ -17,8 +18,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import InputError
 from brenier.conditional.maps import ConditionalMap
+from brenier.costs import AbstractCost
 from brenier.data.cells import Place, columns_of, is_cells, read_cells
 from brenier.data.table import Unchecked
+from brenier.general.maps import CostMap
 from brenier.maps import TransportMap
 
 __all__ = ["provenance", "transport"]
@@ -59,7 +62,7 @@ def transport(
     `uns["brenier"]` gets an entry of that key, see `provenance`. All else stays as it is.
 
     Args:
-        ot: A fitted `BrenierMap`, a `TransportMap` or a `ConditionalMap`.
+        ot: A fitted `BrenierMap`, a `TransportMap`, a `ConditionalMap` or a `CostMap`.
         adata: AnnData, not a view; one that is backed by a file is changed in memory, the file is not.
         condition: For maps with conditions: name of a column of `obs`, several names, or whatever `transform` takes.
             By default, the columns of `obs` that are called as those of the fit.
@@ -164,7 +167,7 @@ def recorded(estimator: Any, *values: Unchecked) -> dict[str, str]:  # noqa: ANN
 
 
 def provenance(
-    map_: TransportMap | ConditionalMap, place: Place, direction: str, t: float, seed: object = None
+    map_: TransportMap | ConditionalMap | CostMap, place: Place, direction: str, t: float, seed: object = None
 ) -> dict[str, Any]:
     """How points came about: text and numbers only, so that an .h5ad file can hold it.
 
@@ -217,13 +220,24 @@ def _are_names(condition: Unchecked, obs: Unchecked) -> bool:
     return texts and (len(condition) != len(obs) or all(own in obs.columns for own in condition))
 
 
-def _digest(map_: TransportMap | ConditionalMap) -> str:
-    """SHA-256 of all numbers of a map, and of its conditions."""
+def _digest(map_: TransportMap | ConditionalMap | CostMap) -> str:
+    """SHA-256 of all numbers of a map, and of its conditions or its cost."""
     potential, found = (map_.family if isinstance(map_, ConditionalMap) else map_.potential), hashlib.sha256()
     if isinstance(map_, ConditionalMap):
         found.update(json.dumps(map_.space.record(), sort_keys=True).encode())
-    for name, value in sorted(vars(map_.coordinates).items()):
+    if isinstance(map_, CostMap):
+        found.update(str(map_.cost).encode())
+    for name, value in _numbers(map_.coordinates):
         found.update(name.encode() + np.asarray(value, np.float64).tobytes())
     for array in jax.tree.leaves(eqx.filter(potential, eqx.is_array)):
         found.update(np.asarray(array).tobytes())
     return found.hexdigest()
+
+
+def _numbers(coordinates: eqx.Module) -> Iterator[tuple[str, Any]]:
+    """Names and numbers of coordinates, those of coordinates inside them among them."""
+    for name, value in sorted(vars(coordinates).items()):
+        if isinstance(value, eqx.Module):
+            yield from _numbers(value) if not isinstance(value, AbstractCost) else ()
+        elif value is not None:
+            yield name, value

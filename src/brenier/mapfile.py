@@ -5,7 +5,8 @@ have two entries: `brenier`, a JSON object with `format` (an integer), `kind` an
 `columns` and `info`; and `sha256`, of that text followed by name, type, shape and bytes of every tensor by name.
 
 Format 1 has maps without conditions; they are still written so. Format 2 has two entries more: `degree` of the
-polynomials of the coordinates, and `conditions`, the record of a `ConditionSpace`.
+polynomials of the coordinates, and `conditions`, the record of a `ConditionSpace`. Format 3 has maps for other costs:
+those of Mahalanobis distances have a tensor more, `coordinates.root`, all others an entry `cost`.
 """
 
 import hashlib
@@ -30,7 +31,7 @@ from brenier.coordinates import BuresCoordinates
 from brenier.costs import AbstractDisplacementCost, from_record, to_record
 from brenier.data.atomic import atomic_write
 from brenier.general.coordinates import DisplacementCoordinates
-from brenier.potentials import POTENTIALS, AbstractFamily
+from brenier.potentials import POTENTIALS, AbstractFamily, AbstractPotential
 
 __all__ = ["FORMAT", "Contents", "checksum", "load", "save"]
 
@@ -129,7 +130,7 @@ def load(path: str | PathLike[str]) -> Contents:
     try:
         description = json.loads(text)
         version = description["format"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MapFileError(f"'{path}' has a description that cannot be read ({error}). Save the map again.") from error
     if not isinstance(version, int) or version > FORMAT:
         raise MapFileError(
@@ -141,7 +142,9 @@ def load(path: str | PathLike[str]) -> Contents:
     try:
         potential = _fill(POTENTIALS[description["kind"]].skeleton(**description["hyperparameters"]), tensors)
         coordinates, space = _coordinates(description, tensors)
-    except (KeyError, TypeError, ValueError) as error:
+        if space is None and not isinstance(potential, AbstractPotential):
+            raise ValueError("its potential needs conditions, but there are none")
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise MapFileError(f"'{path}' does not describe a map that this version knows ({error!r}).") from error
     columns = description.get("columns")
     names = None if columns is None else tuple(columns)
@@ -160,6 +163,8 @@ def checksum(path: str | PathLike[str]) -> str:
 def _coordinates(description: Mapping[str, Any], tensors: Tensors) -> tuple[_Coordinates, ConditionSpace | None]:
     """The coordinates, and the conditions if there are any."""
     conditional = "conditions" in description
+    if conditional and "cost" in description:
+        raise ValueError("conditions need the quadratic cost")
     kind = ConditionalCoordinates if conditional else BuresCoordinates
     fields = [name for name in kind.__dataclass_fields__ if name not in ("degree", "root")]
     arrays: dict[str, Any] = {name: tensors[f"coordinates.{name}"] for name in fields}
@@ -167,14 +172,24 @@ def _coordinates(description: Mapping[str, Any], tensors: Tensors) -> tuple[_Coo
     if conditional:
         space = ConditionSpace.from_record(description["conditions"])
         return ConditionalCoordinates(**arrays, degree=int(description["degree"])), space
-    plain = BuresCoordinates(**arrays, root=tensors.get("coordinates.root"))
+    d = len(arrays["mean_x"])
+    root = _shaped(tensors, "root", (d, d)) if "coordinates.root" in tensors else None
+    plain = BuresCoordinates(**arrays, root=root)
     if "cost" not in description:
         return plain, None
     cost = from_record(description["cost"])
     if not isinstance(cost, AbstractDisplacementCost):
         raise ValueError(f"no coordinates for the cost {cost}")
-    own = (tensors[f"coordinates.{name}"] for name in ("columns", "bend", "reach"))
+    own = (_shaped(tensors, "columns", (d,)), _shaped(tensors, "bend", (d, d)), _shaped(tensors, "reach", (d,)))
     return DisplacementCoordinates(plain, cost, *own), None
+
+
+def _shaped(tensors: Tensors, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    """A tensor of the coordinates, if it has this shape."""
+    found = tensors[f"coordinates.{name}"]
+    if found.shape != shape:
+        raise ValueError(f"coordinates.{name} has shape {found.shape}, expected {shape}")
+    return found
 
 
 def _read(path: Path) -> tuple[str, str, Tensors]:

@@ -18,6 +18,7 @@ from brenier.batches import map_batches, map_chunks
 from brenier.certificates import Distance, assess, inverse_errors
 from brenier.conjugate import Tolerance, certified_gaps, conjugate_points, dual_values
 from brenier.coordinates import BuresCoordinates
+from brenier.costs import Mahalanobis, SquaredEuclidean
 from brenier.data.checks import as_points
 from brenier.data.frames import Moved, like
 from brenier.data.kinds.dask import blockwise, is_lazy
@@ -103,6 +104,12 @@ class TransportMap(DensityMethods, eqx.Module):
     def dim(self) -> int:
         """Number of columns."""
         return self.coordinates.dim
+
+    @property
+    def cost(self) -> SquaredEuclidean | Mahalanobis:
+        """The cost, of points with each column in units of its scale; its matrix is known up to rounding."""
+        root = self.coordinates.root
+        return SquaredEuclidean() if root is None else Mahalanobis(root.T @ root)
 
     def forward(self, X: Unchecked) -> Moved:
         """Images `T(x)` of source points.
@@ -252,10 +259,12 @@ class TransportMap(DensityMethods, eqx.Module):
     def load(cls, path: str | PathLike[str]) -> "TransportMap":
         """Read a map. Runs no code from the file, and refuses one that is truncated or altered."""
         contents = mapfile.load(path)
+        if contents.space is not None:
+            raise MapFileError(f"'{path}' holds a map with conditions. Read it with `ConditionalMap.load`.")
         if not isinstance(contents.coordinates, BuresCoordinates) or not isinstance(
             contents.potential, AbstractPotential
         ):
-            raise MapFileError(f"'{path}' holds a map with conditions. Read it with `ConditionalMap.load`.")
+            raise MapFileError(f"'{path}' holds a map for a cost that is not quadratic. Read it with `CostMap.load`.")
         return cls(contents.coordinates, contents.potential, contents.columns, contents.info)
 
     def _forward(self, x: Matrix) -> Matrix:

@@ -1,7 +1,7 @@
 """Write the map files of this folder, with what they map: run once for a version of the format, and never again.
 
-`python tests/formats/make.py FOLDER` writes the files of the version that is installed. They are committed; every later
-version must read them and give the same numbers.
+`python tests/formats/make.py FOLDER` writes the files of the version that is installed; those that are there stay as
+they are. They are committed; every later version must read them and give the same numbers.
 """
 
 import json
@@ -12,15 +12,16 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from brenier import ConditionalMap, TransportMap
-from made import SHIFT, conditional_map, conditions, transport_map
+from brenier import ConditionalMap, CostMap, TransportMap
+from brenier.costs import ElasticNet, LogCosh, PNorm
+from made import SHIFT, conditional_map, conditions, cost_map, mahalanobis_map, transport_map
 
 BASE = {"side": "target", "mean": [0.5, -1.0], "deviation": [1.5, 0.7]}
 
 
 def main(folder: Path) -> None:
     """Write every kind of file."""
-    maps: dict[str, TransportMap | ConditionalMap] = {
+    maps: dict[str, TransportMap | ConditionalMap | CostMap] = {
         "gaussian": transport_map("quadratic", 2),
         "icnn-ramp": transport_map("icnn-ramp", 2),
         "icnn-celu": transport_map("icnn-celu", 2),
@@ -32,9 +33,18 @@ def main(folder: Path) -> None:
         "classes": conditional_map(2, 0, 2),
         "numbers": conditional_map(1, 2, 2),
         "conditions": conditional_map(2, 1, 2),
+        "mahalanobis": mahalanobis_map("icnn-ramp", 2),
+        "pnorm": cost_map(PNorm(1.5), "mlp-ramp", 2),
+        "log-cosh": cost_map(LogCosh(2.0), "mlp-softplus", 2),
+        "elastic-net": cost_map(ElasticNet(0.1), "icnn-ramp", 2, bent=True),
+        "translation": cost_map(PNorm(1.5), "quadratic", 2, bent=True),
     }
     for name, map_ in maps.items():
         version = 2 if isinstance(map_, ConditionalMap) else 1
+        if isinstance(map_, CostMap) or name == "mahalanobis":
+            version = 3
+        if (folder / f"{version}-{name}.brenier").exists():
+            continue
         map_.save(folder / f"{version}-{name}.brenier")
         (folder / f"{version}-{name}.json").write_text(json.dumps(_expected(map_), indent=1) + "\n")
 
@@ -43,7 +53,7 @@ def _with_info(map_: TransportMap, info: dict) -> TransportMap:
     return TransportMap(map_.coordinates, map_.potential, map_.columns, info)
 
 
-def _expected(map_: TransportMap | ConditionalMap) -> dict:
+def _expected(map_: TransportMap | ConditionalMap | CostMap) -> dict:
     rng = np.random.default_rng(3)
     x = SHIFT + 1.5 * rng.standard_normal((4, map_.dim))
     if isinstance(map_, ConditionalMap):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from brenier.conditional.maps import ConditionalMap
     from brenier.data.conditions import Column
     from brenier.data.table import Table
+    from brenier.general.maps import CostMap
     from brenier.maps import TransportMap
 
 __all__ = [
@@ -33,7 +34,6 @@ __all__ = [
     "check_weight",
     "read_cloud",
     "read_pair",
-    "unit_of",
     "weight_lines",
 ]
 
@@ -169,7 +169,7 @@ def read_pair(
     return read(source, key_of(source, first, cells)), read(target, key_of(target, second, cells))
 
 
-def check_columns(cloud: Cloud, map_: "TransportMap | ConditionalMap") -> None:
+def check_columns(cloud: Cloud, map_: "TransportMap | ConditionalMap | CostMap") -> None:
     """Check that a map can take the points of a file.
 
     Raises:
@@ -195,13 +195,6 @@ def check_names(cloud: Cloud, expected: Sequence[str] | None, owner: str) -> Non
             f"`{cloud.path}` must have the columns of {owner}, {', '.join(expected)}; got {', '.join(names)}. "
             f"Change the {what} of its columns, or write it without names."
         )
-
-
-def unit_of(map_: "TransportMap | ConditionalMap") -> str:
-    """What distances by a map are measured in."""
-    if (map_.coordinates.scale == 1.0).all():
-        return "in the units of the data"
-    return "with each column in units of its scale (see `brenier inspect`)"
 
 
 def check_output(path: Path, *inputs: Path) -> None:

@@ -33,7 +33,7 @@ __all__ = [
 FAILED, INTERRUPTED = 2, 130
 """Exit codes."""
 
-_ARGUMENT = re.compile(r"(?:^|(?<=\. )|(?<=\bof )|(?<=\bas )|(?<=\band )|(?<=\bwith ))`(\w+)`")
+_ARGUMENT = re.compile(r"(?:^|(?<=\. )|(?<=\bof )|(?<=\bgot )|(?<=\bas )|(?<=\band )|(?<=\bwith ))`(\w+)`")
 """Where messages of the library speak of an argument; elsewhere a name is that of a column, which may be the same."""
 
 stderr = console(stderr=True)

@@ -1,4 +1,4 @@
-"""`brenier distance`: the Wasserstein-2 distance between two files, by a map."""
+"""`brenier distance`: the Wasserstein-2 distance between two files by a map, or the least mean cost."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +13,10 @@ from brenier.cli.clouds import (
     check_columns,
     check_weight,
     read_pair,
-    unit_of,
     weight_lines,
 )
 from brenier.cli.console import Json, print_result, reporting
+from brenier.cli.costs import cost_line, cost_of, unit_of
 from brenier.cli.opened import At, OpenMap
 
 __all__ = ["distance"]
@@ -45,6 +45,8 @@ def distance(
 
     The distance is W2, neither squared nor halved, in the units of the cost. Use held-out points: on the points of its
     own fit a flexible map flatters itself, and the bound on the populations does not hold.
+
+    By maps for other costs than squared distances: the least mean cost, of which no root is taken.
 
     Of maps with conditions: the distance of each class and the mean over the conditions of SOURCE, which are read from
     the columns that the fit had; or, with `--at`, the distance between all rows of both files under one condition.
@@ -77,7 +79,9 @@ def distance(
             confidence=confidence,
             empirical=empirical,
         )
-        rows = [len(cloud.table.values) for cloud in clouds]
-        lines = [*found.lines(), *opened.lines(), *weight_lines(clouds), ("Measured", unit_of(opened.map_))]
+        rows, cost = [len(cloud.table.values) for cloud in clouds], cost_of(opened.map_)
+        lines = [*found.lines(), *opened.lines(), *weight_lines(clouds), *cost_line(opened.map_, cost)]
+        lines.append(("Measured", unit_of(opened.map_)))
         weighted = [cloud.weight is not None for cloud in clouds]
-        print_result({"rows": rows, "weighted": weighted} | opened.record() | found.record(), lines, as_json=as_json)
+        record = {"rows": rows, "weighted": weighted, "cost_function": str(cost)} | opened.record() | found.record()
+        print_result(record, lines, as_json=as_json)

@@ -21,11 +21,11 @@ from brenier.cli.clouds import (
     check_weight,
     read_cloud,
     read_pair,
-    unit_of,
     weight_lines,
 )
 from brenier.cli.conditions import condition_types, described, space_lines
 from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, widths_line
+from brenier.cli.costs import CostOption, baseline_of, cost_line, cost_record, is_general, read_cost, unit_of
 from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_widths
 from brenier.cli.progress import Interrupts
 from brenier.cli.report import check_report, report_lines, write_page
@@ -47,6 +47,7 @@ def fit(
         int | None, typer.Option(metavar="N", help="Budget in training steps; 4096 unless --max-seconds is given.")
     ] = None,
     max_seconds: MaxSeconds = None,
+    cost: CostOption = "squared",
     scale: Annotated[
         str,
         typer.Option(help="Units of the columns in the cost: none (those of the data), pooled (their spread), auto."),
@@ -107,6 +108,9 @@ def fit(
     With conditions: `brenier fit control.csv treated.csv -o effect.brenier --condition sex --condition age
     --condition-type age=number`
 
+    Other costs: `brenier fit control.csv treated.csv -o effect.brenier --cost pnorm:1.5`. With them `auto` leaves the
+    columns in the units of the data, and what is found is the least mean cost, of which no root is taken.
+
     Single cells: `brenier fit control.h5ad treated.h5ad --obsm X_pca --condition cell_type -o effect.brenier`
     """
     with reporting(
@@ -115,6 +119,7 @@ def fit(
         Y=target,
         x_condition=source,
         y_condition=target,
+        cost="--cost",
         condition_types="--condition-type",
         dequantize="--dequantize",
         trim="--trim",
@@ -124,7 +129,7 @@ def fit(
         check_map_output(output, source, target)
         if report is not None:
             check_report(report, source, target, output)
-        widths = dequantize_widths(dequantize)
+        widths, own_cost = dequantize_widths(dequantize), read_cost(cost)
         if not condition:
             condition_types(condition_type, ())  # before columns of conditions are read as points
         read = partial(read_cloud, conditions=condition or (), weight=weight)
@@ -152,6 +157,7 @@ def fit(
         )
         with Interrupts() as interrupts:
             ot = BrenierMap(
+                cost=own_cost,
                 scale=scale,
                 refit=refit,
                 condition_types=kinds,
@@ -173,12 +179,12 @@ def fit(
             map_.save(output)
         interrupted = ot.stop_ == Stop.interrupted.value
         record = {"map": str(output), "rows": [len(cloud.table.values) for cloud in clouds]}
-        record |= summary(ot) | {"seconds": seconds, "interrupted": interrupted}
+        record |= summary(ot) | cost_record(own_cost) | {"seconds": seconds, "interrupted": interrupted}
         record["dequantized"] = ot.map_.info.get("dequantized")
         record["conditions"] = described(ot.map_.space) if condition else None
         record["weight"] = weight
         record["trimmed"] = trim
-        lines = [*_lines(record, unit_of(ot.map_)), *weight_lines(clouds)]
+        lines = [*_lines(record, map_, cost_line(map_, own_cost)), *weight_lines(clouds)]
         if report is not None:
             found = write_page(map_, list(clouds), report, conditions=list(conditions.values()), map_path=str(output))
             record["report"] = str(report)
@@ -189,7 +195,10 @@ def fit(
 
 
 def summary(ot: "BrenierMap") -> dict[str, Any]:
-    """What a fit found, as JSON values; `w2` and what belongs to it are null if no network was trained."""
+    """What a fit found, as JSON values; `w2` and what belongs to it are null if no network was trained.
+
+    For costs that are no squared distance, `w2` is null and `dual` the least mean cost.
+    """
     last = ot.history_[-1] if ot.history_ else None
     kept = next((row for row in reversed(ot.history_) if row.best), None)
     w2 = dual = gain = error = None
@@ -197,7 +206,7 @@ def summary(ot: "BrenierMap") -> dict[str, Any]:
         dual, gain, error = last.dual - last.gain, 0.0, 0.0
         if kept is not None and not ot.gaussian_:
             dual, gain, error = kept.dual, kept.gain, kept.error
-        w2 = max(2.0 * dual, 0.0) ** 0.5
+        w2 = None if is_general(ot.map_) else max(2.0 * dual, 0.0) ** 0.5
     return {
         "dim": ot.n_features_in_,
         "columns": ot.map_.columns,
@@ -212,20 +221,28 @@ def summary(ot: "BrenierMap") -> dict[str, Any]:
     }
 
 
-def _lines(record: dict[str, Any], unit: str) -> list[tuple[str, str]]:
-    columns = "columns" if record["dim"] > 1 else "column"
-    gaussian, mean = ("Gaussian maps", ", mean over conditions") if record["conditions"] else ("Gaussian map", "")
+def _lines(record: dict[str, Any], map_: Any, cost: list[tuple[str, str]]) -> list[tuple[str, str]]:  # noqa: ANN401
+    columns, baseline = "columns" if record["dim"] > 1 else "column", baseline_of(map_)
+    gaussian, mean = ("Gaussian maps", ", mean over conditions") if record["conditions"] else (baseline, "")
     gain = f"{number(record['gain'], 3)} +- {number(record['gain_error'], 2)} above that of the {gaussian}"
     if record["gaussian"]:
         gain = f"no network beat the {gaussian} by more than chance"
+    kind, found = ", Gaussian", []
+    if is_general(map_):
+        kind = f", the {baseline}"
+        text = f"{number(record['dual'])}   on held-out points; {gain}"
+        found = [("Least mean cost", text)] if record["dual"] is not None else []
+    elif record["w2"] is not None:
+        text = f"{number(record['w2'])}   on held-out points{mean}, {unit_of(map_)}; neither squared nor halved"
+        found = [("W2", text), ("Dual", f"{number(record['dual'])}   estimate of W2^2 / 2; {gain}")]
     lines = [
-        ("Map", f"{record['map']}   {record['dim']} {columns}{', Gaussian' if record['gaussian'] else ''}"),
-        ("W2", f"{number(record['w2'])}   on held-out points{mean}, {unit}; neither squared nor halved"),
-        ("Dual", f"{number(record['dual'])}   estimate of W2^2 / 2; {gain}"),
+        ("Map", f"{record['map']}   {record['dim']} {columns}{kind if record['gaussian'] else ''}"),
+        *space_lines(record["conditions"]),
+        *cost,
+        *found,
         ("Steps", f"{record['steps']} in {record['seconds']:.1f} s"),
         ("Stop", record["stop"]),
     ]
     if record["dequantized"]:
         lines.append(("Noise", widths_line(record["dequantized"], record["columns"])))
-    found = lines[1:3] if record["w2"] is not None else []
-    return [lines[0], *space_lines(record["conditions"]), *found, *lines[3:]]
+    return lines

@@ -7,6 +7,7 @@ import typer
 
 from brenier.cli.conditions import described, space_lines
 from brenier.cli.console import Json, number, print_result, reporting, widths_line
+from brenier.cli.costs import baseline_of, cost_line, cost_of, cost_record, is_general
 from brenier.cli.opened import load_map
 
 if TYPE_CHECKING:
@@ -25,15 +26,16 @@ def inspect(
     Example: `brenier inspect effect.brenier`
     """
     with reporting(as_json):
-        record = {"map": str(map_file)} | _describe(*load_map(map_file))
-        print_result(record, _lines(record), as_json=as_json)
+        map_, space = load_map(map_file)
+        record = {"map": str(map_file)} | _describe(map_, space)
+        print_result(record, _lines(record, map_), as_json=as_json)
 
 
-def _describe(map_: Any, space: "ConditionSpace | None") -> dict[str, Any]:  # noqa: ANN401 - either kind of map
+def _describe(map_: Any, space: "ConditionSpace | None") -> dict[str, Any]:  # noqa: ANN401 - any kind of map
     import jax
 
     potential = map_.potential if space is None else map_.family
-    floor = potential.convexity_floor()
+    floor, scale = potential.convexity_floor(), getattr(map_.coordinates, "scale", None)
     return {
         "dim": map_.dim,
         "columns": map_.columns,
@@ -41,8 +43,9 @@ def _describe(map_: Any, space: "ConditionSpace | None") -> dict[str, Any]:  # n
         "hyperparameters": dict(potential.hyperparameters()),
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(potential) if hasattr(leaf, "size")),
         "convexity_floor": None if floor is None else float(floor),
-        "scale": map_.coordinates.scale.tolist(),
-        "gaussian_w2": _gaussian_w2(map_.coordinates) if space is None else None,
+        **cost_record(cost_of(map_)),
+        "scale": None if scale is None else scale.tolist(),
+        "gaussian_w2": _gaussian_w2(map_.coordinates) if space is None and not is_general(map_) else None,
         "conditions": described(space),
         "base": map_.info.get("base"),
         "info": dict(map_.info),
@@ -59,18 +62,19 @@ def _gaussian_w2(coordinates: "BuresCoordinates") -> float:
     return float(np.sqrt(np.sum(moved**2)))
 
 
-def _lines(record: dict[str, Any]) -> list[tuple[str, str]]:
-    info, scale = record["info"], record["scale"]
+def _lines(record: dict[str, Any], map_: Any) -> list[tuple[str, str]]:  # noqa: ANN401
+    info, scale = record["info"], record["scale"] or []
     names = "" if record["columns"] is None else f": {', '.join(record['columns'])}"
     floor = "not known to be convex"
     if record["convexity_floor"] is not None:
-        floor = (
-            f"stretches at least {number(record['convexity_floor'], 3)} times as much as the Gaussian map, everywhere"
-        )
+        least = number(record["convexity_floor"], 3)
+        floor = f"stretches at least {least} times as much as the Gaussian map, everywhere"
+        if is_general(map_):
+            floor = f"strongly convex with constant {least}, in the coordinates of the fit"
     details = {
         name: value
         for name, value in record["hyperparameters"].items()
-        if name not in ("dim", "floor") and value not in ([], ())
+        if name not in ("dim", "floor", "start") and value not in ([], ())
     }
     shape = "".join(f", {name} {_text(value)}" for name, value in details.items())
     lines = [
@@ -79,6 +83,7 @@ def _lines(record: dict[str, Any]) -> list[tuple[str, str]]:
         *space_lines(record["conditions"]),
         ("Potential", f"{record['potential']}, {record['parameters']:,} parameters{shape}"),
         ("Convexity", floor),
+        *cost_line(map_, cost_of(map_)),
     ]
     if record["gaussian_w2"] is not None:
         text = f"{number(record['gaussian_w2'])}   between the Gaussians with the moments of the data"
@@ -95,7 +100,8 @@ def _lines(record: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(("Noise", widths_line(info["dequantized"], record["columns"])))
     if info.get("gaussian"):
         several = "these are the closed-form Gaussian maps, one for each condition"
-        lines.append(("Note", "this is the closed-form Gaussian map" if record["conditions"] is None else several))
+        one = f"this is the {'' if is_general(map_) else 'closed-form '}{baseline_of(map_)}"
+        lines.append(("Note", one if record["conditions"] is None else several))
     versions = [f"{name} {info[name]}" for name in ("brenier", "jax") if name in info]
     return [*lines, ("Versions", ", ".join(versions))] if versions else lines
 

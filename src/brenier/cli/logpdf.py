@@ -48,7 +48,7 @@ def logpdf(
 
         from brenier.data import write_points
 
-        opened = OpenMap.load_one(map_file, at)
+        opened = OpenMap.load_density(map_file, at)
         cloud = opened.read(source, key_of(source, key, part(obsm, layer, source)))
         check_columns(cloud, opened.map_)
         found = opened.map_.log_density_with_status(cloud.table, base, side=side)

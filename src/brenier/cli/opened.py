@@ -1,4 +1,4 @@
-"""Map files as commands use them, with and without conditions."""
+"""Map files as commands use them, with and without conditions, for any cost."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ from brenier._errors import InputError
 from brenier.cli.cells import is_cells
 from brenier.cli.clouds import Cloud, read_cloud
 from brenier.cli.conditions import naming_conditions
+from brenier.cli.costs import is_general
 
 if TYPE_CHECKING:
     from brenier.conditional.space import ConditionSpace
@@ -35,7 +36,7 @@ class OpenMap:
     """A map file that a command has opened.
 
     Attributes:
-        map_: Its `TransportMap` or `ConditionalMap`; the `TransportMap` of one condition where `--at` gave it.
+        map_: Its `TransportMap`, `ConditionalMap` or `CostMap`; with `--at`, the `TransportMap` of one condition.
         names: Columns of files that hold conditions, and so are no part of the points.
         at: The one condition of all rows, by name; by number, from 0, where columns have no names.
         weight: Column of files that holds weights, where they have it.
@@ -90,6 +91,21 @@ class OpenMap:
             raise InputError(f"`{path}` holds a map with conditions ({names}). Choose one for all rows with `--at`.")
         return opened
 
+    @classmethod
+    def load_density(cls, path: Path, at: Sequence[str] | None) -> "OpenMap":
+        """Open a map file for its density.
+
+        Raises:
+            InputError: As for `load_one`; or the cost of the map is none that gives a density.
+        """
+        opened = cls.load_one(path, at)
+        if is_general(opened.map_):
+            raise InputError(
+                f"`{path}` holds a map for the cost {opened.map_.cost}; densities need half a squared distance, with "
+                "its convex potential. Fit with `--cost squared` or a Mahalanobis distance, or `brenier density`."
+            )
+        return opened
+
     def read(self, path: Path, key: str | None) -> Cloud:
         """Read points with their conditions; with `--at`, this one in all columns of conditions that the file has.
 
@@ -140,13 +156,12 @@ class OpenMap:
 
 
 def load_map(path: Path) -> tuple[Any, "ConditionSpace | None"]:
-    """Read a map of either kind, and its conditions if there are any."""
+    """Read a map of any kind, and its conditions if there are any."""
     from brenier.conditional.maps import ConditionalMap
-    from brenier.mapfile import load
-    from brenier.maps import TransportMap
+    from brenier.loading import load_map as read
 
-    space = load(path).space
-    return (TransportMap if space is None else ConditionalMap).load(path), space
+    map_ = read(path)
+    return map_, map_.space if isinstance(map_, ConditionalMap) else None
 
 
 def _values(given: Sequence[str], space: "ConditionSpace") -> list[str | float]:

@@ -21,6 +21,7 @@ from brenier.cli.clouds import (
     weight_lines,
 )
 from brenier.cli.console import Json, print_result, reporting
+from brenier.cli.costs import is_general
 from brenier.cli.opened import At, OpenMap
 
 if TYPE_CHECKING:
@@ -170,6 +171,6 @@ def _record(output: Path, found: "Report") -> dict[str, Any]:
 
 
 def _single(opened: OpenMap, source: Path, map_file: Path, key: str | None) -> list[Cloud]:
-    if opened.map_.info.get("base") is None:
+    if opened.map_.info.get("base") is None or is_general(opened.map_):
         raise InputError(f"`TARGET` is missing: `{map_file}` is no density. Give the points of the target, too.")
     return [opened.read(source, key)]

@@ -35,7 +35,7 @@ def sample(
         check_output(output, map_file)
         from brenier.data import write_points
 
-        opened = OpenMap.load_one(map_file, at)
+        opened = OpenMap.load_density(map_file, at)
         drawn = opened.map_.sample(count, base, side=side, seed=seed)
         write_points(output, drawn, opened.map_.columns)
         record = {"output": str(output), "rows": len(drawn), "columns": opened.map_.columns, "seed": seed}

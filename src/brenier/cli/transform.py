@@ -9,6 +9,7 @@ from brenier._errors import InputError
 from brenier.cli.cells import Layer, Obsm, is_cells, key_of, part
 from brenier.cli.clouds import FORMATS, Cloud, Key, check_columns, check_output, check_table
 from brenier.cli.console import Json, number, print_result, reporting, share
+from brenier.cli.costs import is_general
 from brenier.cli.opened import At, OpenMap
 from brenier.cli.status import status_line, status_record
 
@@ -22,11 +23,19 @@ __all__ = ["transform"]
 
 
 class _Moved(NamedTuple):
-    """Moved points: `(n, d)`, the numbers of those that an inverse did not find, and the largest error of these."""
+    """Moved points.
+
+    Attributes:
+        points: `(n, d)`.
+        failed: The numbers of those that an inverse did not find.
+        residual: The largest error of these.
+        disagree: `(n,)` for other costs, where two starts of the inverse led to different solutions.
+    """
 
     points: "Matrix"
     failed: "NDArray"
     residual: float
+    disagree: "NDArray | None" = None
 
 
 def transform(
@@ -49,7 +58,8 @@ def transform(
     """Move the points in INPUT by the map, or back by its inverse.
 
     Names of columns are kept, images keep their size. An inverse is a numerical solve for each row: the status says
-    how many rows missed the tolerance, and which (counted from 0); they hold the best points found.
+    how many rows missed the tolerance, and which (counted from 0); they hold the best points found. For other costs
+    than squared distances, it also has the share of rows for which two starts led to different points.
 
     Maps with conditions read them from the columns of INPUT that the fit had, or take all rows under that of `--at`.
     Where INPUT has these columns, OUTPUT has them behind the points: as they were, so that the file can be moved on or
@@ -82,6 +92,7 @@ def transform(
         record |= opened.record()
         if inverse:
             record |= status_record(moved.failed) | {"largest_residual": moved.residual}
+            record["disagree"] = None if moved.disagree is None else float(moved.disagree.mean())
         if cloud.image:
             image, clipped = to_image(moved.points, cloud.image)
             record |= {"size": [cloud.image[1], cloud.image[0]], "clipped": clipped}
@@ -123,7 +134,7 @@ def _add(map_: Any, cloud: Cloud, output: Path, points: "Matrix", inverse: bool,
 
 
 def _move(map_: Any, points: "Matrix", inverse: bool, t: float, *conditions: "Conditions") -> _Moved:  # noqa: ANN401
-    """Move points by either kind of map; one with conditions takes those of the points."""
+    """Move points by any kind of map; one with conditions takes those of the points."""
     import numpy as np
 
     if not inverse:
@@ -131,7 +142,12 @@ def _move(map_: Any, points: "Matrix", inverse: bool, t: float, *conditions: "Co
         return _Moved(images, np.empty(0, np.intp), 0.0)
     solved = map_.inverse_with_status(points, *conditions)
     failed = np.flatnonzero(~solved.converged)
-    return _Moved((1.0 - t) * points + t * solved.points, failed, float(solved.residual[failed].max(initial=0.0)))
+    found = solved.points
+    if t < 1.0:
+        found = (
+            map_.coordinates.between_points(points, found, t) if is_general(map_) else (1.0 - t) * points + t * found
+        )
+    return _Moved(found, failed, float(solved.residual[failed].max(initial=0.0)), solved.disagree)
 
 
 def _move_image(map_: Any, cloud: Cloud, inverse: bool, t: float) -> _Moved:  # noqa: ANN401
@@ -142,7 +158,8 @@ def _move_image(map_: Any, cloud: Cloud, inverse: bool, t: float) -> _Moved:  # 
     _, first, number_of = np.unique(levels @ np.array([1 << 16, 1 << 8, 1]), return_index=True, return_inverse=True)
     moved = _move(map_, cloud.table.values[first], inverse, t)
     failed = np.flatnonzero(np.isin(number_of, moved.failed))
-    return moved._replace(points=moved.points[number_of], failed=failed)
+    disagree = None if moved.disagree is None else moved.disagree[number_of]
+    return moved._replace(points=moved.points[number_of], failed=failed, disagree=disagree)
 
 
 def _lines(record: dict[str, Any]) -> list[tuple[str, str]]:
@@ -156,6 +173,11 @@ def _lines(record: dict[str, Any]) -> list[tuple[str, str]]:
     if record["inverse"]:
         residual = number(record["largest_residual"], 3)
         lines.append(status_line(record, f"; largest residual {residual} in units of the target"))
+        if record["disagree"]:
+            text = (
+                f"at {share(record['disagree'])} of the rows two starts differ; of their solutions the better was taken"
+            )
+            lines.append(("Several", text))
     if "clipped" in record:
         lines.append(("Clipped", f"{share(record['clipped'])} of the channel values lay outside 0 to 255"))
     return lines

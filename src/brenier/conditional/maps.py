@@ -22,6 +22,7 @@ from brenier.conditional.distance import ConditionalDistance, averaged
 from brenier.conditional.rows import conjugates, gradients, values
 from brenier.conditional.space import ConditionSpace
 from brenier.conjugate import Tolerance, certified_gaps, conjugate_points
+from brenier.coordinates import BuresCoordinates
 from brenier.data.checks import as_points
 from brenier.data.conditions import Conditions, is_single, read_conditions
 from brenier.data.frames import Moved, like
@@ -308,7 +309,8 @@ class ConditionalMap(eqx.Module):
         """Read a map. Runs no code from the file, and refuses one that is truncated or altered."""
         contents = mapfile.load(path)
         if not isinstance(contents.coordinates, ConditionalCoordinates) or contents.space is None:
-            raise MapFileError(f"'{path}' holds a map without conditions. Read it with `TransportMap.load`.")
+            kind = "TransportMap" if isinstance(contents.coordinates, BuresCoordinates) else "CostMap"
+            raise MapFileError(f"'{path}' holds a map without conditions. Read it with `{kind}.load`.")
         return cls(contents.coordinates, contents.potential, contents.space, contents.columns, contents.info)
 
     def _at(self, code: Matrix) -> TransportMap:

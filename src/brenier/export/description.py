@@ -8,9 +8,10 @@ from typing import Any
 
 from brenier._errors import InputError
 from brenier.conditional.maps import ConditionalMap
+from brenier.general.maps import CostMap
 from brenier.maps import TransportMap
 
-__all__ = ["DTYPES", "FORMAT", "MARGIN", "as_json", "check_dtype", "description", "powers"]
+__all__ = ["DTYPES", "FORMAT", "MARGIN", "as_json", "check_cost", "check_dtype", "description", "powers"]
 
 FORMAT = 1
 """Version of the description."""
@@ -29,6 +30,19 @@ def check_dtype(dtype: str) -> None:
     """
     if dtype not in DTYPES:
         raise InputError(f"`dtype` must be 'float32' or 'float64'; got {dtype!r}.")
+
+
+def check_cost(map_: Any) -> None:  # noqa: ANN401
+    """Refuse maps whose cost is no squared distance: they are not the gradient of their potential.
+
+    Raises:
+        InputError: It is one.
+    """
+    if isinstance(map_, CostMap):
+        raise InputError(
+            f"`map_` is for the cost {map_.cost}; programs exist for the quadratic cost and `Mahalanobis` only. "
+            "Use the map itself, read with `brenier.load_map`."
+        )
 
 
 def description(map_: TransportMap | ConditionalMap, program: str, dtype: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from brenier._types import Array, Counts, Float, Mask, Points, Values
 from brenier.conditional.maps import ConditionalMap
 from brenier.conjugate import BFGS_DIMENSIONS, NEWTON_DIMENSIONS, Tolerance
 from brenier.data.atomic import FilePath, atomic_write
-from brenier.export.description import as_json, check_dtype, description
+from brenier.export.description import as_json, check_cost, check_dtype, description
 from brenier.export.jax_coordinates import affine
 from brenier.maps import TransportMap
 from brenier.potentials import AbstractFamily, AbstractFunction
@@ -59,9 +59,10 @@ def save_stablehlo(
         The description of the program.
 
     Raises:
-        InputError: flatbuffers is not installed, or the file cannot be written.
+        InputError: flatbuffers is not installed, the cost is no squared distance, or the file cannot be written.
     """
     check_dtype(dtype)
+    check_cost(map_)
     try:
         import_module("flatbuffers")  # what JAX writes programs with
     except ImportError as error:

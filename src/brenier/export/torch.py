@@ -11,7 +11,7 @@ from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.maps import ConditionalMap
 from brenier.coordinates import BuresCoordinates
 from brenier.data.atomic import FilePath, atomic_write
-from brenier.export.description import as_json, check_dtype, description, powers
+from brenier.export.description import as_json, check_cost, check_dtype, description, powers
 from brenier.maps import TransportMap
 from brenier.potentials import ICNN, MLP, ModulatedICNN, Quadratic
 
@@ -33,7 +33,7 @@ def to_torch(map_: TransportMap | ConditionalMap, *, dtype: str = "float32") -> 
     """A map as a PyTorch module with `forward`, `inverse`, `inverse_with_status` and `log_det`.
 
     Args:
-        map_: A `TransportMap` or a `ConditionalMap`.
+        map_: A `TransportMap` or a `ConditionalMap`; of a Mahalanobis distance, too, but of no other cost.
         dtype: Of the weights: `"float32"`, as in the original, or `"float64"`.
 
     Returns:
@@ -41,9 +41,11 @@ def to_torch(map_: TransportMap | ConditionalMap, *, dtype: str = "float32") -> 
         `brenier.export.torch_map`, which needs nothing but PyTorch and two files beside it.
 
     Raises:
-        InputError: PyTorch is not installed, or the potential is of a class of the user's own.
+        InputError: PyTorch is not installed, the cost is no squared distance, or the potential is of a class of the
+            user's own.
     """
     check_dtype(dtype)
+    check_cost(map_)
     _need_torch()
     from brenier.export.torch_map import TorchMap
 
@@ -115,7 +117,9 @@ def _coordinates(map_: TransportMap | ConditionalMap) -> "AffineCoordinates | To
     from brenier.export import torch_coordinates
 
     coordinates = map_.coordinates
-    fields: Mapping[str, Any] = {name: value for name, value in vars(coordinates).items() if name != "degree"}
+    fields: Mapping[str, Any] = {
+        name: value for name, value in vars(coordinates).items() if name != "degree" and value is not None
+    }
     if isinstance(coordinates, BuresCoordinates) or not isinstance(map_, ConditionalMap):
         return torch_coordinates.AffineCoordinates({name: _tensor(value, "float64") for name, value in fields.items()})
     fields = {**fields, "raw_low": map_.space.low, "raw_high": map_.space.high}

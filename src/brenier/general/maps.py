@@ -47,7 +47,6 @@ class CostMap(eqx.Module):
 
     Example:
         >>> import numpy as np
-    from numpy.typing import NDArray
         >>> from brenier import BrenierMap
         >>> from brenier.costs import PNorm
         >>> X = np.random.default_rng(0).normal(size=(500, 2))

@@ -7,14 +7,17 @@ from typing import Any, TypeAlias
 from brenier.certificates import Distance
 from brenier.conditional.distance import ConditionalDistance
 from brenier.data.remembered import Recognised, recognised
+from brenier.general.distance import CostDistance
 from brenier.metrics import sliced_w2
+from brenier.report.costs import cost_facts, cost_words
 from brenier.report.page import Fact, Section, Table
 from brenier.report.sides import Cloud, Sides
+from brenier.report.units import units
 from brenier.report.words import clean, counted, number, percent
 
 __all__ = ["AnyDistance", "Certificate", "certificate", "certificate_section", "verdict"]
 
-AnyDistance: TypeAlias = Distance | ConditionalDistance
+AnyDistance: TypeAlias = Distance | ConditionalDistance | CostDistance
 
 _SEEN = 0.1
 """Share of the rows of a side that are rows of the fit from which on the fit has seen them: fewer may be repeats."""
@@ -31,7 +34,7 @@ class Certificate:
 
     Attributes:
         distance: As `map_.distance` finds it on the rows of the page.
-        sliced: Sliced W2 of source and target, and of image and target, in the units of the cost.
+        sliced: Sliced W2 of source and target, and of image and target, of points as the cost takes them.
         known: For each side, which rows of the fit are among those of the page's input; None where the map remembers
             nothing that could be compared.
         base: Side that is draws from the base of a density, if there is one.
@@ -71,7 +74,7 @@ def certificate(sides: Sides, whole: Mapping[str, Any], confidence: float, seed:
     options = {"x_weight": x.weights, "y_weight": y.weights, "confidence": confidence, "seed": seed}
     distance = method(x.points, y.points, *x.extra, *y.extra, **options)
     sliced = [
-        sliced_w2(own, y.points, scale=sides.scale, seed=seed, x_weight=x.even, y_weight=y.even)
+        sliced_w2(sides.measured(own), sides.measured(y.points), seed=seed, x_weight=x.even, y_weight=y.even)
         for own in (x.points, sides.images)
     ]
     noisy = any(map_.info.get("dequantized") or ())
@@ -100,7 +103,11 @@ def verdict(found: Certificate, sides: Sides) -> str:
     else:
         text += _tested(distance.mismatch.p_value, y) if distance.mismatch is not None else "no test was done"
         mean = ""
-    text += f"; W2 between the two is estimated as {number(distance.w2)}{mean}"
+    if isinstance(distance, CostDistance):
+        text += f"; the least mean cost between the two, {clean(distance.name)}, is estimated as "
+        text += number(distance.value)
+    else:
+        text += f"; W2 between the two is estimated as {number(distance.w2)}{mean}"
     lower = distance.population_lower
     if lower is not None and found.populations:
         text += f", and is at least {number(lower)} with {_level(distance)} confidence for their populations"
@@ -122,13 +129,9 @@ def _level(distance: AnyDistance) -> str:
 def certificate_section(found: Certificate, sides: Sides) -> Section:
     """The section of the page."""
     distance = found.distance
-    record = distance.record()
-    units = (
-        "All distances are W2, neither squared nor halved, in the units of the data."
-        if (sides.scale == 1.0).all()
-        else "All distances are W2, neither squared nor halved, with each column in units of its scale in the cost."
-    )
-    text = [units, _evidence(found, sides)]
+    record, own = distance.record(), units(sides.map_)
+    words = f"All distances are W2, neither squared nor halved, {own}."
+    text = [cost_words(distance, own) if isinstance(distance, CostDistance) else words, _evidence(found, sides)]
     if isinstance(distance, ConditionalDistance):
         text.append(
             "Distances are between source and target under the same condition; means over conditions are of squared "
@@ -168,6 +171,10 @@ def _evidence(found: Certificate, sides: Sides) -> str:
 
 
 def _facts(record: Mapping[str, Any], found: Certificate, distance: AnyDistance) -> list[Fact]:
+    if isinstance(distance, CostDistance):
+        low, high = distance.lower, distance.upper
+        interval = None if low is None or high is None else _between(low, high)
+        return [*cost_facts(distance, found.populations, interval), *_shared(record, found, distance)]
     conditional = isinstance(distance, ConditionalDistance)
     facts = [
         Fact(
@@ -208,16 +215,21 @@ def _facts(record: Mapping[str, Any], found: Certificate, distance: AnyDistance)
             + ("." if conditional else ": W2 from the source to its image, where the potential is convex."),
         )
     )
+    return [*facts, *_shared(record, found, distance)]
+
+
+def _shared(record: Mapping[str, Any], found: Certificate, distance: AnyDistance) -> list[Fact]:
+    """What is said alike whatever the cost."""
     before, after = found.sliced
-    facts.append(
+    facts = [
         Fact(
             "Sliced W2 to target",
             f"{number(before, 3)} → {number(after, 3)}",
             "Of the source, then of its image, over 256 random directions; sampling error alone keeps it above zero.",
             poor=after > before,
         )
-    )
-    only = distance if isinstance(distance, Distance) else next(iter(distance.parts.values()))
+    ]
+    only = next(iter(distance.parts.values())) if isinstance(distance, ConditionalDistance) else distance
     if only.mismatch is not None and (only is distance or len(record["parts"]) == 1):
         facts.append(_test(only.mismatch._asdict(), only.counts))
     facts.append(

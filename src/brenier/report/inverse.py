@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from brenier.conditional.maps import ConditionalMap
 from brenier.data.table import Matrix
+from brenier.general.maps import CostMap
 from brenier.report.drawing import INK, SOURCE, drawing
 from brenier.report.page import Fact, Figure, Panel, Section
 from brenier.report.sides import Sides
@@ -59,13 +60,15 @@ def inverse_section(found: InverseQuality, sides: Sides) -> Section:
     count = len(found.residual)
     failed = int((~found.converged).sum())
     finite = found.relative[np.isfinite(found.relative)]
-    lost = count - len(finite)
+    lost, general = count - len(finite), isinstance(sides.map_, CostMap)
+    bound = ": a residual of at most 3 × 10⁻⁶ (1 + |y|), root mean squares over coordinates in standard deviations"
+    if general:
+        bound = ", from at least one of two starts; of several solutions, the one with the larger dual value is taken"
     facts = [
         Fact(
             "Converged",
             f"{count - failed:,} of {count:,}",
-            f"Rows of {sides.y.name} whose preimage was found to tolerance: a residual of at most 3 × 10⁻⁶ (1 + |y|), "
-            "root mean squares over coordinates in standard deviations.",
+            f"Rows of {sides.y.name} whose preimage was found to tolerance{bound}.",
             poor=failed > 0,
         ),
     ]
@@ -85,17 +88,24 @@ def inverse_section(found: InverseQuality, sides: Sides) -> Section:
             "Of the inner solvers, a gradient of the potential each.",
         )
     )
+    if sides.inverse.disagree is not None:
+        several = int(sides.inverse.disagree.sum())
+        facts.append(
+            Fact("Several solutions", f"{several:,} of {count:,}", "Rows for which two starts led to different points.")
+        )
     if found.error is not None:
         bounded = np.isfinite(found.error)
-        bound, which = found.error[bounded].max(), "every row" if bounded.all() else f"{bounded.sum():,} rows"
+        most, which = found.error[bounded].max(), "every row" if bounded.all() else f"{bounded.sum():,} rows"
         facts.append(
             Fact(
                 "Error of preimages",
-                f"at most {number(float(bound), 2)}",
+                f"at most {number(float(most), 2)}",
                 f"Certified for {which}, in the units of the data; the spread of {sides.x.name} is "
                 f"{number(found.width, 3)}.",
             )
         )
+    elif general:
+        facts.append(Fact("Error of preimages", "no bound", "None is known for this cost."))
     elif isinstance(sides.map_, ConditionalMap) and sides.map_.space.numbers:
         facts.append(
             Fact("Error of preimages", "not computed", "Where every row has its own condition, it takes long.")

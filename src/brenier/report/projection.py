@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from brenier.costs import AbstractDisplacementCost
 from brenier.data.table import Matrix
 from brenier.report.drawing import IMAGE, INK, SOURCE, TARGET, drawing, limits, scatter
 from brenier.report.page import Figure, Panel, Section
 from brenier.report.sides import Sides
+from brenier.report.units import cost_of, units, weights_of_columns
 from brenier.report.words import number, percent, short
 
 __all__ = ["Projection", "projection", "projection_section"]
@@ -49,7 +51,7 @@ def projection(sides: Sides) -> Projection:
     rng = np.random.default_rng(0)
     count = len(sides.images)
     arrows = rng.choice(count, min(_ARROWS, np.count_nonzero(sides.x.even)), replace=False, p=sides.x.even)
-    points = [own / sides.scale for own in (sides.x.points, sides.images, sides.y.points)]
+    points = [sides.measured(own) for own in (sides.x.points, sides.images, sides.y.points)]
     moves, shares, dim = sides.moves, sides.x.even, len(sides.names)
     if dim <= 2:
         source, image, target = sides.x.points, sides.images, sides.y.points
@@ -71,12 +73,14 @@ def projection(sides: Sides) -> Projection:
     plane = [own * np.sign(own[np.argmax(np.abs(own))]) for own in plane]
     share = float(sum(own @ second_moment @ own for own in plane)) / total
     parts = "; ".join(
-        f"the {word} one is {_mix(own, sides.names)}" for word, own in zip(("first", "second"), plane, strict=True)
+        f"the {word} one is {_mix(weights_of_columns(sides.map_, own), sides.names)}"
+        for word, own in zip(("first", "second"), plane, strict=True)
     )
-    units = "" if (sides.scale == 1.0).all() else ", with each column in units of its scale in the cost"
+    words = units(sides.map_)
+    words = "" if words == "in the units of the data" else f", {words}"
     both = np.column_stack(plane)
     source, image, target = (own @ both for own in points)
-    return Projection(source, image, target, (names[0], names[1]), f"{rule}{units}: {parts}.", share, arrows)
+    return Projection(source, image, target, (names[0], names[1]), f"{rule}{words}: {parts}.", share, arrows)
 
 
 def _widest(points: Matrix, shares: Matrix, other: Matrix) -> Matrix:
@@ -139,7 +143,10 @@ def _curve(found: Projection, sides: Sides) -> Section:
     """One column: the graph of the map."""
     order = np.argsort(found.source[:, 0], kind="stable")
     x, t = found.source[order, 0], found.image[order, 0]
-    falls = "It never falls." if (np.diff(t) >= 0).all() else "It falls somewhere, which no optimal map does."
+    falls = "It never falls." if (np.diff(t) >= 0).all() else "It falls somewhere"
+    if not falls.endswith("."):
+        # On a line, maps that are optimal for convex costs of the displacement never fall.
+        falls += ", which no optimal map does." if isinstance(cost_of(sides.map_), AbstractDisplacementCost) else "."
     alt = f"Images of {sides.x.name} against the points themselves, and the line of points that stay."
     with drawing("curve", "The map", alt, 2.6) as figure:
         ends = np.array([x[0], x[-1]])

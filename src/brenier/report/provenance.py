@@ -8,9 +8,12 @@ from platform import python_version
 from typing import Any
 
 from brenier.conditional.maps import ConditionalMap
+from brenier.costs import COSTS, SquaredEuclidean
+from brenier.general.maps import CostMap
 from brenier.mapfile import checksum
 from brenier.report.page import Fact, Section, Table
-from brenier.report.sides import AnyMap, Sides
+from brenier.report.sides import Sides
+from brenier.report.units import AnyMap, cost_of, scale_of, units
 from brenier.report.words import clean, counted, listing, number
 
 __all__ = ["digest", "provenance_section"]
@@ -18,8 +21,11 @@ __all__ = ["digest", "provenance_section"]
 _VERSIONS = ("brenier", "jax", "equinox", "numpy", "scipy", "matplotlib", "POT")
 
 
-def digest(map_: AnyMap) -> str:
-    """SHA-256 of a map, that which its file has wherever it is saved."""
+def digest(map_: AnyMap) -> str | None:
+    """SHA-256 of a map, that which its file has wherever it is saved; None where its cost is in no file."""
+    cost = cost_of(map_)
+    if COSTS.get(cost.name) is not type(cost):
+        return None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "map.brenier"
         map_.save(path)
@@ -29,7 +35,7 @@ def digest(map_: AnyMap) -> str:
 def provenance_section(
     sides: Sides,
     *,
-    sha256: str,
+    sha256: str | None,
     path: str | None,
     most: int,
     seed: int,
@@ -41,7 +47,7 @@ def provenance_section(
 
     Args:
         sides: The rows of the page.
-        sha256: Of the map.
+        sha256: Of the map; None where it cannot be saved.
         path: Where the map was read from or written to.
         most: Rows a side that the page may use.
         seed: Of everything random on the page.
@@ -52,9 +58,15 @@ def provenance_section(
     map_, info = sides.map_, sides.map_.info
     potential = map_.family if isinstance(map_, ConditionalMap) else map_.potential
     floor = potential.convexity_floor()
-    scale = sides.scale
+    scale, cost = scale_of(map_), cost_of(map_)
+    where = "where the Gaussian map is the identity"
+    if isinstance(map_, CostMap):
+        where = "in the coordinates of the fit"
+    contents = "No file can hold it, because its cost is of a class of the user's own."
+    if sha256 is not None:
+        contents = f"SHA-256 of its contents: {sha256}"
     facts = [
-        Fact("Map", "in memory" if path is None else clean(path), f"SHA-256 of its contents: {sha256}"),
+        Fact("Map", "in memory" if path is None else clean(path), contents),
         Fact("Columns", f"{len(sides.names):,}", listing(sides.names, 40)),
         Fact("Rows of this page", counted(len(sides.x.points) + len(sides.y.points), "row"), " ".join(notes)),
         Fact(
@@ -67,9 +79,12 @@ def provenance_section(
             type(potential).__name__,
             "Not known to be convex."
             if floor is None
-            else f"Strongly convex with constant {number(float(floor), 3)}, where the Gaussian map is the identity.",
+            else f"Strongly convex with constant {number(float(floor), 3)}, {where}.",
         ),
     ]
+    if not isinstance(cost, SquaredEuclidean):
+        what = f"Of points {units(map_)}." if isinstance(map_, CostMap) else "Half a squared Mahalanobis distance."
+        facts.append(Fact("Cost", clean(cost), what))
     if (scale != 1.0).any():
         pairs = [f"{name} {number(float(own))}" for name, own in zip(sides.names, scale, strict=True)]
         facts.append(Fact("Units of the cost", "by column", listing(pairs, 40)))

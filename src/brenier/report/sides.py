@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,11 @@ from brenier.data.checks import as_points
 from brenier.data.conditions import is_single, read_conditions
 from brenier.data.table import Matrix, Unchecked, listed
 from brenier.data.weights import as_weights, effective_size
-from brenier.maps import Inverse, TransportMap
+from brenier.maps import Inverse
+from brenier.report.units import AnyMap, measured, scale_of
 from brenier.report.words import clean, counted
 
-__all__ = ["AnyMap", "Cloud", "Sides", "read_sides"]
-
-AnyMap: TypeAlias = TransportMap | ConditionalMap
+__all__ = ["Cloud", "Sides", "read_sides"]
 
 _LEAST_OF_A_CLASS = 2
 
@@ -101,10 +100,9 @@ class Sides:
     names: list[str]
     dropped: list[str]
 
-    @property
-    def scale(self) -> Matrix:
-        """Units of the columns in the cost."""
-        return self.map_.coordinates.scale
+    def measured(self, points: Matrix) -> Matrix:
+        """Points as the cost takes them."""
+        return measured(self.map_, points)
 
     @property
     def legend(self) -> list[tuple[str, str]]:
@@ -113,8 +111,13 @@ class Sides:
 
     @property
     def moves(self) -> Matrix:
-        """Displacements in the units of the cost."""
-        return (self.images - self.x.points) / self.scale
+        """Displacements of the points as the cost takes them."""
+        return self.measured(self.images) - self.measured(self.x.points)
+
+    @property
+    def column_moves(self) -> Matrix:
+        """Displacements with each column in units of its scale."""
+        return (self.images - self.x.points) / scale_of(self.map_)
 
 
 def read_sides(

@@ -8,8 +8,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from brenier.data.table import Matrix
+from brenier.general.maps import CostMap
 from brenier.report.drawing import IMAGE, QUIET, SOURCE, drawing
 from brenier.report.page import Figure, Panel, Section
+from brenier.report.units import AnyMap, baseline
 from brenier.report.words import number
 
 __all__ = ["Training", "training", "training_section"]
@@ -25,11 +27,20 @@ class Training:
         columns: By name, those of `Row` or `DensityRow` that the map keeps.
         info: What the map says of its fit.
         density: Whether the fit was one of a density.
+        baseline: What gains are over.
+        general: Whether the cost is no squared distance.
     """
 
     columns: Mapping[str, Matrix]
     info: Mapping[str, Any]
     density: bool
+    baseline: str = "Gaussian map"
+    general: bool = False
+
+    @property
+    def dual_unit(self) -> str:
+        """What a dual value estimates."""
+        return "least mean cost" if self.general else "W2² / 2"
 
     @property
     def kept(self) -> int | None:
@@ -38,8 +49,9 @@ class Training:
         return int(best[-1]) if len(best) else None
 
 
-def training(info: Mapping[str, Any]) -> Training | None:
+def training(map_: AnyMap) -> Training | None:
     """The history; None where the map has none, as maps of earlier versions."""
+    info = map_.info
     history = info.get("history")
     if not history:
         return None
@@ -47,7 +59,9 @@ def training(info: Mapping[str, Any]) -> Training | None:
         name: np.array([np.nan if value is None else value for value in values], float)
         for name, values in history.items()
     }
-    return Training(columns, info, "log_likelihood" in columns)
+    density = "log_likelihood" in columns
+    name = "normal distribution" if density else baseline(map_)
+    return Training(columns, info, density, name, isinstance(map_, CostMap))
 
 
 def training_section(found: Training | None, info: Mapping[str, Any]) -> Section:
@@ -67,9 +81,9 @@ def training_section(found: Training | None, info: Mapping[str, Any]) -> Section
     value = (
         ("log_likelihood", "Held-out log density", "nats a row")
         if found.density
-        else ("dual", "Held-out dual value", "W2² / 2")
+        else ("dual", "Held-out dual value", found.dual_unit)
     )
-    normal = "normal distribution" if found.density else "Gaussian map"
+    normal = found.baseline
     panels = [
         _curve(found, *value, IMAGE, kept),
         _gain(found, normal, kept),
@@ -77,10 +91,11 @@ def training_section(found: Training | None, info: Mapping[str, Any]) -> Section
     if "unconverged" in columns:
         panels.append(_curve(found, "unconverged", "Unconverged in training", "share of target points", SOURCE, kept))
     panels.append(_curve(found, "rate", "Learning rate", "rate", SOURCE, kept))
+    what = f"dual value, an estimate of {'the ' if found.general else ''}{found.dual_unit}"
     caption = (
         "In order, by training step: the held-out "
-        f"{'mean log density' if found.density else 'dual value, an estimate of W2² / 2'}; its gain over the "
-        f"{normal}, with a band of two standard errors to either side; "
+        f"{'mean log density' if found.density else what}; its gain over "
+        f"the {normal}, with a band of two standard errors to either side; "
     )
     if "unconverged" in columns:
         caption += (
@@ -97,7 +112,7 @@ def training_section(found: Training | None, info: Mapping[str, Any]) -> Section
 
 
 def _outcome(found: Training, kept: int | None) -> str:
-    normal = "normal distribution" if found.density else "Gaussian map"
+    normal = found.baseline
     if found.info.get("gaussian"):
         return f"No network beat the {normal} by more than chance on held-out rows, so that is the result."
     if kept is None:
@@ -109,8 +124,11 @@ def _outcome(found: Training, kept: int | None) -> str:
     text = f"On rows held out of training, the {what} exceeds that of the {normal} by {above}"
     if found.density:
         return f"{text}."
-    w2 = np.sqrt(max(2.0 * found.columns["dual"][kept], 0.0))
-    return f"{text} (one standard error), and estimates W2 as {number(w2)}; these rows chose among states of the fit."
+    dual = found.columns["dual"][kept]
+    what = f"W2 as {number(np.sqrt(max(2.0 * dual, 0.0)))}"
+    if found.general:
+        what = f"the least mean cost as {number(dual)}"
+    return f"{text} (one standard error), and estimates {what}; these rows chose among states of the fit."
 
 
 def _curve(found: Training, name: str, title: str, unit: str, colour: str, kept: int | None) -> Panel:
@@ -138,7 +156,7 @@ def _gain(found: Training, normal: str, kept: int | None) -> Panel:
         axes.fill_between(step, gain - _ERRORS * error, gain + _ERRORS * error, color=IMAGE, alpha=0.25, linewidth=0)
         axes.plot(step, gain, color=IMAGE, linewidth=1.5, **_dots(gain))
         axes.axhline(0.0, color=QUIET, linewidth=0.8)
-        _steps(axes, found, "nats a row" if found.density else "W2² / 2", kept)
+        _steps(axes, found, "nats a row" if found.density else found.dual_unit, kept)
     return Panel(title, alt, figure.markup)
 
 

@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier.data.table import Matrix
+from brenier.general.maps import CostMap
 from brenier.report.page import Section, Table
 from brenier.report.sides import Cloud, Sides
+from brenier.report.units import units
 from brenier.report.words import counted, number
 
 __all__ = ["worst_section"]
@@ -40,7 +42,8 @@ def _residuals(sides: Sides) -> Table:
     found = sides.inverse
     # What failed comes first, and what is no number before all.
     order = np.lexsort((-np.nan_to_num(found.residual, nan=np.inf), found.converged))[:_ROWS]
-    header = ["Row", "residual", "converged", "rounds"] + ([] if found.error is None else ["error at most"])
+    errors = found.error if found.error is not None and np.isfinite(found.error).any() else None
+    header = ["Row", "residual", "converged", "rounds"] + ([] if errors is None else ["error at most"])
     rows = [
         [
             str(sides.y.rows[k]),
@@ -48,7 +51,7 @@ def _residuals(sides: Sides) -> Table:
             "yes" if found.converged[k] else "no",
             str(found.steps[k]),
         ]
-        + ([] if found.error is None else [number(float(found.error[k]), 2)])
+        + ([] if errors is None else [number(float(errors[k]), 2)])
         for k in order
     ]
     return Table(
@@ -61,8 +64,10 @@ def _residuals(sides: Sides) -> Table:
 
 
 def _moves(sides: Sides) -> Table:
-    moves = sides.moves
-    lengths = np.linalg.norm(moves, axis=1)
+    moves, map_ = sides.column_moves, sides.map_
+    lengths, what = np.linalg.norm(sides.moves, axis=1), f"displacement, {units(map_)}"
+    if isinstance(map_, CostMap):
+        lengths, what = map_.coordinates.costs(sides.x.points, sides.images), "cost"
     order = np.argsort(-lengths, kind="stable")[:_ROWS]
     rows = []
     for k in order:
@@ -77,9 +82,9 @@ def _moves(sides: Sides) -> Table:
             ]
         )
     return Table(
-        f"Moved farthest: rows of {sides.x.name} with the largest displacement, in the units of the cost, and as a "
-        "multiple of the median; with the column that changes most in these units.",
-        ["Row", "displacement", "of median", "largest part"],
+        f"Moved farthest: rows of {sides.x.name} with the largest {what}, and as a multiple of the median; with the "
+        "column that changes most, columns in units of their scale.",
+        ["Row", what.split(",")[0], "of median", "largest part"],
         rows,
         wide=(3,),
     )

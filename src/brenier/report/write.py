@@ -15,6 +15,7 @@ from brenier.data.atomic import atomic_write, check_writable
 from brenier.data.checks import as_points
 from brenier.data.table import Unchecked
 from brenier.density.bases import Normal
+from brenier.general.maps import CostMap
 from brenier.maps import TransportMap, check_confidence
 from brenier.report.certificate import AnyDistance, certificate, certificate_section, verdict
 from brenier.report.correlations import correlations, correlations_section
@@ -25,9 +26,10 @@ from brenier.report.page import Page, Section, render
 from brenier.report.pictures import pictures, pictures_section
 from brenier.report.projection import projection, projection_section
 from brenier.report.provenance import digest, provenance_section
-from brenier.report.sides import AnyMap, Sides, read_sides
+from brenier.report.sides import Sides, read_sides
 from brenier.report.sweep import sweep_section, sweeps
 from brenier.report.training import training, training_section
+from brenier.report.units import AnyMap
 from brenier.report.words import clean, counted
 from brenier.report.worst import worst_section
 
@@ -84,7 +86,8 @@ def write_report(
     where it recognises rows of the fit.
 
     Args:
-        fitted: `BrenierMap`, `BrenierDensity`, `TransportMap` or `ConditionalMap`.
+        fitted: `BrenierMap`, `BrenierDensity`, `TransportMap`, `ConditionalMap` or `CostMap`. Of the last, the page has
+            the least mean cost instead of W2, and no bound on errors of preimages.
         X: `(n, dim)` source points. For a density whose base is the source, None draws them.
         Y: `(m, dim)` target points. For a density whose base is the target, None draws them.
         path: The file, written whole or not at all.
@@ -135,10 +138,9 @@ def write_report(
     found = certificate(sides, whole, confidence, seed, base)
     answer = verdict(found, sides)
     say("drawing")
-    own_images = images if images is not None and isinstance(map_, TransportMap) else None
     shown = [certificate_section(found, sides)]
-    if own_images is not None and isinstance(map_, TransportMap):
-        shown.append(pictures_section(pictures(map_, *own_images), (sides.x.name, sides.y.name)))
+    if images is not None and not isinstance(map_, ConditionalMap):
+        shown.append(pictures_section(pictures(map_, *images), (sides.x.name, sides.y.name)))
     shown += _sections(sides, seed)
     shown.append(
         provenance_section(
@@ -175,7 +177,7 @@ def _sections(sides: Sides, seed: int) -> list[Section]:
     """Everything between the certificate and the settings."""
     info = sides.map_.info
     columns = marginals(sides)
-    shown = [training_section(training(info), info)]
+    shown = [training_section(training(sides.map_), info)]
     of_density = densities(sides, seed)
     if of_density is not None:
         shown.append(density_section(of_density))
@@ -193,7 +195,7 @@ def _sections(sides: Sides, seed: int) -> list[Section]:
 
 def _map_of(fitted: Any) -> AnyMap:  # noqa: ANN401
     map_ = getattr(fitted, "map_", fitted)
-    if not isinstance(map_, TransportMap | ConditionalMap):
+    if not isinstance(map_, TransportMap | ConditionalMap | CostMap):
         raise InputError(
             f"`fitted` must be a fitted estimator or a map of brenier; got a {type(fitted).__name__}. Call `fit` first."
         )
