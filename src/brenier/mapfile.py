@@ -27,9 +27,10 @@ from brenier._errors import InputError, MapFileError
 from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.space import ConditionSpace
 from brenier.coordinates import BuresCoordinates
-from brenier.costs import AbstractDisplacementCost, from_record, to_record
+from brenier.costs import AbstractDisplacementCost, GreatCircle, from_record, to_record
 from brenier.data.atomic import atomic_write
 from brenier.general.coordinates import DisplacementCoordinates
+from brenier.general.sphere import CostCoordinates, SphereCoordinates
 from brenier.potentials import POTENTIALS, AbstractFamily
 
 __all__ = ["FORMAT", "Contents", "checksum", "load", "save"]
@@ -43,7 +44,7 @@ _CONDITIONAL = 2
 _PLAIN = 1
 """Version of the format for maps with neither."""
 
-_Coordinates: TypeAlias = BuresCoordinates | ConditionalCoordinates | DisplacementCoordinates
+_Coordinates: TypeAlias = BuresCoordinates | ConditionalCoordinates | CostCoordinates
 
 
 class Contents(NamedTuple):
@@ -99,6 +100,8 @@ def save(
     if isinstance(coordinates, DisplacementCoordinates):
         description |= {"format": FORMAT, "cost": to_record(coordinates.cost)}
         fields = vars(coordinates.inner) | {"columns": coordinates.scale, "bend": coordinates.bend}
+    elif isinstance(coordinates, SphereCoordinates):
+        description |= {"format": FORMAT, "cost": to_record(coordinates.cost)}
     elif getattr(coordinates, "root", None) is not None:
         description["format"] = FORMAT
     fields = {name: value for name, value in fields.items() if value is not None}
@@ -155,6 +158,11 @@ def checksum(path: str | PathLike[str]) -> str:
 
 def _coordinates(description: Mapping[str, Any], tensors: Tensors) -> tuple[_Coordinates, ConditionSpace | None]:
     """The coordinates, and the conditions if there are any."""
+    cost = from_record(description["cost"]) if "cost" in description else None
+    if isinstance(cost, GreatCircle):
+        own: dict[str, Any] = {name: tensors[f"coordinates.{name}"] for name in SphereCoordinates.__dataclass_fields__}
+        own |= {name: float(own[name]) for name in ("radius", "unit")}
+        return SphereCoordinates(**own), None
     conditional = "conditions" in description
     kind = ConditionalCoordinates if conditional else BuresCoordinates
     fields = [name for name in kind.__dataclass_fields__ if name not in ("degree", "root")]
@@ -164,9 +172,8 @@ def _coordinates(description: Mapping[str, Any], tensors: Tensors) -> tuple[_Coo
         space = ConditionSpace.from_record(description["conditions"])
         return ConditionalCoordinates(**arrays, degree=int(description["degree"])), space
     plain = BuresCoordinates(**arrays, root=tensors.get("coordinates.root"))
-    if "cost" not in description:
+    if cost is None:
         return plain, None
-    cost = from_record(description["cost"])
     if not isinstance(cost, AbstractDisplacementCost):
         raise ValueError(f"no coordinates for the cost {cost}")
     return DisplacementCoordinates(plain, cost, tensors["coordinates.columns"], tensors["coordinates.bend"]), None

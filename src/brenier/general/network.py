@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brenier.potentials import MLP
-from brenier.training import TrainingConfig
+from brenier._errors import InputError
+from brenier.potentials import MLP, AbstractPotential, OnSphere
+from brenier.training import PotentialFactory, TrainingConfig
 
-__all__ = ["Perceptron", "general_config"]
+__all__ = ["Perceptron", "general_config", "on_sphere"]
 
 _WIDTHS = (128, 128)
 _ROUNDS = (2, 8)
@@ -29,6 +30,29 @@ class Perceptron:
 
     def __call__(self, dim: int, rng: np.random.Generator) -> MLP:
         return MLP(dim, self.widths, rng=rng, activation=self.activation)
+
+
+@dataclass(frozen=True)
+class _Restricted:
+    """Makes potentials on a sphere from potentials of vectors; see `OnSphere`."""
+
+    made: PotentialFactory
+    radius: float
+    centre: tuple[float, ...]
+
+    def __call__(self, dim: int, rng: np.random.Generator) -> OnSphere:
+        inner = self.made(dim, rng)
+        if not isinstance(inner, AbstractPotential) or inner.dim != dim:
+            raise InputError(
+                f"`potential` must return an `AbstractPotential` whose `dim` is {dim}, the number of columns; "
+                f"got {inner!r}."
+            )
+        return OnSphere(inner, self.radius, self.centre)
+
+
+def on_sphere(made: PotentialFactory | None, radius: float, centre: tuple[float, ...]) -> PotentialFactory:
+    """Makes the potentials of another factory, restricted to a sphere."""
+    return _Restricted(Perceptron() if made is None else made, radius, centre)
 
 
 def general_config(config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
