@@ -32,27 +32,22 @@ class Perceptron:
         return MLP(dim, self.widths, rng=rng, activation=self.activation)
 
 
-@dataclass(frozen=True)
-class _Restricted:
-    """Makes potentials on a sphere from potentials of vectors; see `OnSphere`."""
+def on_sphere(made: PotentialFactory | None, radius: float, centre: tuple[float, ...]) -> PotentialFactory:
+    """Makes the potentials of another factory, `Perceptron` by default, restricted to a sphere; see `OnSphere`."""
+    within = Perceptron() if made is None else made
 
-    made: PotentialFactory
-    radius: float
-    centre: tuple[float, ...]
-
-    def __call__(self, dim: int, rng: np.random.Generator) -> OnSphere:
-        inner = self.made(dim, rng)
+    def make(dim: int, rng: np.random.Generator) -> OnSphere:
+        inner = within(dim, rng)
         if not isinstance(inner, AbstractPotential) or inner.dim != dim:
             raise InputError(
                 f"`potential` must return an `AbstractPotential` whose `dim` is {dim}, the number of columns; "
                 f"got {inner!r}."
             )
-        return OnSphere(inner, self.radius, self.centre)
+        return OnSphere(inner, radius, centre)
 
-
-def on_sphere(made: PotentialFactory | None, radius: float, centre: tuple[float, ...]) -> PotentialFactory:
-    """Makes the potentials of another factory, restricted to a sphere."""
-    return _Restricted(Perceptron() if made is None else made, radius, centre)
+    # The settings in a map's file name what the user passed.
+    make.__qualname__ = getattr(within, "__qualname__", type(within).__qualname__)
+    return make
 
 
 def general_config(config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
