@@ -1,4 +1,4 @@
-"""The six examples of the gallery in one picture: a panel or two of each.
+"""The examples of the gallery in one picture: a panel or two of each.
 
 python examples/gallery_overview.py --output gallery.png
 """
@@ -32,6 +32,7 @@ PANELS = {
     "calibration": ("Detector calibration", 2, (0,)),
     "digits": ("Even digits to odd ones", 1, tuple(row * 13 + column for row in range(5) for column in range(6))),
     "density": ("Densities", 1, (1,)),
+    "sphere": ("Storms on the globe", 2, (0, 2)),
 }
 """Example by example: its title, the number of the figure, and the panels of it that are shown together."""
 
@@ -82,12 +83,14 @@ def _cut(figure: Figure, panels: tuple[int, ...]) -> Image.Image:
 
 
 def _write(path: Path, tiles: dict[str, Image.Image]) -> None:
-    """Two rows of three tiles of one shape, each under its title."""
-    figure, panels = plt.subplots(2, 3, figsize=(9.6, 5.4), layout="constrained")
-    for axes, (title, tile) in zip(panels.flat, tiles.items(), strict=True):
+    """Two rows of tiles of one shape, each under its title."""
+    columns = -(-len(tiles) // 2)
+    figure, panels = plt.subplots(2, columns, figsize=(3.2 * columns, 5.4), layout="constrained")
+    for axes in panels.flat:
+        axes.set_axis_off()
+    for axes, (title, tile) in zip(panels.flat, tiles.items(), strict=False):
         axes.imshow(ImageOps.pad(tile, _TILE, color="white"), interpolation="lanczos")
         axes.set_title(title, size=11)
-        axes.set_axis_off()
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=90)
     plt.close(figure)

@@ -32,9 +32,6 @@ class GreatCircle(AbstractCost):
 
     name: ClassVar[str] = "great-circle"
 
-    def __init__(self) -> None:
-        """Nothing to choose: the lengths of the vectors do not count."""
-
     def __call__(self, x: Points, y: Points) -> Values:
         return 0.5 * squared_angle(unit_vectors(jnp.asarray(x)), unit_vectors(jnp.asarray(y)))
 
