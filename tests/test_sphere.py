@@ -217,6 +217,15 @@ class TestSurplus:
         if size <= 2.5:  # beyond, the pole of the pull may be overshot
             assert_close(back, y, atol=1e-8)
 
+    @pytest.mark.parametrize("distance", [1e-7, 1e-4])
+    def test_the_start_is_exact_next_to_the_pole(self, distance, rng):
+        """In single precision, where the direction from the pole is a difference of nearly equal numbers."""
+        pull = np.array([1.97, -3.62])
+        y = unit(pull / np.linalg.norm(pull) + distance * rng.standard_normal((2000, 2))).astype(np.float32)
+        surplus = SphereSurplus(1.0, (0.0, 0.0), jnp.asarray(pull, jnp.float32))
+        x = surplus.guess(jnp.asarray(y))
+        assert_close(np.asarray(surplus.image(x, jnp.zeros_like(x))), y, atol=1e-5)
+
     def test_no_slope_leads_beyond_the_antipode(self, x64):
         surplus, x = SphereSurplus(1.0, (0.0, 0.0), jnp.zeros(2)), jnp.asarray([[1.0, 0.0], [1.0, 0.0]])
         slope = jnp.asarray([[0.0, 3.0], [0.0, 4.0]])

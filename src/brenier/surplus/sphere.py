@@ -89,6 +89,7 @@ def unpush(y: Points, pull: Float[Array, " d"]) -> Points:
     axis = pull / strength
     height = product(y, axis)
     away = y - height[:, None] * axis
+    away = away - product(away, axis)[:, None] * axis  # near the axis, what rounding has left of it
     breadth = jnp.linalg.norm(away, axis=1)
     angle = jnp.arctan2(breadth, height)
 
