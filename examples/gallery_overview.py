@@ -33,6 +33,8 @@ PANELS = {
     "digits": ("Even digits to odd ones", 1, tuple(row * 13 + column for row in range(5) for column in range(6))),
     "density": ("Densities", 1, (1,)),
     "hamilton_jacobi": ("A Hamilton-Jacobi equation in 50-D", 1, (2,)),
+    "sphere": ("Storms on the globe", 2, (0, 2)),
+    "sparse_displacement": ("Which genes moved", 1, (0,)),
 }
 """Example by example: its title, the number of the figure, and the panels of it that are shown together."""
 
@@ -91,7 +93,6 @@ def _write(path: Path, tiles: dict[str, Image.Image]) -> None:
     for axes, (title, tile) in zip(panels.flat, tiles.items(), strict=False):
         axes.imshow(ImageOps.pad(tile, _TILE, color="white"), interpolation="lanczos")
         axes.set_title(title, size=11)
-        axes.set_axis_off()
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=90)
     plt.close(figure)

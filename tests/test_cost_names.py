@@ -10,6 +10,7 @@ from brenier.costs import (
     COSTS,
     Convex,
     ElasticNet,
+    GreatCircle,
     LogCosh,
     Mahalanobis,
     PNorm,
@@ -27,6 +28,7 @@ NAMED = [
     LogCosh(),
     LogCosh(0.3),
     ElasticNet(0.5),
+    GreatCircle(),
 ]
 
 
@@ -49,7 +51,10 @@ def test_records_that_cannot_be_made_or_read():
     with pytest.raises(InputError, match="does not have `Unknown` as 'unknown'"):
         to_record(Unknown())
     for record, words in [
-        ({"name": "cubic", "arguments": {}}, "'cubic', which is not in .*elastic-net, log-cosh, mahalanobis"),
+        (
+            {"name": "cubic", "arguments": {}},
+            "'cubic', which is not in .*elastic-net, great-circle, log-cosh",
+        ),
         ({"name": "pnorm"}, "must have a `name` and `arguments`"),
         (["pnorm"], "must have a `name` and `arguments`"),
         ({"name": ["pnorm"], "arguments": {}}, "is not in"),
@@ -78,6 +83,7 @@ def test_costs_read_well():
         ("log-cosh", LogCosh()),
         ("log-cosh:0.3", LogCosh(0.3)),
         ("elastic-net:0.5", ElasticNet(0.5)),
+        ("great-circle", GreatCircle()),
     ],
 )
 def test_the_command_line_spells_costs(text, cost):
@@ -99,7 +105,7 @@ def test_the_command_line_reads_matrices(suffix, tmp_path):
     [
         (
             "cubic",
-            r"`cost` must be one of elastic-net:L1, log-cosh\[:WIDTH\], mahalanobis:FILE, pnorm:P, squared; got 'cu",
+            r"`cost` must be one of elastic-net:L1, great-circle, log-cosh\[:WIDTH\], mahalanobis:FILE, pnorm:P",
         ),
         ("", "`cost` must be one of"),
         ("pnorm", "'pnorm' needs its argument: write pnorm:P"),

@@ -72,8 +72,8 @@ def fails_in_its_claims(run: Callable[[str], dict[int, Figure]], name: str) -> N
     assert plt.get_fignums()
 
 
-def test_all_are_in_the_overview(overview):
-    assert len(NAMES) == 7
+def test_every_example_has_a_tile(overview):
+    assert len(NAMES) >= 7
     assert sorted(overview.PANELS) == NAMES
 
 
@@ -103,7 +103,8 @@ def test_overview_shows_examples_whose_claims_hold(overview, tmp_path):
     assert done.exit_code == 0, done.output
     assert path.stat().st_size < 300_000
     with Image.open(path) as picture:
-        assert picture.size == (1152, 486)
+        columns = -(-len(NAMES) // 2)
+        assert picture.size == (288 * columns, 486)
         pixels = np.asarray(picture.convert("L"), np.float64)
-    tiles = [tile for row in np.array_split(pixels, 2) for tile in np.array_split(row, 4, axis=1)]
+    tiles = [tile for row in np.array_split(pixels, 2) for tile in np.array_split(row, columns, axis=1)]
     assert all(tile.std() > 5 for tile in tiles[: len(NAMES)])

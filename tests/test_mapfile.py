@@ -100,8 +100,8 @@ def test_arrays_that_are_not_contiguous_are_written_as_they_read(saved, tmp_path
 
 
 def test_every_potential_can_be_saved():
-    # Families of potentials are saved in `test_conditional.py`.
-    assert {kind.split("-")[0] for kind in KINDS} | {"modulated"} == set(POTENTIALS)
+    # Families of potentials are saved in `test_conditional.py`, those on a sphere in `test_sphere.py`.
+    assert {kind.split("-")[0] for kind in KINDS} | {"modulated", "sphere"} == set(POTENTIALS)
 
 
 def test_the_file_is_plain_safetensors_and_json(saved, monkeypatch):

@@ -25,8 +25,8 @@ from brenier.data.trim import trimmed
 from brenier.density.bases import with_base
 from brenier.fitted import FittedMap
 from brenier.fitting import Fitted, Request, fit_pair
-from brenier.general.coordinates import DisplacementCoordinates
 from brenier.general.maps import CostMap
+from brenier.general.sphere import CostCoordinates
 from brenier.maps import TransportMap
 from brenier.parameters import (
     changed_settings,
@@ -280,9 +280,7 @@ class BrenierMap(FittedMap, BaseEstimator):
         names = None if columns is None else tuple(columns)
         if isinstance(fitted.coordinates, ConditionalCoordinates) and space is not None:
             self.map_ = ConditionalMap(fitted.coordinates, outcome.potential, space, names, info)
-        elif isinstance(fitted.coordinates, DisplacementCoordinates) and isinstance(
-            outcome.potential, AbstractPotential
-        ):
+        elif isinstance(fitted.coordinates, CostCoordinates) and isinstance(outcome.potential, AbstractPotential):
             self.map_ = CostMap(fitted.coordinates, outcome.potential, names, info)
         elif isinstance(fitted.coordinates, BuresCoordinates) and isinstance(outcome.potential, AbstractPotential):
             self.map_ = TransportMap(fitted.coordinates, outcome.potential, names, info)

@@ -28,9 +28,10 @@ from brenier._errors import InputError, MapFileError
 from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.space import ConditionSpace
 from brenier.coordinates import BuresCoordinates
-from brenier.costs import AbstractDisplacementCost, from_record, to_record
+from brenier.costs import AbstractDisplacementCost, GreatCircle, from_record, to_record
 from brenier.data.atomic import atomic_write
 from brenier.general.coordinates import DisplacementCoordinates
+from brenier.general.sphere import CostCoordinates, SphereCoordinates
 from brenier.potentials import POTENTIALS, AbstractFamily, AbstractPotential
 
 __all__ = ["FORMAT", "Contents", "checksum", "load", "save"]
@@ -44,7 +45,7 @@ _CONDITIONAL = 2
 _PLAIN = 1
 """Version of the format for maps with neither."""
 
-_Coordinates: TypeAlias = BuresCoordinates | ConditionalCoordinates | DisplacementCoordinates
+_Coordinates: TypeAlias = BuresCoordinates | ConditionalCoordinates | CostCoordinates
 
 
 class Contents(NamedTuple):
@@ -104,6 +105,8 @@ def save(
             "bend": coordinates.bend,
             "reach": coordinates.reach,
         }
+    elif isinstance(coordinates, SphereCoordinates):
+        description |= {"format": FORMAT, "cost": to_record(coordinates.cost)}
     elif getattr(coordinates, "root", None) is not None:
         description["format"] = FORMAT
     fields = {name: value for name, value in fields.items() if value is not None}
@@ -162,6 +165,12 @@ def checksum(path: str | PathLike[str]) -> str:
 
 def _coordinates(description: Mapping[str, Any], tensors: Tensors) -> tuple[_Coordinates, ConditionSpace | None]:
     """The coordinates, and the conditions if there are any."""
+    cost = from_record(description["cost"]) if "cost" in description else None
+    if isinstance(cost, GreatCircle):
+        radius, unit = (float(tensors[f"coordinates.{name}"]) for name in ("radius", "unit"))
+        d = len(tensors["coordinates.mean"])
+        own = (_shaped(tensors, "mean", (d,)), _shaped(tensors, "root", (d, d)), _shaped(tensors, "pull", (d,)))
+        return SphereCoordinates(radius, unit, *own), None
     conditional = "conditions" in description
     if conditional and "cost" in description:
         raise ValueError("conditions need the quadratic cost")
@@ -175,13 +184,12 @@ def _coordinates(description: Mapping[str, Any], tensors: Tensors) -> tuple[_Coo
     d = len(arrays["mean_x"])
     root = _shaped(tensors, "root", (d, d)) if "coordinates.root" in tensors else None
     plain = BuresCoordinates(**arrays, root=root)
-    if "cost" not in description:
+    if cost is None:
         return plain, None
-    cost = from_record(description["cost"])
     if not isinstance(cost, AbstractDisplacementCost):
         raise ValueError(f"no coordinates for the cost {cost}")
-    own = (_shaped(tensors, "columns", (d,)), _shaped(tensors, "bend", (d, d)), _shaped(tensors, "reach", (d,)))
-    return DisplacementCoordinates(plain, cost, *own), None
+    rest = (_shaped(tensors, "columns", (d,)), _shaped(tensors, "bend", (d, d)), _shaped(tensors, "reach", (d,)))
+    return DisplacementCoordinates(plain, cost, *rest), None
 
 
 def _shaped(tensors: Tensors, name: str, shape: tuple[int, ...]) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from brenier.costs._parse import parse_cost
 from brenier.costs._record import from_record, to_record
 from brenier.costs._registry import COSTS
 from brenier.costs.elastic_net import ElasticNet
+from brenier.costs.great_circle import GreatCircle
 from brenier.costs.log_cosh import LogCosh
 from brenier.costs.own import Convex
 from brenier.costs.pnorm import PNorm
@@ -21,6 +22,7 @@ __all__ = [
     "AbstractDisplacementCost",
     "Convex",
     "ElasticNet",
+    "GreatCircle",
     "LogCosh",
     "Mahalanobis",
     "PNorm",

@@ -14,9 +14,10 @@ def parse_cost(text: str) -> AbstractCost:
     """A cost from its name and, after a colon, its argument.
 
     Args:
-        text: `squared`, `pnorm:1.5`, `log-cosh`, `log-cosh:0.3`, `elastic-net:0.5`, or `mahalanobis:FILE` with the
-            matrix in a file that `read_points` reads. A class in `COSTS` with no argument, or with defaults for all,
-            is made by its name alone; one whose first argument is a number by its name and the number.
+        text: `squared`, `pnorm:1.5`, `log-cosh`, `log-cosh:0.3`, `elastic-net:0.5`, `great-circle`, or
+            `mahalanobis:FILE` with the matrix in a file that `read_points` reads. A class in `COSTS` with no argument,
+            or with defaults for all, is made by its name alone; one whose first argument is a number by its name and
+            the number.
 
     Raises:
         InputError: No such cost, an argument that is missing, not wanted or no number, or one that the cost refuses.

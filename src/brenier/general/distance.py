@@ -17,7 +17,7 @@ from brenier.certificates.mismatch import Mismatch, mismatch
 from brenier.certificates.population import MeanBound, population_bound
 from brenier.certificates.terms import double
 from brenier.general.conjugates import GlobalConjugates
-from brenier.general.coordinates import DisplacementCoordinates
+from brenier.general.sphere import CostCoordinates
 from brenier.potentials import AbstractPotential
 from brenier.surplus import AbstractSurplus
 
@@ -149,7 +149,7 @@ class CostDistance:
 
 
 def assess_cost(
-    coordinates: DisplacementCoordinates,
+    coordinates: CostCoordinates,
     u: AbstractPotential,
     x: Array,
     y: Array,

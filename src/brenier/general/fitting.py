@@ -7,10 +7,18 @@ import numpy as np
 
 from brenier._errors import InputError
 from brenier.coordinates import BuresCoordinates, Matrix, Moments
-from brenier.costs import AbstractCost, AbstractDisplacementCost, Mahalanobis, SquaredEuclidean, check_cost
+from brenier.costs import (
+    AbstractCost,
+    AbstractDisplacementCost,
+    GreatCircle,
+    Mahalanobis,
+    SquaredEuclidean,
+    check_cost,
+)
 from brenier.data.sides import Side
 from brenier.general.coordinates import DisplacementCoordinates, Pairs
-from brenier.general.network import general_config
+from brenier.general.network import general_config, on_sphere
+from brenier.general.sphere import SphereCoordinates
 from brenier.training import TrainingConfig
 
 __all__ = ["Frame", "frame_of"]
@@ -82,10 +90,41 @@ class DisplacementFrame:
         return general_config(config, hidden)
 
 
+class SphereFrame:
+    """Coordinates for points on a sphere, the same for every fit to two sides.
+
+    Args:
+        scale: `(d,)` units of the columns: ones, for there is nothing to scale.
+        source, target: The two sides.
+        seed: Of the points that choose the start.
+    """
+
+    def __init__(self, scale: Matrix, source: Side, target: Side, seed: int) -> None:
+        if len(scale) < 2:
+            raise InputError("`X` must have at least 2 columns for the great-circle cost: points are vectors; got 1.")
+        if not (scale == 1.0).all():
+            raise InputError(f"`scale` means nothing to the great-circle cost; got {scale.tolist()}. Leave it out.")
+        x, y = source.sample.values, target.sample.values
+        a, b = (None if side.weights is None else side.weights[2] for side in (source, target))
+        self._coordinates = SphereCoordinates.between(x, y, a, b, seed)
+
+    def between(self, source: Moments, target: Moments) -> SphereCoordinates:
+        """The coordinates, whatever the moments."""
+        return self._coordinates
+
+    def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
+        """Settings for a stiffer equation, and a network on the sphere."""
+        surplus = self._coordinates.surplus
+        config = general_config(config, hidden)
+        return config.replace(potential=on_sphere(config.potential, surplus.radius, surplus.centre))
+
+
 def frame_of(cost: AbstractCost | None, scale: Matrix, source: Side, target: Side, seed: int) -> Frame:
     """The frame of a cost; the quadratic one by default."""
     if cost is None or isinstance(cost, SquaredEuclidean | Mahalanobis):
         return QuadraticFrame(scale, SquaredEuclidean() if cost is None else cost)
     if isinstance(cost, AbstractDisplacementCost):
         return DisplacementFrame(scale, cost, source, target, seed)
+    if isinstance(cost, GreatCircle):
+        return SphereFrame(scale, source, target, seed)
     raise InputError(f"`cost` must be one of `brenier.costs`, or derive from `AbstractDisplacementCost`; got {cost!r}.")

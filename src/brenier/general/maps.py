@@ -22,8 +22,8 @@ from brenier.data.kinds.dask import blockwise, is_lazy
 from brenier.data.table import Matrix, Table, Unchecked
 from brenier.data.weights import weighted_table
 from brenier.general.conjugates import GlobalConjugates, global_conjugates
-from brenier.general.coordinates import DisplacementCoordinates
 from brenier.general.distance import CostDistance, assess_cost
+from brenier.general.sphere import CostCoordinates
 from brenier.maps import Dual, Inverse, check_confidence, warn_unconverged
 from brenier.potentials import AbstractPotential
 from brenier.surplus import AbstractSurplus
@@ -55,7 +55,7 @@ class CostMap(eqx.Module):
         True
     """
 
-    coordinates: DisplacementCoordinates
+    coordinates: CostCoordinates
     potential: AbstractPotential
     columns: tuple[str, ...] | None = eqx.field(static=True, default=None)
     info: Mapping[str, Any] = eqx.field(static=True, default_factory=dict)
@@ -123,7 +123,7 @@ class CostMap(eqx.Module):
         return map_chunks(solve, self._points(Y, "Y"))
 
     def interpolate(self, X: Unchecked, t: float) -> Moved:
-        """Points on the way: `(1 - t) x + t T(x)`, displacement interpolation, whatever the convex cost.
+        """Points on the way: `(1 - t) x + t T(x)`, whatever the convex cost; on the sphere along great circles.
 
         Args:
             X: `(n, dim)` source points.
@@ -207,7 +207,7 @@ class CostMap(eqx.Module):
     def load(cls, path: str | PathLike[str]) -> "CostMap":
         """Read a map. Runs no code from the file, and refuses one that is truncated or altered."""
         contents = mapfile.load(path)
-        if not isinstance(contents.coordinates, DisplacementCoordinates) or not isinstance(
+        if not isinstance(contents.coordinates, CostCoordinates) or not isinstance(
             contents.potential, AbstractPotential
         ):
             raise MapFileError(f"'{path}' holds a map of another kind. Read it with `brenier.load_map`.")

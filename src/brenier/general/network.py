@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from brenier.potentials import MLP
-from brenier.training import TrainingConfig
+from brenier._errors import InputError
+from brenier.potentials import MLP, AbstractPotential, OnSphere
+from brenier.training import PotentialFactory, TrainingConfig
 
-__all__ = ["Perceptron", "general_config"]
+__all__ = ["Perceptron", "general_config", "on_sphere"]
 
 _WIDTHS = (128, 128)
 _ROUNDS = (2, 8)
@@ -29,6 +30,24 @@ class Perceptron:
 
     def __call__(self, dim: int, rng: np.random.Generator) -> MLP:
         return MLP(dim, self.widths, rng=rng, activation=self.activation)
+
+
+def on_sphere(made: PotentialFactory | None, radius: float, centre: tuple[float, ...]) -> PotentialFactory:
+    """Makes the potentials of another factory, `Perceptron` by default, restricted to a sphere; see `OnSphere`."""
+    within = Perceptron() if made is None else made
+
+    def make(dim: int, rng: np.random.Generator) -> OnSphere:
+        inner = within(dim, rng)
+        if not isinstance(inner, AbstractPotential) or inner.dim != dim:
+            raise InputError(
+                f"`potential` must return an `AbstractPotential` whose `dim` is {dim}, the number of columns; "
+                f"got {inner!r}."
+            )
+        return OnSphere(inner, radius, centre)
+
+    # The settings in a map's file name what the user passed.
+    make.__qualname__ = getattr(within, "__qualname__", type(within).__qualname__)
+    return make
 
 
 def general_config(config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:

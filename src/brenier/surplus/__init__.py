@@ -15,5 +15,6 @@ References: Villani 2009, "Optimal Transport, Old and New", definitions 5.2 and 
 from brenier.surplus._base import AbstractSurplus
 from brenier.surplus.displacement import DisplacementSurplus
 from brenier.surplus.inner_product import InnerProduct
+from brenier.surplus.sphere import SphereSurplus
 
-__all__ = ["AbstractSurplus", "DisplacementSurplus", "InnerProduct"]
+__all__ = ["AbstractSurplus", "DisplacementSurplus", "InnerProduct", "SphereSurplus"]
