@@ -18,7 +18,18 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if not {"_build", "generated", "gallery"} & set(path.parts))
 SOURCES = [ROOT / "README.md", *PAGES, *sorted((ROOT / "benchmarks").glob("*.md"))]
-MODULES = ("callbacks", "certificates", "conjugate", "data", "datasets", "metrics", "potentials", "solvers", "training")
+MODULES = (
+    "callbacks",
+    "certificates",
+    "conjugate",
+    "costs",
+    "data",
+    "datasets",
+    "metrics",
+    "potentials",
+    "solvers",
+    "training",
+)
 
 sys.path.insert(0, str(DOCS / "_extensions"))
 import brenier_pages  # noqa: E402 # pyright: ignore
