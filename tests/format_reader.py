@@ -27,6 +27,8 @@ def forward(path, x, codes=None):
     description, tensors = read(path)
     if "conditions" in description:
         return np.concatenate([_conditional(description, tensors, *row) for row in zip(x, codes, strict=True)])
+    if description["kind"] == "sphere":
+        return _on_sphere(description["hyperparameters"], tensors, x)
     inner = (x - tensors["coordinates.mean_x"]) @ tensors["coordinates.to_x"].T
     if "cost" in description:
         return _displaced(description, tensors, x, inner)
@@ -41,6 +43,17 @@ def _displaced(description, tensors, x, inner):
     change = inner @ c["bend"] - _gradient(description, tensors, inner)
     p = centres + c["unit"] ** 2 * c["columns"] * (change @ c["to_x"])
     return x - c["columns"] * _displacement(name, arguments, p)
+
+
+def _on_sphere(shape, tensors, x):
+    unit, one = tensors["coordinates.unit"], x / np.linalg.norm(x, axis=1, keepdims=True)
+    places = shape["radius"] * one - np.array(shape["centre"])
+    slope = _gradient({"kind": shape["kind"], "hyperparameters": shape["inner"]}, tensors, places) - places
+    move = unit * slope + tensors["coordinates.pull"]
+    move -= np.sum(move * one, axis=1, keepdims=True) * one
+    length = np.linalg.norm(move, axis=1, keepdims=True)
+    angle = np.minimum(length, np.pi)
+    return tensors["coordinates.radius"] * (np.cos(angle) * one + np.sin(angle) * move / length)
 
 
 def _cost_slope(name, arguments, z):

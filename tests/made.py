@@ -11,7 +11,8 @@ from brenier.conditional.space import ConditionSpace, Variable
 from brenier.coordinates import BuresCoordinates, Moments
 from brenier.costs import AbstractDisplacementCost
 from brenier.general.coordinates import DisplacementCoordinates
-from brenier.potentials import ModulatedICNN, Quadratic
+from brenier.general.sphere import SphereCoordinates
+from brenier.potentials import ModulatedICNN, OnSphere, Quadratic
 from networks import fresh, perturb
 from problems import covariance, gaussians
 
@@ -53,6 +54,17 @@ def cost_map(cost: AbstractDisplacementCost, kind: str = "mlp-ramp", dim: int = 
     coordinates = DisplacementCoordinates(inner, cost, units, 0.5 * (bend + bend.T), reach=6.0 * inner.spread)
     potential = coordinates.surplus.baseline() if kind == "quadratic" else perturb(fresh(kind, dim, (5, 4)), 0, 0.1)
     return CostMap(coordinates, potential, tuple(f"c{number}" for number in range(dim)), {"seed": 0})
+
+
+def sphere_map(kind: str = "mlp-ramp") -> CostMap:
+    """A map of the sphere of radius 2, of points about half a turn apart from those of the other side."""
+    dim, rng = 3, np.random.default_rng(3)
+    x, y = (centre + 0.4 * rng.standard_normal((200, dim)) for centre in (1.0, rng.standard_normal(dim)))
+    x, y = (2.0 * points / np.linalg.norm(points, axis=1, keepdims=True) for points in (x, y))
+    coordinates = SphereCoordinates.between(x, y)
+    inner = perturb(fresh(kind, dim, (5, 4)), 0, 0.1)
+    surplus = coordinates.surplus
+    return CostMap(coordinates, OnSphere(inner, surplus.radius, surplus.centre), ("a", "b", "c"), {"seed": 0})
 
 
 def conditional_map(classes: int = 2, numbers: int = 1, dim: int = 3, activation: str = "ramp") -> ConditionalMap:

@@ -22,10 +22,10 @@ def expected(name: str) -> dict:
 
 def test_there_is_a_file_of_every_kind():
     kinds = {format_reader.read(FOLDER / f"{name}.brenier")[0]["kind"] for name in FILES}
-    assert kinds == {"icnn", "mlp", "modulated", "quadratic"}
+    assert kinds == {"icnn", "mlp", "modulated", "quadratic", "sphere"}
     versions = {format_reader.read(FOLDER / f"{name}.brenier")[0]["format"] for name in FILES}
     assert versions == set(range(1, mapfile.FORMAT + 1))
-    assert len(FILES) == 21
+    assert len(FILES) == 22
 
 
 @pytest.mark.parametrize("name", READABLE)
@@ -58,6 +58,7 @@ def test_files_name_their_cost():
         "3-elastic-net": "ElasticNet(l1=0.1)",
         "3-log-cosh": "LogCosh(width=2.0)",
         "3-pnorm": "PNorm(p=1.5)",
+        "3-sphere": "GreatCircle()",
         "3-translation": "PNorm(p=1.5)",
     }
 

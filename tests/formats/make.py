@@ -14,7 +14,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from brenier import ConditionalMap, CostMap, TransportMap
 from brenier.costs import ElasticNet, LogCosh, PNorm
-from made import SHIFT, conditional_map, conditions, cost_map, mahalanobis_map, transport_map
+from brenier.general.sphere import SphereCoordinates
+from made import SHIFT, conditional_map, conditions, cost_map, mahalanobis_map, sphere_map, transport_map
 
 BASE = {"side": "target", "mean": [0.5, -1.0], "deviation": [1.5, 0.7]}
 
@@ -37,6 +38,7 @@ def main(folder: Path) -> None:
         "pnorm": cost_map(PNorm(1.5), "mlp-ramp", 2),
         "log-cosh": cost_map(LogCosh(2.0), "mlp-softplus", 2),
         "elastic-net": cost_map(ElasticNet(0.1), "icnn-ramp", 2, bent=True),
+        "sphere": sphere_map("mlp-ramp"),
         "translation": cost_map(PNorm(1.5), "quadratic", 2, bent=True),
     }
     for name, map_ in maps.items():
@@ -56,6 +58,8 @@ def _with_info(map_: TransportMap, info: dict) -> TransportMap:
 def _expected(map_: TransportMap | ConditionalMap | CostMap) -> dict:
     rng = np.random.default_rng(3)
     x = SHIFT + 1.5 * rng.standard_normal((4, map_.dim))
+    if isinstance(map_.coordinates, SphereCoordinates):
+        x *= map_.coordinates.radius / np.linalg.norm(x, axis=1, keepdims=True)
     if isinstance(map_, ConditionalMap):
         codes, columns = conditions(map_, len(x), rng)
         rows = [tuple(column[row].item() for column in columns.values()) for row in range(len(x))]
