@@ -103,6 +103,9 @@ class DisplacementCoordinates(eqx.Module):
         bent = cls(inner, cost, scale, 0.5 * (bend + bend.T), reach)
         if modulus:
             return replace(bent, reach=np.full(inner.dim, np.inf))
+        if not (cost.smooth or cost.strong_convexity()):
+            # The cost may grow more slowly than the quadratic potential, which no target point would then hold.
+            return straight
         step = max(len(pairs.x) // _MOST_COMPARED, 1)
         few = Pairs(pairs.x[::step], pairs.y[::step])
         return max(straight, bent, key=lambda own: own._start_value(few))
