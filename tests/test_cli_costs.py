@@ -199,6 +199,7 @@ class TestDistance:
         assert record["lower"] == pytest.approx(exact, rel=1e-6)
         assert record["upper"] == pytest.approx(exact, rel=1e-6)
         assert record["population_lower"] < record["w2"]
+        assert record["cost_function"].startswith("Mahalanobis(A=[[2.0")
         text = lines(run("distance", mahalanobis[0], folder / "x-test.csv", folder / "y-test.csv").stdout)
         assert text["Measured"] == "in units of the Mahalanobis distance"
 

@@ -70,6 +70,8 @@ def distance(
         check_weight(weight, clouds)
         for cloud in clouds:
             check_columns(cloud, opened.map_)
+        from brenier.costs import SquaredEuclidean
+
         conditions = [own for cloud in clouds for own in opened.extra(cloud)]
         found = opened.map_.distance(
             *(cloud.table for cloud in clouds),
@@ -83,5 +85,7 @@ def distance(
         lines = [*found.lines(), *opened.lines(), *weight_lines(clouds), *cost_line(opened.map_, cost)]
         lines.append(("Measured", unit_of(opened.map_)))
         weighted = [cloud.weight is not None for cloud in clouds]
-        record = {"rows": rows, "weighted": weighted, "cost_function": str(cost)} | opened.record() | found.record()
+        record = {"rows": rows, "weighted": weighted} | opened.record() | found.record()
+        if not isinstance(cost, SquaredEuclidean):
+            record["cost_function"] = str(cost)
         print_result(record, lines, as_json=as_json)
