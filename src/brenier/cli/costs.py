@@ -19,7 +19,8 @@ CostOption: TypeAlias = Annotated[
         "--cost",
         metavar="SPEC",
         help="What moving a point costs: squared (half the squared distance), pnorm:1.5, log-cosh:1, elastic-net:0.5, "
-        "great-circle (vectors of one length), or mahalanobis:FILE with a matrix of a row and a column for each column of the points.",
+        "great-circle (vectors of one length), or mahalanobis:FILE with a matrix of a row and a column for each column "
+        "of the points.",
     ),
 ]
 

@@ -58,4 +58,6 @@ def general_config(config: TrainingConfig, hidden: Sequence[int] | None) -> Trai
         hidden: Units of each hidden layer that the user asked for, if so.
     """
     own = Perceptron(_WIDTHS if hidden is None else tuple(hidden), config.activation)
-    return config.replace(rounds=_ROUNDS, potential=own if config.potential is None else config.potential)
+    if config.potential is None:
+        config = config.replace(potential=own, widths=own.widths)
+    return config.replace(rounds=_ROUNDS)
