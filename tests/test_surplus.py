@@ -14,7 +14,7 @@ from brenier.anchors import best_anchors
 from brenier.coordinates import Moments
 from brenier.costs import Convex, ElasticNet, LogCosh, Mahalanobis, PNorm, SquaredEuclidean
 from brenier.general.coordinates import DisplacementCoordinates, Pairs
-from brenier.potentials import ICNN, MLP, Quadratic
+from brenier.potentials import ICNN, MLP
 from brenier.surplus import InnerProduct
 
 WEIGHTS = np.array([1.0, 0.5, 2.0])
@@ -190,7 +190,7 @@ def test_a_start_that_fits_better_is_taken() -> None:
     pairs = Pairs.match(x, y, rng)
     bent = DisplacementCoordinates.between(source, target, LogCosh(50.0), np.ones(2), pairs)
     assert not np.allclose(bent.bend, np.eye(2))
-    shifted = Pairs.match(x, x + 3.0, rng)
-    near = Moments(np.full(2, 3.0), source.covariance, 1000)
-    straight = DisplacementCoordinates.between(source, near, PNorm(1.5), np.ones(2), shifted)
-    assert isinstance(straight.surplus.baseline(), Quadratic)
+    # No target point holds a quadratic potential under a cost that grows more slowly, whatever its value on points.
+    for cost in (LogCosh(), PNorm(1.5)):
+        straight = DisplacementCoordinates.between(source, target, cost, np.ones(2), pairs)
+        assert np.array_equal(straight.bend, np.eye(2))

@@ -23,6 +23,9 @@ _MOST_PAIRS = 1 << 12
 _BEYOND = 1.5
 """How far the source is taken to extend, relative to the farthest of some points."""
 
+_QUADRATIC = 3.5
+"""Growth of a cost from a displacement to twice that from which on it counts as quadratic, for which it is four."""
+
 _TOLD_APART = 1e-2
 """Error of the displacement that the slope of the cost stands for, relative to distances that occur."""
 
@@ -103,8 +106,8 @@ class DisplacementCoordinates(eqx.Module):
         bent = cls(inner, cost, scale, 0.5 * (bend + bend.T), reach)
         if modulus:
             return replace(bent, reach=np.full(inner.dim, np.inf))
-        if not (cost.smooth or cost.strong_convexity()):
-            # The cost may grow more slowly than the quadratic potential, which no target point would then hold.
+        if not _grows_quadratically(cost, sum(np.ptp(points, axis=0) for points in pairs) / scale):
+            # Beyond the points a quadratic potential would outgrow the cost, and inner problems had no solution.
             return straight
         step = max(len(pairs.x) // _MOST_COMPARED, 1)
         few = Pairs(pairs.x[::step], pairs.y[::step])
@@ -241,6 +244,13 @@ class DisplacementCoordinates(eqx.Module):
         source = self.source_offsets(pairs.x) - 0.5 * self.unit**2 * np.sum(self.inner.precise_x(pairs.x) ** 2, axis=1)
         least = [np.min(self.costs(pairs.x, np.broadcast_to(row, pairs.x.shape)) - source) for row in pairs.y]
         return float(np.mean(source) + np.mean(least))
+
+
+def _grows_quadratically(cost: AbstractDisplacementCost, far: Matrix) -> bool:
+    """Whether twice as long a displacement costs about four times as much, or more, beyond those that are `far`."""
+    with jax.enable_x64(True):
+        once, twice = (float(cost.value(jnp.asarray(factor * far)[None])[0]) for factor in (1.0, 2.0))
+    return twice >= _QUADRATIC * once
 
 
 def _curvature(cost: AbstractDisplacementCost, displacements: Matrix, shift: Matrix) -> float:
