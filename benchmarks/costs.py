@@ -12,9 +12,11 @@ import time
 import numpy as np
 
 from brenier import BrenierMap
-from brenier.costs import ElasticNet, LogCosh, PNorm, SquaredEuclidean
+from brenier.costs import AbstractDisplacementCost, ElasticNet, LogCosh, PNorm, SquaredEuclidean
 from brenier.datasets import ConstructedPair
+from brenier.datasets.constructed import Kind
 from brenier.metrics import unexplained_variance
+from brenier.potentials import ICNN
 
 COSTS = (SquaredEuclidean(), PNorm(1.25), PNorm(1.5), PNorm(3.0), PNorm(4.0), LogCosh(), ElasticNet(0.3))
 POINTS = 10_000
@@ -27,6 +29,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2048)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kind", action="append")
+    parser.add_argument("--convex", action="store_true", help="a convex network instead of the free one")
     parser.add_argument("--cost", help="only costs whose name starts like this")
     options = parser.parse_args()
     print("| d | cost | map | forward | inverse | translation | unconverged | disagree | seconds |")
@@ -36,13 +39,14 @@ def main() -> None:
             if options.cost and not str(cost).startswith(options.cost):
                 continue
             for kind in options.kind or ("apart", "together", "mixed"):
-                print(_line(cost, dim, kind, options.steps, options.seed), flush=True)
+                print(_line(cost, dim, kind, options.steps, options.seed, options.convex), flush=True)
 
 
-def _line(cost, dim: int, kind: str, steps: int, seed: int) -> str:  # noqa: ANN001 - any cost
+def _line(cost: AbstractDisplacementCost, dim: int, kind: Kind, steps: int, seed: int, convex: bool) -> str:
     pair = ConstructedPair(cost, dim, kind, seed=seed)
     started = time.perf_counter()
-    ot = BrenierMap(cost=cost, max_steps=steps, random_state=seed).fit(pair.source, pair.target)
+    network = (lambda columns, rng: ICNN(columns, rng=rng)) if convex else None
+    ot = BrenierMap(cost=cost, potential=network, max_steps=steps, random_state=seed).fit(pair.source, pair.target)
     seconds = time.perf_counter() - started
     x, y = pair.pairs(POINTS, [seed, 99])
     found = ot.inverse_transform(y, return_status=True)

@@ -11,10 +11,11 @@ import scipy.optimize
 
 from asserts import assert_close
 from brenier.anchors import best_anchors
+from brenier.conjugate import conjugate_points
 from brenier.coordinates import Moments
 from brenier.costs import Convex, ElasticNet, LogCosh, Mahalanobis, PNorm, SquaredEuclidean
 from brenier.general.coordinates import DisplacementCoordinates, Pairs
-from brenier.potentials import ICNN, MLP
+from brenier.potentials import ICNN, MLP, Quadratic
 from brenier.surplus import InnerProduct
 
 WEIGHTS = np.array([1.0, 0.5, 2.0])
@@ -169,6 +170,18 @@ def test_slopes_beyond_any_displacement_are_told() -> None:
     assert np.asarray(k.too_steep(x, slope)).tolist() == [False, True]
     assert np.isfinite(k.image(x, slope)).all()
     assert not np.asarray(coordinates(PNorm(1.5)).surplus.too_steep(x, slope)).any()
+
+
+def test_inner_problems_have_solutions_under_slopes_that_no_cost_holds() -> None:
+    c = replace(coordinates(LogCosh()), bend=np.eye(DIM))
+    # Everywhere steeper than the cost: without an end of the source, the conjugate would be infinite.
+    u = Quadratic(jnp.eye(DIM), jnp.full(DIM, 20.0))
+    y = np.asarray(points(50, 13)[1], np.float32)
+    found = conjugate_points(u, y, scale=c.spread, surplus=c.surplus)
+    assert found.converged.all()
+    assert np.all(np.abs(found.points).max(axis=1) > c.reach.min())
+    endless = replace(c, reach=np.full(DIM, np.inf))
+    assert not conjugate_points(u, y, scale=c.spread, surplus=endless.surplus).converged.any()
 
 
 def test_the_best_anchor_is_that_of_a_search_through_all() -> None:
