@@ -133,7 +133,7 @@ def test_stragglers_go_to_the_fallback_and_come_back_to_their_rows(rng):
 def test_the_solvers_depend_on_the_dimension(dim, solvers, monkeypatch):
     called = []
 
-    def fail(solver, u, y, x0, scale, max_steps, *tolerances):
+    def fail(solver, u, y, x0, scale, max_steps, *tolerances, surplus):
         called.append((type(solver).__name__, int(max_steps)))
         return x0, np.ones(len(y)), np.zeros(len(y), bool), np.full(len(y), int(max_steps))
 
@@ -218,9 +218,9 @@ def test_the_last_rows_of_a_large_input_are_finished_by_the_second_solver(rng, m
     y = np.asarray(u.gradient(jnp.asarray(x)))
     solve_rows, called = module._solve, []
 
-    def spy(solver, *rest):
+    def spy(solver, *rest, surplus):
         called.append(type(solver).__name__)
-        return solve_rows(solver, *rest)
+        return solve_rows(solver, *rest, surplus=surplus)
 
     monkeypatch.setattr(module, "_solve", spy)
     small = conjugate_points(u, y[:2048], tolerance=Tolerance(2e-5, 2e-5))

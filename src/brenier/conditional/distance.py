@@ -35,8 +35,9 @@ class ConditionalDistance:
         unconverged: Share of the conjugates that missed their tolerance.
         population: Lower confidence bound on half the mean of the squares, for the populations; None where the
             potentials certify nothing.
-        lower, upper: Bounds for these very samples; None where conditions are numbers, where no two points share one,
-            or where they were not asked for.
+        lower: Bound for these very samples; None where conditions are numbers, where no two points share one, or where
+            it was not asked for.
+        upper: The same from above.
 
     Example:
         >>> import numpy as np
