@@ -96,8 +96,8 @@ class BrenierMap(FittedMap, BaseEstimator):
         history_: List of `Row`, one for each look at the held-out points.
         n_iter_: Training steps taken; those of a second fit are not counted.
         stop_: Why the fit ended, a sentence.
-        gaussian_: Whether the result is the closed-form Gaussian map, with another cost a translation, because no
-            network beat it significantly on held-out points.
+        gaussian_: Whether the result is the closed-form Gaussian map, because no network beat it significantly on
+            held-out points; with another cost a translation, on the sphere the map of a linear potential.
         widths_: Widths of the noise that the fit added to the columns, 0 where none.
         n_features_in_: Number of columns.
         feature_names_in_: Names of the columns, if the data had string names.
