@@ -40,6 +40,7 @@ from brenier.parameters import (
 from brenier.potentials import AbstractPotential
 from brenier.solvers import AbstractSolver
 from brenier.training import PotentialFactory
+from brenier.training.shards import chosen_shards
 
 __all__ = ["BrenierMap"]
 
@@ -63,6 +64,10 @@ class BrenierMap(FittedMap, BaseEstimator):
             machine and the moment, so results no longer repeat. With `max_steps`, whichever is used up first.
         batch_size: Pairs of points a step; chosen from dimension, sample size and budget by default.
         pool_size: Points a side kept with their conjugates, a power of two; chosen in the same way by default.
+        shards: Parts of pool and batches, each with points of its own, over which devices share the work: as many as
+            divide them evenly, all that JAX has where there are several processes. A result depends on the number of
+            parts, not of devices, up to rounding. 1 by default, one a device where there are several processes; see
+            docs/distributed.md.
         hidden: Units of each hidden layer; chosen from the dimension by default.
         convexity: Strong-convexity floor of the potential, in (0, 1), in units where the Gaussian map is the identity:
             the map never contracts more than this relative to the Gaussian one.
@@ -131,6 +136,7 @@ class BrenierMap(FittedMap, BaseEstimator):
         max_seconds: float | None = None,
         batch_size: int | None = None,
         pool_size: int | None = None,
+        shards: int | None = None,
         hidden: Sequence[int] | None = None,
         convexity: float = 0.02,
         learning_rate: float | None = None,
@@ -153,6 +159,7 @@ class BrenierMap(FittedMap, BaseEstimator):
         self.max_seconds = max_seconds
         self.batch_size = batch_size
         self.pool_size = pool_size
+        self.shards = shards
         self.hidden = hidden
         self.convexity = convexity
         self.learning_rate = learning_rate
@@ -226,7 +233,8 @@ class BrenierMap(FittedMap, BaseEstimator):
                 learning_rate="learning_rate",
                 potential="potential",
                 solver="solver",
-            ),
+            )
+            | chosen_shards(self.shards),
             holdout=self.holdout,
             refit=self.refit,
             seeds=(first, second, third),

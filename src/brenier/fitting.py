@@ -28,6 +28,7 @@ from brenier.training import (
     gaussian_outcome,
     train_twice,
 )
+from brenier.training.shards import agreed
 
 __all__ = ["Fitted", "Request", "fit_pair", "remembered", "too_few"]
 
@@ -99,7 +100,7 @@ def fit_pair(X: Unchecked, Y: Unchecked, request: Request) -> Fitted:
     data = remembered(source=source, target=target)
     seconds = request.changes.get("max_seconds")
     drawing = None if seconds is None else _DRAWING * seconds
-    moments = source.moments(drawing), target.moments(drawing)
+    moments = agreed((source.moments(drawing), target.moments(drawing)))
     units = cost_units(_scale(request), *moments, source.sample)
     sizes = [side.size for side in (source, target) if side.size is not None]
     frame = frame_of(request.cost, units, source, target, request.seeds[2])

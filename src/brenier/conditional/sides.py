@@ -10,7 +10,7 @@ from brenier._errors import DataWarning, InputError
 from brenier.conditional.balance import Balance, balance
 from brenier.conditional.space import ConditionSpace, Kinds, find_space
 from brenier.data.conditions import read_conditions
-from brenier.data.sources import Source
+from brenier.data.sources import Source, own_generator
 from brenier.data.table import Table, Unchecked, listed
 from brenier.data.weights import as_weights, effective_size, systematic, weighted_table
 from brenier.training.coupling import coupled_orders
@@ -114,6 +114,10 @@ class BalancedSource(Source):
         order = order[np.argsort(self._rows[order, self._class_column], kind="stable")]
         rows = self._rows[order[systematic(self._weights[order], n, self._rng.uniform())]]
         return rows[self._turns(rows[:, self._class_column])]
+
+    def part(self, index: int, count: int) -> "BalancedSource":
+        """All rows in an order of its own: a part of them would have other shares of the classes."""
+        return BalancedSource(self._rows, self._weights, self._class_column, own_generator(self._rng, index))
 
     def _turns(self, classes: Matrix) -> NDArray[np.intp]:
         """An order of sorted classes in which they take turns: the k-th of c rows at about k / c of the way."""

@@ -1,9 +1,10 @@
 """Where training draws its points from: an array, a sampling function, or a stream of batches."""
 
 import abc
+import copy
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
 import numpy as np
@@ -14,13 +15,25 @@ from brenier.data.kinds import kind_of
 from brenier.data.kinds.dask import Blocks, is_lazy
 from brenier.data.table import Matrix, Table, Unchecked
 
-__all__ = ["ArraySource", "IteratorSource", "Sampler", "SamplerSource", "Source", "as_source", "is_array_like"]
+__all__ = [
+    "ArraySource",
+    "IteratorSource",
+    "Sampler",
+    "SamplerSource",
+    "Source",
+    "as_source",
+    "is_array_like",
+    "own_generator",
+]
 
 Sampler: TypeAlias = Callable[[jax.Array, int], Unchecked]
 """`sampler(key, n)` returns n points; `key` is two 32-bit words, as `jax.random.PRNGKey` makes them."""
 
 _PROBE_ROWS = 2
 """Points asked of a sampler to learn their dimension."""
+
+_PARTS = 0xB4E21E4
+"""Number of a draw that no supply comes to: the keys of its parts are those of this draw."""
 
 _END = object()
 
@@ -41,6 +54,14 @@ class Source(abc.ABC):
     @abc.abstractmethod
     def draw(self, n: int) -> Matrix:
         """The next `n` points, `(n, dim)`."""
+
+    @abc.abstractmethod
+    def part(self, index: int, count: int) -> "Source":
+        """An own supply for one of `count` shards of a fit, the same whatever has been drawn from this one before.
+
+        Raises:
+            InputError: This supply cannot be divided, or has too few points.
+        """
 
 
 class ArraySource(Source):
@@ -73,6 +94,12 @@ class ArraySource(Source):
             chosen = np.concatenate([chosen, order[:missing]])
             self._left = order[missing:]
         return self._values[chosen]
+
+    def part(self, index: int, count: int) -> "ArraySource":
+        """Every `count`-th row."""
+        if self.size < count:
+            raise InputError(f"`shards` must be at most the number of training rows, {self.size}; got {count}.")
+        return ArraySource(self._values[index::count], own_generator(self._rng, index))
 
 
 class SamplerSource(Source):
@@ -115,6 +142,12 @@ class SamplerSource(Source):
                 "It must always return the same number of columns."
             )
         return points
+
+    def part(self, index: int, count: int) -> "SamplerSource":
+        """The same sampler with another stream of keys."""
+        own = copy.copy(self)
+        own._key, own._draws = jax.random.fold_in(jax.random.fold_in(self._key, _PARTS), index), 0
+        return own
 
     def _next(self, n: int) -> Matrix:
         key = jax.random.fold_in(self._key, self._draws)
@@ -166,6 +199,12 @@ class IteratorSource(Source):
         points = np.concatenate(parts)
         self._left = points[n:]
         return points[:n]
+
+    def part(self, index: int, count: int) -> "IteratorSource":
+        raise InputError(
+            f"`{self._name}` is an iterator, which cannot be divided into {count} `shards`. Pass an array, a sampler "
+            "`(key, n) -> points`, or points in a file (`brenier.data.open_points`)."
+        )
 
     def _next(self, missing: int, dim: int | None) -> Matrix:
         """The next batch; starts over where that is possible."""
@@ -227,6 +266,12 @@ def as_source(value: Unchecked, name: str, seed: int) -> Source:
 def is_array_like(value: Unchecked) -> bool:
     """Whether a side of a fit is all of its points at once, rather than a supply of them."""
     return isinstance(value, Table) or kind_of(value).is_whole(value)
+
+
+def own_generator(rng: np.random.Generator, index: int) -> np.random.Generator:
+    """Randomness for one part of a supply, whatever has been drawn from that of the whole."""
+    seed: Any = rng.bit_generator.seed_seq
+    return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index)))
 
 
 def _batch(value: Unchecked, name: str, what: str) -> Matrix:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from brenier._errors import DataWarning, InputError
 from brenier.data.frames import as_plain
-from brenier.data.sources import Source
+from brenier.data.sources import Source, own_generator
 from brenier.data.table import Matrix, Table, Unchecked, listed
 
 __all__ = ["WeightedSource", "as_weights", "effective_size", "systematic", "weighted_table"]
@@ -144,6 +144,10 @@ class WeightedSource(Source):
         order = self._rng.permutation(self.size)
         rows = order[systematic(self._weights[order], n, self._rng.uniform())]
         return self._values[self._rng.permutation(rows)]
+
+    def part(self, index: int, count: int) -> "WeightedSource":
+        """All rows in an order of its own: a part of them would have another share of the weight."""
+        return WeightedSource(self._values, self._weights, own_generator(self._rng, index))
 
 
 def _check_finite(weights: Matrix, name: str) -> None:

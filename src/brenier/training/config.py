@@ -62,6 +62,7 @@ class TrainingConfig:
         max_seconds: Budget in seconds of wall-clock, everything counted; gives up bit-for-bit repeatability.
         share: Of a budget in seconds, how much of what compilation leaves this fit may use.
         holdout: Most points held out on each side; samplers give just as many.
+        shards: Parts of pool and batches, each with points of its own, over which devices share the work.
         patience: Share of the budget without progress on the held-out dual value after which a fit stops; `None` for
             fresh points without end, which cannot be overfitted.
     """
@@ -91,6 +92,7 @@ class TrainingConfig:
     max_seconds: float | None = None
     share: float = 1.0
     holdout: int = 4096
+    shards: int = 1
     patience: float | None = 0.4
 
     def replace(self, **changes: Any) -> "TrainingConfig":  # noqa: ANN401
@@ -134,6 +136,7 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
       sample gets noise of 3.5 standard deviations over the square root of dimension times samples, at most 0.15: a map
       cannot be known more finely than the samples lie. Below 8 dimensions it is less, by the fourth root of an eighth
       of the dimension; few samples get 31 over their number, at most a quarter, where that is more.
+    - Of several shards, each has a batch and a pool of these sizes.
     - Only fits to finite data stop early: the rate falls to zero over the whole budget, and fresh points gain from
       that to the end.
 
@@ -163,16 +166,17 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
     if size is not None:
         patient = (changes.get("max_steps") or TrainingConfig.max_steps or 1) / _SHORT
         rate *= min(1.0, max(few, 1.0 / patient)) ** 0.5 * min(max(20.0 * dim / size, 1.0), 2.0)
+    shards = changes.get("shards", 1)
     config = TrainingConfig(
         widths=(width, width, width // 2),
         sharpness=1.0 + 16.0 / max(dim, 4),
         learning_rate=rate,
         decay=0.0 if size is None else min(20.0 * dim / size, 0.1) * max(1.0, 600.0 / size) ** 0.8,
-        pool=pool,
+        pool=pool * shards,
         jitter=0.0 if size is None else max(few**0.25 * min(3.5 / (dim * size) ** 0.5, 0.15), min(31.0 / size, 0.25)),
         refresh=min(max(2.0 / dim, 0.25), 1.0),
         patience=None if size is None else TrainingConfig.patience,
-        batch=batch,
+        batch=batch * shards,
         tolerance=(10.0 * tolerance, tolerance),
         solver=BFGS() if dim <= BFGS_DIMENSIONS else LBFGS(memory=3),
     )

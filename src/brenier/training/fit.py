@@ -105,8 +105,7 @@ class AbstractFit(abc.ABC):
         if not len(rates):
             if self._unseen:
                 row = self._look(self.schedule.progress(self.steps), 0.0)
-                if self.on_look is not None:
-                    self.on_look(row)
+                self._told(row)
             return Stop.budget
         self._advance(rates, tolerances)
         self.steps += len(rates)
@@ -115,11 +114,15 @@ class AbstractFit(abc.ABC):
             return Stop.reached
         if self.schedule.ended or not self.history or self.steps % self.config.look == 0:
             row = self._look(progress, float(rates[-1]))
-            if self.on_look is not None and self.on_look(row):
+            if self._told(row):
                 return Stop.callback
             if self.config.patience is not None and progress - self.best_progress > self.config.patience:
                 return Stop.patience
         return None
+
+    def _told(self, row: Any) -> bool:  # noqa: ANN401
+        """Tell the callback of a row; whether it asks for the end."""
+        return bool(self.on_look is not None and self.on_look(row))
 
     def _reserve(self, took: float) -> None:
         """Keep time for the last look: the first one contains its compilation, which the last one will not."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
+from brenier._types import Array
 from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
 from brenier.potentials import ICNN, AbstractFamily, AbstractPotential, ModulatedICNN
@@ -17,7 +18,7 @@ from brenier.training.fit import SIGNIFICANT, AbstractFit, Outcome, Stop
 from brenier.training.history import OnLook, Row
 from brenier.training.holdout import Holdout, HoldoutValue
 from brenier.training.pool import Pool, scatter
-from brenier.training.step import Batches, Context, Statistics, run_steps, solve_pool, start
+from brenier.training.step import Batches, Context, Statistics, TrainingState, run_steps, solve_pool, start
 
 __all__ = ["train"]
 
@@ -55,7 +56,10 @@ def train(
         started: `time.perf_counter()` from which a budget in seconds counts.
         until: Return the state after this number of steps, whatever the held-out points say.
     """
-    return _Fit(source, target, coordinates, holdout, config, seed, inert, on_look, started, until).run()
+    kind = Fit
+    if config.shards > 1:
+        from brenier.training.distributed import ShardedFit as kind
+    return kind(source, target, coordinates, holdout, config, seed, inert, on_look, started, until).run()
 
 
 def _untrained(
@@ -82,8 +86,8 @@ def _own(potential: object, coordinates: Coordinates) -> AbstractPotential:
     return potential
 
 
-class _Fit(AbstractFit):
-    """The variables of one call of `train`."""
+class Fit(AbstractFit):
+    """The variables of one call of `train`, whose arguments it has."""
 
     def __init__(
         self,
@@ -100,37 +104,59 @@ class _Fit(AbstractFit):
     ) -> None:
         super().__init__(config, on_look, started, until)
         self.holdout, self.unit = holdout, coordinates.unit
-        self.pool = Pool(source, target, coordinates, config, np.random.default_rng(seed))
+        self.surplus, self.spread = coordinates.surplus, jnp.asarray(coordinates.spread, jnp.float32)
         potential = _untrained(coordinates, config, inert, np.random.default_rng(seed))
         self.initial = eqx.filter(potential, eqx.is_inexact_array)
         self.static = eqx.filter(potential, eqx.is_inexact_array, inverse=True)
-        self.context = Context(
-            config.solver,
-            config.rounds,
-            config.unconverged,
-            config.usable,
-            jnp.asarray(coordinates.spread, jnp.float32),
-            self.static,
-            jnp.asarray(self.pool.x),
-            jnp.asarray(self.pool.y),
-            config.decay,
-            config.warm,
-            coordinates.surplus,
-        )
-        self.state = start(potential, self.context.y, config.solver, self.context.surplus)
+        self._fill(source, target, coordinates, seed)
+        self.state = self._start(self.initial)
         self.gaussian = holdout.gaussian()
         self.lowest = self.best_value = self.gaussian
         self.best: AbstractFamily | None = None
         self.best_step = 0
         self.statistics: list[Statistics] = []
 
+    def _fill(self, source: Source, target: Source, coordinates: Coordinates, seed: int) -> None:
+        """Draw the pool, and keep what is the same for all steps."""
+        self.pool = Pool(source, target, coordinates, self.config, np.random.default_rng(seed))
+        self.context = self._context(jnp.asarray(self.pool.x), jnp.asarray(self.pool.y))
+
+    def _context(self, x: Array, y: Array) -> Context:
+        config = self.config
+        return Context(
+            config.solver,
+            config.rounds,
+            config.unconverged,
+            config.usable,
+            self.spread,
+            self.static,
+            x,
+            y,
+            config.decay,
+            config.warm,
+            self.surplus,
+        )
+
+    def _start(self, arrays: AbstractFamily) -> TrainingState:
+        """The state before the first step from these parameters."""
+        return start(eqx.combine(arrays, self.static), self.context.y, self.config.solver, self.surplus)
+
+    @property
+    def _average(self) -> AbstractFamily:
+        """The averaged parameters."""
+        return self.state.average
+
+    def _value(self, potential: AbstractFamily) -> HoldoutValue:
+        """The held-out value of a potential."""
+        return self.holdout.evaluate(potential)
+
     def run(self) -> Outcome:
         stop = self._until_stopped()
         gain, error = self.best_value.gain_over(self.gaussian)
         if stop is Stop.reached:
-            best = self.state.average
+            best = self._average
         elif self.best is None or not gain > SIGNIFICANT * error:
-            return Outcome(self.context.surplus.baseline(), self.history, stop, True, self.restarts)
+            return Outcome(self.surplus.baseline(), self.history, stop, True, self.restarts)
         else:
             best = self.best
         return Outcome(eqx.combine(best, self.static), self.history, stop, False, self.restarts, self.best_step)
@@ -151,7 +177,7 @@ class _Fit(AbstractFit):
     def _look(self, progress: float, rate: float) -> Row:
         """Evaluate the averaged state on the held-out points and keep it if it is the best."""
         since = self.schedule.seconds
-        value = self.holdout.evaluate(eqx.combine(self.state.average, self.static))
+        value = self._value(eqx.combine(self._average, self.static))
         self._reserve(self.schedule.seconds - since)
         statistics, self.statistics = self.statistics, []
         diverged = not value.objective <= _DIVERGED * self.gaussian.objective
@@ -185,7 +211,7 @@ class _Fit(AbstractFit):
         best, _ = self.lowest.gain_over(self.gaussian)
         if not gain > -min(error, _FORGIVEN * best):
             return False
-        self.best_value, self.best = value, jax.tree.map(jnp.copy, self.state.average)
+        self.best_value, self.best = value, jax.tree.map(jnp.copy, self._average)
         self.best_progress, self.best_step = progress, self.steps
         if gain > 0:
             self.lowest = value
@@ -196,7 +222,7 @@ class _Fit(AbstractFit):
         self.restarts += 1
         self.schedule.factor *= 0.5
         arrays = self.initial if self.best is None else self.best
-        self.state = start(eqx.combine(arrays, self.static), self.context.y, self.config.solver, self.context.surplus)
+        self.state = self._start(arrays)
 
     def _refresh(self) -> None:
         """Draw fresh points into the pool and solve the conjugates of the new targets from a cold start."""

@@ -7,12 +7,26 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from brenier._types import Array, Float, Int, Points, Scalar
+from brenier._types import Array, Bool, Float, Int, Points, Scalar
 from brenier.potentials import AbstractFamily
 from brenier.solvers import AbstractSolver, Solution, iterate
 from brenier.surplus import AbstractSurplus, InnerProduct
 
-__all__ = ["AVERAGING", "Batches", "Context", "Statistics", "TrainingState", "run_steps", "solve_pool", "start"]
+__all__ = [
+    "AVERAGING",
+    "Batches",
+    "Context",
+    "Pairs",
+    "Statistics",
+    "TrainingState",
+    "dual_gradient",
+    "improved",
+    "match",
+    "remembering",
+    "run_steps",
+    "solve_pool",
+    "start",
+]
 
 AVERAGING = 8.0
 """Exponent of the polynomial average of the parameters: about the last ninth of the steps so far."""
@@ -134,6 +148,22 @@ def start(
     )
 
 
+class Pairs(NamedTuple):
+    """The pairs of one step, with the preimages of their targets.
+
+    Attributes:
+        rows: Source points above preimages, both with the numbers of the target's condition behind them.
+        usable: Pairs that take part in the gradient.
+        solution: The preimages.
+        memory: What the inner solver remembers of them.
+    """
+
+    rows: Float[Array, "2b e"]
+    usable: Bool[Array, " b"]
+    solution: Solution
+    memory: Any
+
+
 @eqx.filter_jit(donate="all-except-first")
 def run_steps(context: Context, state: TrainingState, batches: Batches) -> tuple[TrainingState, Statistics]:
     """Take one step a batch. Compiled once for each number of steps and batch size.
@@ -142,52 +172,89 @@ def run_steps(context: Context, state: TrainingState, batches: Batches) -> tuple
     """
 
     def step(state: TrainingState, batch: Batches) -> tuple[TrainingState, Statistics]:
-        potential = eqx.combine(state.parameters, context.static)
-        x, y = context.x[batch.source], context.y[batch.target]
-        dim = potential.dim
-        points, codes = y[:, :dim], y[:, dim:]
-        if context.warm:
-            memory = jax.tree.map(lambda array: array[batch.target], state.memory)
-            guess = state.conjugates[batch.target]
-        else:
-            memory, guess = context.solver.init(points), context.surplus.guess(points)
-        solution, memory = context.solve(potential, y, guess, memory, batch.tolerance)
-        # The pair of a point far from its root is left out whole: its value would make the loss unbounded below, and
-        # dropping its partner keeps the two halves of the batch matched. Points that only miss the tolerance stay:
-        # their bias is at most proportional to the residual, while leaving them out would stop the training just
-        # where the map is hardest.
-        usable = (solution.norm <= context.usable) & jnp.all(x[:, dim : dim + 1] == y[:, dim : dim + 1], axis=1)
-        weight = usable / jnp.maximum(jnp.sum(usable), 1)
-
-        # Both points of a pair count under the condition of the target, which is about that of the source. A function
-        # of the condition alone then cancels pair by pair; otherwise it could make the loss as low as one likes, for
-        # no two points of a finite sample have the same condition. Only pairs of one class count.
-        rows = jnp.concatenate([jnp.concatenate([x[:, :dim], solution.value]), jnp.tile(codes, (2, 1))], axis=1)
-
-        def loss(parameters: AbstractFamily) -> Scalar:
-            u, both = eqx.combine(parameters, context.static).condition(rows)
-            values = u(both)
-            return jnp.sum(weight * (values[: len(x)] - values[len(x) :]))
-
-        updates, moments = _OPTIMIZER.update(eqx.filter_grad(loss)(state.parameters), state.optimizer)
-        # Decay apart from the gradient's moments (Loshchilov and Hutter 2019).
-        parameters = jax.tree.map(
-            lambda p, change: p - batch.rate * (change + context.decay * p), state.parameters, updates
-        )
-        steps = state.steps + 1
-        # The same share whatever the budget (Shamir and Zhang 2013).
-        share = (AVERAGING + 1.0) / (steps + AVERAGING)
-        new = TrainingState(
-            parameters=parameters,
-            average=jax.tree.map(lambda mean, p: mean + share * (p - mean), state.average, parameters),
-            optimizer=moments,
-            conjugates=state.conjugates.at[batch.target].set(solution.value),
-            memory=jax.tree.map(lambda old, part: old.at[batch.target].set(part), state.memory, memory),
-            steps=steps,
-        )
-        return new, Statistics(solution.evaluations, 1.0 - jnp.mean(usable))
+        pairs = match(context, state, batch)
+        weight = pairs.usable / jnp.maximum(jnp.sum(pairs.usable), 1)
+        new = improved(context, state, dual_gradient(context, state.parameters, pairs.rows, weight), batch.rate)
+        new = remembering(new, batch, pairs)
+        return new, Statistics(pairs.solution.evaluations, 1.0 - jnp.mean(pairs.usable))
 
     return jax.lax.scan(step, state, batches)
+
+
+def match(context: Context, state: TrainingState, batch: Batches) -> Pairs:
+    """Find the preimages of the targets of one batch, and the pairs that can be used."""
+    potential = eqx.combine(state.parameters, context.static)
+    x, y = context.x[batch.source], context.y[batch.target]
+    dim = potential.dim
+    points, codes = y[:, :dim], y[:, dim:]
+    if context.warm:
+        memory = jax.tree.map(lambda array: array[batch.target], state.memory)
+        guess = state.conjugates[batch.target]
+    else:
+        memory, guess = context.solver.init(points), context.surplus.guess(points)
+    solution, memory = context.solve(potential, y, guess, memory, batch.tolerance)
+    # The pair of a point far from its root is left out whole: its value would make the loss unbounded below, and
+    # dropping its partner keeps the two halves of the batch matched. Points that only miss the tolerance stay:
+    # their bias is at most proportional to the residual, while leaving them out would stop the training just
+    # where the map is hardest.
+    usable = (solution.norm <= context.usable) & jnp.all(x[:, dim : dim + 1] == y[:, dim : dim + 1], axis=1)
+
+    # Both points of a pair count under the condition of the target, which is about that of the source. A function
+    # of the condition alone then cancels pair by pair; otherwise it could make the loss as low as one likes, for
+    # no two points of a finite sample have the same condition. Only pairs of one class count.
+    rows = jnp.concatenate([jnp.concatenate([x[:, :dim], solution.value]), jnp.tile(codes, (2, 1))], axis=1)
+    return Pairs(rows, usable, solution, memory)
+
+
+def dual_gradient(
+    context: Context, parameters: AbstractFamily, rows: Float[Array, "2b e"], weight: Float[Array, " b"]
+) -> AbstractFamily:
+    """Gradient of the negative dual value by the parameters, at detached points.
+
+    Args:
+        context: What stays the same.
+        parameters: Arrays of the potential.
+        rows: As in `Pairs`.
+        weight: What each pair counts.
+    """
+
+    def loss(parameters: AbstractFamily) -> Scalar:
+        u, both = eqx.combine(parameters, context.static).condition(rows)
+        values, half = u(both), len(rows) // 2
+        return jnp.sum(weight * (values[:half] - values[half:]))
+
+    return eqx.filter_grad(loss)(parameters)
+
+
+def improved(context: Context, state: TrainingState, gradient: AbstractFamily, rate: Scalar) -> TrainingState:
+    """The state after a step of the optimizer; conjugates are left as they are."""
+    updates, moments = _OPTIMIZER.update(gradient, state.optimizer)  # type: ignore[arg-type]
+    # Decay apart from the gradient's moments (Loshchilov and Hutter 2019).
+    parameters = jax.tree.map(lambda p, change: p - rate * (change + context.decay * p), state.parameters, updates)
+    steps = state.steps + 1
+    # The same share whatever the budget (Shamir and Zhang 2013).
+    share = (AVERAGING + 1.0) / (steps + AVERAGING)
+    return TrainingState(
+        parameters=parameters,
+        average=jax.tree.map(lambda mean, p: mean + share * (p - mean), state.average, parameters),
+        optimizer=moments,
+        conjugates=state.conjugates,
+        memory=state.memory,
+        steps=steps,
+    )
+
+
+def remembering(state: TrainingState, batch: Batches, pairs: Pairs) -> TrainingState:
+    """The state with the preimages of one batch in their places."""
+    return eqx.tree_at(
+        lambda s: (s.conjugates, s.memory),
+        state,
+        (
+            state.conjugates.at[batch.target].set(pairs.solution.value),
+            jax.tree.map(lambda old, part: old.at[batch.target].set(part), state.memory, pairs.memory),
+        ),
+        is_leaf=lambda node: node is None,  # the memory of solvers that have none
+    )
 
 
 @eqx.filter_jit

@@ -1,0 +1,172 @@
+"""A fit whose pool and batches lie in parts on several devices, of one process or of many.
+
+All processes take the same steps: the first one's clock decides about rates and the end, its held-out value about the
+best state, and what any of them is told to do ends them all together.
+"""
+
+import signal
+import threading
+from typing import Any, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from brenier._errors import InputError
+from brenier._types import Array
+from brenier.coordinates import Coordinates
+from brenier.data.sources import Source
+from brenier.potentials import AbstractFamily
+from brenier.training.config import TrainingConfig
+from brenier.training.fit import Stop
+from brenier.training.holdout import HoldoutValue
+from brenier.training.loop import Fit
+from brenier.training.pool import Pool
+from brenier.training.schedule import Schedule
+from brenier.training.sharded import refresh_shards, run_sharded_steps
+from brenier.training.shards import Shards, agreed, any_of, here
+from brenier.training.step import Batches, Context, TrainingState, start
+
+__all__ = ["ShardedFit"]
+
+
+class ShardedFit(Fit):
+    """One call of `train` with more than one part."""
+
+    def _fill(self, source: Source, target: Source, coordinates: Coordinates, seed: int) -> None:
+        config = self.config
+        _check_division(config)
+        self.shards = Shards.over(config.shards)
+        each = config.replace(batch=config.batch // config.shards, pool=config.pool // config.shards)
+        self.pools = [
+            Pool(
+                source.part(number, config.shards),
+                target.part(number, config.shards),
+                coordinates,
+                each,
+                np.random.default_rng((seed, number)),
+            )
+            for number in self.shards.own
+        ]
+        self.pool = self.pools[0]
+        self.schedule = _AgreedSchedule(self.schedule)
+        self._place()
+
+    def _place(self) -> None:
+        """Put the pools where their devices are."""
+        x, y = (self.shards.divided(np.stack([getattr(pool, side) for pool in self.pools])) for side in "xy")
+        self.context = self._context(x, y)
+
+    def _context(self, x: Array, y: Array) -> Context:
+        arrays, static = eqx.partition(super()._context(x, y), eqx.is_array)
+        same = self.shards.everywhere(eqx.tree_at(lambda c: (c.x, c.y), arrays, (None, None)))
+        return eqx.combine(eqx.tree_at(lambda c: (c.x, c.y), same, (x, y), is_leaf=_is_none), static)
+
+    def _start(self, arrays: AbstractFamily) -> TrainingState:
+        potential, solver = eqx.combine(arrays, self.static), self.config.solver
+        parts = [start(potential, jnp.asarray(pool.y), solver, self.surplus) for pool in self.pools]
+        first = parts[0]
+        conjugates, memory = jax.tree.map(
+            lambda *own: self.shards.divided(np.stack(own)), *((part.conjugates, part.memory) for part in parts)
+        )
+        same = self.shards.everywhere((first.parameters, first.average, first.optimizer, first.steps))
+        return TrainingState(*same[:3], conjugates, memory, same[3])
+
+    @property
+    def _average(self) -> AbstractFamily:
+        return here(self.state.average)
+
+    def _value(self, potential: AbstractFamily) -> HoldoutValue:
+        # One process looks, the others wait: the same numbers everywhere, and no device computes them twice.
+        return agreed(super()._value(potential) if jax.process_index() == 0 else self.gaussian)
+
+    def _advance(self, rates: NDArray[np.float32], tolerances: NDArray[np.float32]) -> None:
+        if self.steps:
+            self._refresh()
+        conjugates = self.shards.local(self.state.conjugates)
+        orders = [pool.schedule(own, len(rates)) for pool, own in zip(self.pools, conjugates, strict=True)]
+        source, target = (self.shards.divided(np.stack(own, axis=1), axis=1) for own in zip(*orders, strict=True))
+        batches = Batches(source, target, self.shards.same(rates), self.shards.same(tolerances))
+        self.state, statistics = run_sharded_steps(self.context, self.state, batches, self.shards.mesh)
+        self.statistics.append(here(jax.block_until_ready(statistics)))
+
+    def _refresh(self) -> None:
+        slots, *_ = [pool.refresh() for pool in self.pools]  # the ring of every pool is at the same place
+        self._place()
+        batch = self.config.batch // self.config.shards
+        fresh = np.stack([pool.y[slots].reshape(-1, batch, pool.y.shape[1]) for pool in self.pools])
+        self.state = refresh_shards(
+            self.context,
+            self.state,
+            self.shards.divided(fresh),
+            self.shards.same(slots.astype(np.int32)),
+            self.shards.same(np.array(self.config.tolerance[0], np.float32)),
+            self.config.fresh_rounds,
+            self.shards.mesh,
+        )
+
+    def _told(self, row: Any) -> bool:  # noqa: ANN401
+        return any_of(super()._told(row))
+
+    def _until_stopped(self) -> Stop:
+        if jax.process_count() == 1:
+            return super()._until_stopped()
+        with Presses() as presses:
+            while (end := self._cycle()) is None:
+                if any_of(presses.count > 0):
+                    return Stop.interrupted
+        return end
+
+
+class Presses:
+    """Counts Ctrl-C without an exception, so that no process leaves the others alone in a step; the second raises."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:
+            self._before = signal.signal(signal.SIGINT, self._pressed)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._main:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _pressed(self, *_: object) -> None:
+        self.count += 1
+        if self.count > 1:
+            raise KeyboardInterrupt
+
+
+class _AgreedSchedule(Schedule):
+    """The schedule of the first process, in all of them."""
+
+    def __init__(self, own: Schedule) -> None:
+        self.__dict__.update(own.__dict__)
+
+    def progress(self, steps: int) -> float:
+        return agreed(super().progress(steps))
+
+    def next_cycle(self, steps: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        rates, tolerances = super().next_cycle(steps)
+        both = np.zeros((2, self._config.cycle), np.float32)
+        both[:, : len(rates)] = rates, tolerances
+        count, both, self._position = agreed((len(rates), both, self._position))
+        return both[0, :count], both[1, :count]
+
+
+def _is_none(node: object) -> bool:
+    return node is None
+
+
+def _check_division(config: TrainingConfig) -> None:
+    """Refuse sizes that do not fall into equal parts."""
+    for name, size in (("batch_size", config.batch), ("pool_size", config.pool)):
+        if size % config.shards or size < config.shards:
+            raise InputError(f"`{name}` must be a multiple of `shards`; got {size} and {config.shards}.")
+    if config.pool // config.shards & (config.pool // config.shards - 1):
+        raise InputError(f"`pool_size` over `shards` must be a power of two; got {config.pool} and {config.shards}.")

@@ -1,0 +1,136 @@
+"""Training steps whose pool and batches lie in parts on several devices: only gradients cross between them.
+
+Every part has its own points, their conjugates, and the inner solver's memory of these, and matches its own sources
+with its own targets. In each step a part solves its share of the batch without a word to the others; then the gradients
+are added up over all devices, and every device takes the same step of the optimizer.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, PartitionSpec
+
+from brenier._types import Array, Float, Int, Points, Scalar
+from brenier.potentials import AbstractFamily
+from brenier.training.shards import AXIS
+from brenier.training.step import (
+    Batches,
+    Context,
+    Pairs,
+    Statistics,
+    TrainingState,
+    dual_gradient,
+    improved,
+    match,
+    remembering,
+    solve_pool,
+)
+
+__all__ = ["refresh_shards", "run_sharded_steps"]
+
+_ALL, _OWN = PartitionSpec(), PartitionSpec(AXIS)
+_STATE = TrainingState(_ALL, _ALL, _ALL, _OWN, _OWN, _ALL)  # type: ignore[arg-type]
+
+
+@eqx.filter_jit(donate="all-except-first")
+def run_sharded_steps(
+    context: Context, state: TrainingState, batches: Batches, mesh: Mesh
+) -> tuple[TrainingState, Statistics]:
+    """Take one step a batch, as `run_steps` does, on the devices of a mesh.
+
+    Args:
+        context: As for `run_steps`, but for a leading axis of parts before those of `x` and `y`.
+        state: The same before those of conjugates and memory.
+        batches: The same behind the axis of steps of `source` and `target`: slots within each part.
+        mesh: The devices.
+
+    Note: A step sends the gradient once, as many numbers as the potential has parameters, and one count of pairs.
+    """
+    arrays, static = eqx.partition(context, eqx.is_array)
+
+    def local(arrays: Context, state: TrainingState, batches: Batches) -> tuple[TrainingState, Statistics]:
+        whole = eqx.combine(arrays, static)
+
+        def step(state: TrainingState, batch: Batches) -> tuple[TrainingState, Statistics]:
+            pairs = _matched(whole, state, batch)
+            usable = jnp.sum(pairs.usable)
+            counted, total = jax.lax.psum((usable, pairs.usable.size), AXIS)
+            weight = pairs.usable.reshape(-1) / jnp.maximum(counted, 1)
+            gradient = jax.lax.psum(dual_gradient(whole, state.parameters, _side_by_side(pairs.rows), weight), AXIS)
+            new = improved(whole, state, gradient, batch.rate)
+            new = _remembering(new, batch, pairs)
+            evaluations = jax.lax.pmean(jnp.mean(pairs.solution.evaluations.astype(jnp.float32)), AXIS)
+            return new, Statistics(evaluations, 1.0 - counted / total)
+
+        return jax.lax.scan(step, state, batches)
+
+    steps = PartitionSpec(None, AXIS)
+    specs = (_pools(arrays), _STATE, Batches(steps, steps, _ALL, _ALL))  # type: ignore[arg-type]
+    run = jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=(_STATE, _ALL), check_vma=False)
+    return run(arrays, state, batches)
+
+
+@eqx.filter_jit
+def refresh_shards(
+    context: Context,
+    state: TrainingState,
+    rows: Float[Array, "s k b e"],
+    slots: Int[Array, " n"],
+    tolerance: Scalar,
+    max_rounds: int,
+    mesh: Mesh,
+) -> TrainingState:
+    """The state with the conjugates of fresh targets in their slots, the same ones of every part; see `solve_pool`."""
+    arrays, static = eqx.partition(context, eqx.is_array)
+
+    def local(arrays: Context, state: TrainingState, rows: Array, slots: Array, tolerance: Scalar) -> TrainingState:
+        whole = eqx.combine(arrays, static)
+        found = jax.vmap(lambda own: solve_pool(whole, state.parameters, own, tolerance, max_rounds))(rows)
+        conjugates, memory = jax.tree.map(
+            lambda old, new: old.at[:, slots].set(new.reshape(len(new), -1, *new.shape[3:])),
+            (state.conjugates, state.memory),
+            found,
+        )
+        return _with_conjugates(state, conjugates, memory)
+
+    specs = (_pools(arrays), _STATE, _OWN, _ALL, _ALL)
+    run = jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=_STATE, check_vma=False)
+    return run(arrays, state, rows, slots, tolerance)
+
+
+def _pools(arrays: Context) -> Any:  # noqa: ANN401
+    """Where the arrays of a context are: the pools in parts, all else everywhere."""
+    return eqx.tree_at(lambda c: (c.x, c.y), jax.tree.map(lambda _: _ALL, arrays), (_OWN, _OWN))
+
+
+def _matched(context: Context, state: TrainingState, batch: Batches) -> Pairs:
+    """Pairs of every part of a device, along a leading axis."""
+
+    def one(x: Array, y: Array, conjugates: Points, memory: Any, source: Array, target: Array) -> Pairs:  # noqa: ANN401
+        own = eqx.tree_at(lambda c: (c.x, c.y), context, (x, y))
+        return match(own, _with_conjugates(state, conjugates, memory), batch._replace(source=source, target=target))
+
+    return jax.vmap(one)(context.x, context.y, state.conjugates, state.memory, batch.source, batch.target)
+
+
+def _remembering(state: TrainingState, batch: Batches, pairs: Pairs) -> TrainingState:
+    """The state with the preimages of all parts of a device in their places."""
+
+    def one(conjugates: Points, memory: Any, target: Array, pairs: Pairs) -> tuple[Points, Any]:  # noqa: ANN401
+        new = remembering(_with_conjugates(state, conjugates, memory), Batches(target, target, target, target), pairs)
+        return new.conjugates, new.memory
+
+    return _with_conjugates(state, *jax.vmap(one)(state.conjugates, state.memory, batch.target, pairs))
+
+
+def _with_conjugates(state: TrainingState, conjugates: Points, memory: Any) -> TrainingState:  # noqa: ANN401
+    return TrainingState(state.parameters, state.average, state.optimizer, conjugates, memory, state.steps)
+
+
+def _side_by_side(rows: Float[Array, "s 2b e"]) -> Float[Array, "2n e"]:
+    """The sources of all parts above the preimages of all parts."""
+    parts, both, columns = rows.shape
+    halves: AbstractFamily | Array = rows.reshape(parts, 2, both // 2, columns)
+    return jnp.swapaxes(halves, 0, 1).reshape(-1, columns)
