@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from brenier._errors import ConvergenceWarning, DataWarning, InputError, SolveError
+from brenier._errors import ConvergenceWarning, DataWarning, DistributedError, InputError, SolveError
 from brenier._text import console, number, share
 
 __all__ = [
@@ -75,7 +75,7 @@ def reporting(as_json: bool, **names: Path | str) -> Iterator[None]:
         warnings.showwarning = show
         try:
             yield
-        except (InputError, SolveError) as error:
+        except (InputError, SolveError, DistributedError) as error:
             _fail(rename(error), as_json)
             raise typer.Exit(FAILED) from None
         except KeyboardInterrupt:

@@ -27,6 +27,7 @@ from brenier.cli.conditions import condition_types, described, space_lines
 from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, widths_line
 from brenier.cli.costs import CostOption, baseline_of, cost_line, cost_record, is_general, read_cost, unit_of
 from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_widths
+from brenier.cli.processes import Coordinator, Distributed, Process, Processes, Shards, join, leaving_together
 from brenier.cli.progress import Interrupts
 from brenier.cli.report import check_report, report_lines, write_page
 
@@ -89,6 +90,11 @@ def fit(
             metavar="HTML", help="Write a page about the map, too, on the rows of its fit; see `brenier report`."
         ),
     ] = None,
+    shards: Shards = None,
+    distributed: Distributed = False,
+    coordinator: Coordinator = None,
+    processes: Processes = None,
+    process: Process = None,
     key: Key = None,
     target_key: TargetKey = None,
     as_json: Json = False,
@@ -111,21 +117,29 @@ def fit(
     Other costs: `brenier fit control.csv treated.csv -o effect.brenier --cost pnorm:1.5`. With them `auto` leaves the
     columns in the units of the data, and what is found is the least mean cost, of which no root is taken.
 
+    On four devices: `brenier fit control.npy treated.npy -o effect.brenier --shards 4`; on those of all processes that
+    `srun` or `mpirun` start: `brenier fit control.npy treated.npy -o effect.brenier --distributed`. The first process
+    writes.
+
     Single cells: `brenier fit control.h5ad treated.h5ad --obsm X_pca --condition cell_type -o effect.brenier`
     """
-    with reporting(
-        as_json,
-        X=source,
-        Y=target,
-        x_condition=source,
-        y_condition=target,
-        cost="--cost",
-        condition_types="--condition-type",
-        dequantize="--dequantize",
-        trim="--trim",
-        x_weight=f"{source}, column {weight}",
-        y_weight=f"{target}, column {weight}",
+    with (
+        leaving_together(distributed),
+        reporting(
+            as_json,
+            X=source,
+            Y=target,
+            x_condition=source,
+            y_condition=target,
+            cost="--cost",
+            condition_types="--condition-type",
+            dequantize="--dequantize",
+            trim="--trim",
+            x_weight=f"{source}, column {weight}",
+            y_weight=f"{target}, column {weight}",
+        ),
     ):
+        leads = join(distributed, coordinator, processes, process)
         check_map_output(output, source, target)
         if report is not None:
             check_report(report, source, target, output)
@@ -164,7 +178,8 @@ def fit(
                 dequantize=widths,
                 trim=trim,
                 random_state=seed,
-                callbacks=Progress(),
+                callbacks=Progress() if leads else None,
+                shards=shards,
                 **budget,
             )
             started = time.perf_counter()
@@ -176,8 +191,11 @@ def fit(
             map_ = ot.map_
             known = part_record(clouds) | ({} if weight is None else {"weight": weight})
             map_ = replace(map_, info={**map_.info, **known})
-            map_.save(output)
+            if leads:
+                map_.save(output)
         interrupted = ot.stop_ == Stop.interrupted.value
+        if not leads:
+            raise typer.Exit(INTERRUPTED if interrupted else 0)
         record = {"map": str(output), "rows": [len(cloud.table.values) for cloud in clouds]}
         record |= summary(ot) | cost_record(own_cost) | {"seconds": seconds, "interrupted": interrupted}
         record["dequantized"] = ot.map_.info.get("dequantized")

@@ -26,7 +26,7 @@ from brenier.training.loop import Fit
 from brenier.training.pool import Pool
 from brenier.training.schedule import Schedule
 from brenier.training.sharded import refresh_shards, run_sharded_steps
-from brenier.training.shards import Shards, agreed, any_of, here
+from brenier.training.shards import Shards, agreed, any_of, here, together
 from brenier.training.step import Batches, Context, TrainingState, start
 
 __all__ = ["ShardedFit"]
@@ -113,7 +113,7 @@ class ShardedFit(Fit):
     def _until_stopped(self) -> Stop:
         if jax.process_count() == 1:
             return super()._until_stopped()
-        with Presses() as presses:
+        with Presses() as presses, together():
             while (end := self._cycle()) is None:
                 if any_of(presses.count > 0):
                     return Stop.interrupted

@@ -1,5 +1,7 @@
 """Where the parts of a distributed fit are, and how the processes that run them agree."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
@@ -12,10 +14,10 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
-from brenier._errors import InputError
+from brenier._errors import DistributedError, InputError
 from brenier._types import Array
 
-__all__ = ["AXIS", "Shards", "agreed", "any_of", "chosen_shards", "here"]
+__all__ = ["AXIS", "Shards", "agreed", "any_of", "chosen_shards", "here", "together"]
 
 AXIS = "shards"
 """Name of the axis over which devices share the work."""
@@ -92,6 +94,25 @@ def chosen_shards(shards: int | None) -> dict[str, int]:
     return {"shards": int(shards)}
 
 
+@contextmanager
+def together() -> Iterator[None]:
+    """Work that needs all processes.
+
+    Raises:
+        DistributedError: One of them is gone.
+    """
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if jax.process_count() == 1 or "RESOURCE_EXHAUSTED" in str(error):
+            raise
+        first = str(error).splitlines()[0]
+        raise DistributedError(
+            f"another of the {jax.process_count()} processes of this fit has ended or cannot be reached ({first}). Its "
+            "own output says why; then start all of them again."
+        ) from error
+
+
 def here(tree: _Tree) -> _Tree:
     """Arrays that are the same on every device, on the first device of this process."""
     return jax.tree.map(lambda array: jnp.asarray(np.asarray(array)), tree)
@@ -108,7 +129,8 @@ def agreed(tree: _Tree) -> _Tree:
     leaves, structure = jax.tree.flatten(tree)
     arrays = [np.asarray(leaf) for leaf in leaves]
     sent = [np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8) for array in arrays]
-    got = multihost_utils.broadcast_one_to_all(sent)
+    with together():
+        got = multihost_utils.broadcast_one_to_all(sent)
     back = [
         np.frombuffer(np.asarray(own, np.uint8).tobytes(), array.dtype).reshape(array.shape).copy()
         for own, array in zip(got, arrays, strict=True)
@@ -121,4 +143,5 @@ def any_of(flag: bool) -> bool:
     """Whether any process says so."""
     if jax.process_count() == 1:
         return flag
-    return bool(np.asarray(multihost_utils.process_allgather(np.array([flag]))).any())
+    with together():
+        return bool(np.asarray(multihost_utils.process_allgather(np.array([flag]))).any())
