@@ -97,17 +97,18 @@ def leaving_together(distributed: bool) -> Iterator[None]:
         return
     try:
         yield
-    except BaseException as error:
-        code = error.exit_code if isinstance(error, typer.Exit) else 1
-        if not isinstance(error, typer.Exit):
+    finally:
+        error = sys.exception()
+        code = error.exit_code if isinstance(error, typer.Exit) else int(error is not None)
+        if error is not None and not isinstance(error, typer.Exit):
             sys.excepthook(type(error), error, error.__traceback__)
         if code:
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(code)
-    import jax
+        import jax
 
-    jax.distributed.shutdown()
+        jax.distributed.shutdown()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Where the parts of a distributed fit are, and how the processes that run them agree."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ __all__ = ["AXIS", "Shards", "agreed", "any_of", "chosen_shards", "here", "toget
 
 AXIS = "shards"
 """Name of the axis over which devices share the work."""
+
+_BROKEN = re.compile("(UNKNOWN|UNAVAILABLE|INTERNAL|ABORTED|CANCELLED|DEADLINE_EXCEEDED|FAILED_PRECONDITION): ")
+"""Statuses of a transfer that did not come about."""
 
 _Tree = TypeVar("_Tree")
 
@@ -103,8 +107,8 @@ def together() -> Iterator[None]:
     """
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        if jax.process_count() == 1 or "RESOURCE_EXHAUSTED" in str(error):
+    except (jax.errors.JaxRuntimeError, ValueError) as error:  # JAX raises either, with the status of the transfer
+        if jax.process_count() == 1 or not _BROKEN.match(str(error)):
             raise
         first = str(error).splitlines()[0]
         raise DistributedError(
