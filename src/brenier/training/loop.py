@@ -113,7 +113,7 @@ class _Fit(AbstractFit):
             self.static,
             jnp.asarray(self.pool.x),
             jnp.asarray(self.pool.y),
-            config.decay,
+            jnp.asarray(config.decay, jnp.float32),
             config.warm,
             coordinates.surplus,
         )
