@@ -21,6 +21,7 @@ from brenier.bench.stress import StressProblem
 from brenier.certificates.couplings import exact_plan
 from brenier.certificates.empirical import empirical_interval
 from brenier.certificates.terms import double, dual_terms
+from brenier.certificates.transforms import EPS
 from brenier.conjugate import Tolerance
 from brenier.data.sides import split_side
 from brenier.estimator import BrenierMap
@@ -40,6 +41,9 @@ _NEW = 1000
 
 _EXACT_ROUNDING = 1e-12
 """Rounding of the exact solver, relative to the largest cost of a pair: its answer is a sum of rounded numbers, too."""
+
+_EXACT_WIDTH = 1e-9
+"""Widest interval that counts as exact, relative to the same: what rounding bounds of a thousand terms come to."""
 
 _SINGLE = 1e-5
 """Rounding of a dual value that was computed in single precision, relative to half the total variance of both sides."""
@@ -174,7 +178,7 @@ def _coupling_cost(x: Array, y: Array) -> float:
 
 def _exact_cost(x: Array, y: Array) -> tuple[float, float]:
     """Half the squared W2 distance by POT's simplex on SciPy's distances, and how far rounding may be off."""
-    costs = 0.5 * cdist(x, y, "sqeuclidean")
+    costs = np.asarray(0.5 * cdist(x, y, "sqeuclidean"), np.float64)
     a, b = np.full(len(x), 1.0 / len(x)), np.full(len(y), 1.0 / len(y))
     plan, _ = exact_plan(x, y, a, b, lambda *_: costs)
     return float(plan.mass @ costs[plan.rows, plan.columns]), _EXACT_ROUNDING * float(costs.max())
@@ -224,7 +228,9 @@ def _check_inverse(map_: TransportMap, new: New, record: dict[str, Any]) -> None
     assert known.error is not None
     assert found.error is not None
     off = np.linalg.norm(known.points - x, axis=1)
-    rounding = 1e-15 * np.linalg.norm(np.abs(x), axis=1) * c.dim
+    # The images are rounded, too, and what that is worth depends on how far the inverse map stretches it.
+    back = np.linalg.norm(c.from_x @ c.to_y, axis=0) / float(np.asarray(map_.potential.convexity_floor()))
+    rounding = 4.0 * EPS * c.dim * (np.linalg.norm(x, axis=1) + np.abs(images) @ back)
     record |= {
         "unconverged": int(np.sum(~found.converged)),
         "worst_unconverged": float(norms[~found.converged].max(initial=0.0)),
@@ -255,15 +261,20 @@ def _check_distance(map_: TransportMap, new: New, record: dict[str, Any]) -> Non
         record[FAILURES].append(f"`distance` has numbers that are not finite: {distance.record()}")
     terms = dual_terms(c, map_.potential, x, y, new.places)
     centre = 0.5 * (x.mean(axis=0) + y.mean(axis=0))
-    own = [c.measured(points - centre) for points in (x, y, map_.forward(x))]
+    own_x, own_y, images = (c.measured(points - centre) for points in (x, y, np.asarray(map_.forward(x))))
     intervals = [distance.empirical]
-    intervals += [empirical_interval(*own, terms, exact=0), empirical_interval(*own, terms, exact=0, transformed=0)]
+    for most in (10**12, 0):  # operations: by transforms, and by the potential as it is
+        intervals.append(empirical_interval(own_x, own_y, images, terms, exact=0, transformed=most))
     for interval in intervals:
         if not interval.lower - rounding <= exact <= interval.upper + rounding:
             record[FAILURES].append(
                 f"the {interval.method} interval [{interval.lower!r}, {interval.upper!r}] misses {exact!r}"
             )
     lower, upper = distance.empirical[:2]
+    # In the units of the largest cost of a pair an exact solver is off by rounding only.
+    largest = rounding / _EXACT_ROUNDING
+    if distance.empirical.method == "exact" and not upper - lower <= _EXACT_WIDTH * largest:
+        record[FAILURES].append(f"the exact interval is {(upper - lower) / largest:.3g} of the largest cost wide")
     record |= {
         "w2": distance.w2,
         "exact_w2": float(np.sqrt(2.0 * exact)),
