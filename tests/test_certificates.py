@@ -125,6 +125,24 @@ def test_bounds_far_from_the_origin_stay_bounds(rng):
     assert_close(discrete_dual(x, y, dual, a, b), exact, rtol=1e-9)
 
 
+@pytest.mark.parametrize("exponent", [-400, -60, -20, -10, 40, 200])
+def test_bounds_in_other_units_are_the_same_bounds(exponent, rng, monkeypatch):
+    monkeypatch.setattr(couplings, "_LEAF", 32)
+    x, y = rng.standard_normal((80, 3)), np.exp(rng.standard_normal((70, 3)))
+    a, b = np.full(80, 1 / 80), np.full(70, 1 / 70)
+
+    def bounds(unit: float) -> list[float]:
+        plan, dual = exact_plan(unit * x, unit * y, a, b)
+        cells = guided_plan(unit * x, unit * x, unit * y, a, b)
+        values = [discrete_dual(unit * x, unit * y, dual, a, b)]
+        values += [plan_cost(found, unit * x, unit * y, a, b) for found in (plan, cells)]
+        return [float(value) / unit**2 for value in values]
+
+    found = bounds(2.0**exponent)
+    assert_close(found[:2], np.full(2, ot.emd2(a, b, costs(x, y).astype(np.float64))), rtol=1e-9)
+    assert_close(found, bounds(1.0), rtol=1e-14)  # powers of two round nothing
+
+
 @pytest.mark.parametrize(("n", "m"), [(200, 200), (150, 331), (7, 300)])
 def test_plans_in_cells_have_the_right_marginals(n, m, rng, monkeypatch):
     monkeypatch.setattr(couplings, "_LEAF", 16)

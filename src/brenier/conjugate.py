@@ -239,7 +239,7 @@ def solve_batch(
     training and a later inverse share one.
     """
     steps = jnp.asarray(max_steps, jnp.int32)
-    limits = (jnp.asarray(limit, jnp.float32) for limit in (tolerance.rtol, tolerance.atol, allowed_unconverged))
+    limits = (jnp.asarray(limit, x0.dtype) for limit in (tolerance.rtol, tolerance.atol, allowed_unconverged))
     surplus = InnerProduct(u.dim) if surplus is None else surplus
     return _solve(solver, u, jnp.asarray(y), jnp.asarray(x0), scale, steps, *limits, surplus=surplus)
 

@@ -27,6 +27,7 @@ from brenier.data.weights import weighted_table
 from brenier.density.change import LogDensity
 from brenier.density.methods import DensityMethods
 from brenier.potentials import AbstractPotential
+from brenier.refined import refined
 
 __all__ = [
     "Distance",
@@ -154,10 +155,10 @@ class TransportMap(DensityMethods, eqx.Module):
 
         def solve(target: Matrix) -> Inverse:
             solved = conjugate_points(self.potential, c.enter_y(target), scale=c.spread, tolerance=tolerance)
-            reached = map_batches(lambda part: _gradient(self.potential, part), solved.points)
-            residual = np.linalg.norm(c.leave_y(reached) - target, axis=1)
-            errors = inverse_errors(c, self.potential, target, solved.points) if error else None
-            return Inverse(c.leave_x(solved.points), residual, solved.converged, solved.steps, errors)
+            found = refined(self.potential, c.precise_y(target), solved, c.spread, tolerance)
+            residual = np.linalg.norm(c.leave_y(found.gradient) - target, axis=1)
+            errors = inverse_errors(c, self.potential, target, found.points) if error else None
+            return Inverse(c.leave_x(found.points), residual, found.converged, found.steps, errors)
 
         return map_chunks(solve, self._points(Y, "Y"))
 

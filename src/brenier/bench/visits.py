@@ -51,7 +51,8 @@ class Visits(Holdout):
         self._spans.append(time.process_time() - self._left)
         value = super().evaluate(u)
         config, most = self._config, self._config.rounds[1]
-        x, memory = self._y, config.solver.init(self._y)
+        y = jnp.asarray(self._y)
+        x, memory = y, config.solver.init(y)
         if config.warm and self._visited is None:
             most = config.fresh_rounds
         elif config.warm and self._visited is not None:
@@ -61,7 +62,7 @@ class Visits(Holdout):
             config.rounds[0],
             config.unconverged,
             u,
-            self._y,
+            y,
             (x, memory),
             self._scale,
             jnp.asarray(config.tolerance[1], jnp.float32),

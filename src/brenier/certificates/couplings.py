@@ -26,6 +26,9 @@ _LEAF = 1024
 _MOST_PIVOTS = 10_000_000
 """Pivots of the network simplex after which it gives up: a hundred times its own default."""
 
+_LARGEST_COST_BITS = 30
+"""Bits of the largest cost that the simplex is given: so many that its tolerance is less than rounding."""
+
 
 class Plan(NamedTuple):
     """A coupling by its entries.
@@ -68,11 +71,15 @@ def exact_plan(x: Array, y: Array, a: Array, b: Array, costs: CostMatrix = squar
     """
     import ot  # here, because it looks for every array library there is
 
-    plan, log = ot.emd(a, b, costs(x, y), numItermax=_MOST_PIVOTS, log=True, check_marginals=False)
+    found = costs(x, y)
+    # The simplex has an absolute tolerance: with costs far below one it would take any plan for optimal. A power of
+    # two changes no digit.
+    exponent = int(np.frexp(found.max())[1]) - _LARGEST_COST_BITS
+    plan, log = ot.emd(a, b, np.ldexp(found, -exponent), numItermax=_MOST_PIVOTS, log=True, check_marginals=False)
     if log["warning"] is not None:
         raise SolveError(f"the exact coupling of {len(x)} and {len(y)} points was not found: {log['warning']}.", plan)
     rows, columns = np.nonzero(plan)
-    return Plan(rows, columns, plan[rows, columns]), log["u"]
+    return Plan(rows, columns, plan[rows, columns]), np.ldexp(log["u"], exponent)
 
 
 def guided_plan(x: Array, images: Array, y: Array, a: Array, b: Array, costs: CostMatrix = squared_costs) -> Plan:

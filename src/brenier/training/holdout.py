@@ -87,11 +87,12 @@ class Holdout:
         weights: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None] = (None, None),
         surplus: AbstractSurplus | None = None,
     ) -> None:
-        self._x, self._y = jnp.asarray(x), jnp.asarray(y)
+        # In NumPy: a program would be compiled for every number of rows that is only copied.
+        self._x, self._y = np.asarray(x), np.asarray(y)
         self._scale = jnp.asarray(scale, jnp.float32)
         self._solver = BFGS() if isinstance(solver, BFGS) else LBFGS()
         self._surplus = InnerProduct(len(scale)) if surplus is None else surplus
-        self._conjugates = self._surplus.guess(self._y[:, : len(scale)])
+        self._conjugates = self._guess()
         self._unit, self._offset, self._weights = unit, offset, weights
 
     @classmethod
@@ -129,62 +130,69 @@ class Holdout:
         """Value of a potential. An unconverged conjugate is raised by its certified error, never flattered."""
         floor = self._surplus.floor(u.convexity_floor())
         slack = 0.0 if floor is None else float(0.5 / floor)
-        self._conjugates, _, converged, _ = solve_batch(
+        count, filled = len(self._y), _filled(self._y)
+        found, _, converged, _ = solve_batch(
             self._solver,
             u,
-            self._y,
-            self._conjugates,
+            filled,
+            _filled(self._conjugates),
             self._scale,
             _TOLERANCE,
             _MAX_STEPS,
-            _UNCONVERGED,
+            _UNCONVERGED * count / len(filled),
             self._surplus,
         )
-        converged = np.asarray(converged)
+        self._conjugates, converged = np.asarray(found)[:count], np.asarray(converged)[:count]
         if floor is None and not isinstance(self._surplus, InnerProduct):
             converged = self._improved(u, converged)
         value = self._value(u, slack, converged)
         left = np.flatnonzero(~converged)
         if not len(left) or value.charge <= _CHARGED * abs(value.objective):
             return value
-        rows = np.asarray(self._y)[left], np.asarray(self._conjugates)[left]
+        rows = self._y[left], self._conjugates[left]
         found = solve_stragglers(u, *rows, self._scale, _TOLERANCE, _STRAGGLER_STEPS, self._surplus)
-        self._conjugates = self._conjugates.at[left].set(found.points)
-        converged = converged.copy()
-        converged[left] = found.converged
+        self._conjugates, converged = self._conjugates.copy(), converged.copy()
+        self._conjugates[left], converged[left] = found.points, found.converged
         return self._value(u, slack, converged)
+
+    def _guess(self) -> NDArray[np.float32]:
+        """Conjugates of the baseline."""
+        guess = self._surplus.guess(jnp.asarray(_filled(self._y)[:, : len(self._scale)]))
+        return np.asarray(guess)[: len(self._y)]
 
     def _improved(self, u: AbstractFamily, converged: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Take better points where some held-out source point is one: inner problems may have several solutions.
 
         With one that is not the best, the conjugate would be too low, and the dual value too high.
         """
-        function, points = u.condition(self._y)
-        anchors = self._x[:_ANCHORS, : len(self._scale)]
+        function, points = u.condition(jnp.asarray(self._y))
+        anchors = jnp.asarray(self._x[:_ANCHORS, : len(self._scale)])
         places, largest = best_anchors(function, self._surplus, points, anchors)
-        found, _ = _conjugate_values(function, self._surplus, points, self._conjugates)
+        found, _ = _conjugate_values(function, self._surplus, points, jnp.asarray(self._conjugates))
         rows = np.flatnonzero(~(np.asarray(found) >= np.asarray(largest)))
         if not len(rows):
             return converged
         starts = np.asarray(anchors)[np.asarray(places)[rows]]
-        again = solve_stragglers(
-            u, np.asarray(self._y)[rows], starts, self._scale, _TOLERANCE, _STRAGGLER_STEPS, self._surplus
-        )
+        again = solve_stragglers(u, self._y[rows], starts, self._scale, _TOLERANCE, _STRAGGLER_STEPS, self._surplus)
         after, _ = _conjugate_values(function, self._surplus, points[rows], jnp.asarray(again.points))
         # A solver looks for a root, not for the largest value: where it has lost some of that, the start stands.
         kept = np.asarray(after) >= np.asarray(largest)[rows]
-        self._conjugates = self._conjugates.at[rows].set(np.where(kept[:, None], again.points, starts))
-        converged = converged.copy()
+        self._conjugates, converged = self._conjugates.copy(), converged.copy()
+        self._conjugates[rows] = np.where(kept[:, None], again.points, starts)
         converged[rows] = kept & again.converged
         return converged
 
     def _value(self, u: AbstractFamily, slack: float, converged: NDArray[np.bool_]) -> HoldoutValue:
         """The value at the present conjugates."""
-        values, conjugates, residual = _values(u, self._x, self._y, self._conjugates, self._surplus)
-        charges = slack * np.square(np.asarray(residual, np.float64))
+        parts = (jnp.asarray(_filled(part)) for part in (self._x, self._y, self._conjugates))
+        found = (np.asarray(part, np.float64) for part in _values(u, *parts, self._surplus))
+        values, conjugates, residual = (
+            part[: len(rows)] for part, rows in zip(found, (self._x, self._y, self._y), strict=True)
+        )
+        charges = slack * np.square(residual)
         return HoldoutValue(
-            np.asarray(values, np.float64),
-            np.asarray(conjugates, np.float64) + charges,
+            values,
+            conjugates + charges,
             float(np.average(~converged, weights=self._weights[1])),
             float(np.average(charges, weights=self._weights[1])),
             self._weights,
@@ -197,6 +205,12 @@ def mean_and_error(values: NDArray[np.float64], weights: NDArray[np.float64] | N
         return float(values.mean()), float(np.sqrt(values.var() / len(values)))
     mean = float(weights @ values)
     return mean, float(np.sqrt(np.sum(np.square(weights * (values - mean)))))
+
+
+def _filled(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows, and copies of the last one up to a power of two: one program then serves many numbers of rows."""
+    missing = (1 << (len(rows) - 1).bit_length()) - len(rows)
+    return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows
 
 
 @eqx.filter_jit

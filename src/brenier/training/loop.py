@@ -132,7 +132,7 @@ class Fit(AbstractFit):
             self.static,
             x,
             y,
-            config.decay,
+            jnp.asarray(config.decay, jnp.float32),
             config.warm,
             self.surplus,
         )

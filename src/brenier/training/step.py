@@ -59,7 +59,7 @@ class Context(eqx.Module):
     static: AbstractFamily
     x: Float[Array, "p e"]
     y: Float[Array, "p e"]
-    decay: float = eqx.field(static=True, default=0.0)
+    decay: Scalar | float = 0.0  # it follows the number of rows, and other numbers are to need no other program
     warm: bool = eqx.field(static=True, default=True)
     other_surplus: AbstractSurplus | None = None
 
