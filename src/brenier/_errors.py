@@ -2,7 +2,7 @@
 
 from typing import Any
 
-__all__ = ["ConvergenceWarning", "DataWarning", "InputError", "MapFileError", "SolveError"]
+__all__ = ["CheckpointWarning", "ConvergenceWarning", "DataWarning", "InputError", "MapFileError", "SolveError"]
 
 
 class InputError(ValueError):
@@ -19,6 +19,10 @@ class SolveError(RuntimeError):
     def __init__(self, message: str, solution: Any) -> None:  # noqa: ANN401 - importing Solution here would be circular
         super().__init__(message)
         self.solution = solution
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint could not be written, or a damaged one was passed over; the fit goes on."""
 
 
 class ConvergenceWarning(UserWarning):

@@ -1,7 +1,7 @@
 """The two sides of a conditional fit: which rows take part, what is held out, and the weight of each."""
 
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,6 +114,12 @@ class BalancedSource(Source):
         order = order[np.argsort(self._rows[order, self._class_column], kind="stable")]
         rows = self._rows[order[systematic(self._weights[order], n, self._rng.uniform())]]
         return rows[self._turns(rows[:, self._class_column])]
+
+    def state(self) -> dict[str, Any]:
+        return {"rng": self._rng.bit_generator.state}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._rng.bit_generator.state = state["rng"]
 
     def _turns(self, classes: Matrix) -> NDArray[np.intp]:
         """An order of sorted classes in which they take turns: the k-th of c rows at about k / c of the way."""

@@ -3,9 +3,10 @@
 import abc
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from brenier._errors import InputError
@@ -42,6 +43,25 @@ class Source(abc.ABC):
     def draw(self, n: int) -> Matrix:
         """The next `n` points, `(n, dim)`."""
 
+    def state(self) -> dict[str, Any]:
+        """Where the supply stands: JSON values and NumPy arrays that `restore` can go on from.
+
+        Raises:
+            InputError: The supply cannot go on in another process.
+        """
+        raise InputError(
+            f"`checkpoint` needs points that can be drawn on from where a fit stood, not a {type(self).__name__}. "
+            "Give it the methods `state` and `restore`, or pass an array or a sampler `(key, n) -> points`."
+        )
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on exactly from what `state` gave, in a supply made of the same data and seed.
+
+        Raises:
+            InputError: As for `state`.
+        """
+        self.state()
+
 
 class ArraySource(Source):
     """Rows of an array in random order: every row once, then every row once again in a new order.
@@ -73,6 +93,12 @@ class ArraySource(Source):
             chosen = np.concatenate([chosen, order[:missing]])
             self._left = order[missing:]
         return self._values[chosen]
+
+    def state(self) -> dict[str, Any]:
+        return {"left": self._left.copy(), "rng": self._rng.bit_generator.state}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._left, self._rng.bit_generator.state = state["left"], state["rng"]
 
 
 class SamplerSource(Source):
@@ -115,6 +141,12 @@ class SamplerSource(Source):
                 "It must always return the same number of columns."
             )
         return points
+
+    def state(self) -> dict[str, Any]:
+        return {"key": np.array(self._key), "draws": self._draws}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._key, self._draws = jnp.array(state["key"]), state["draws"]
 
     def _next(self, n: int) -> Matrix:
         key = jax.random.fold_in(self._key, self._draws)
@@ -166,6 +198,12 @@ class IteratorSource(Source):
         points = np.concatenate(parts)
         self._left = points[n:]
         return points[:n]
+
+    def state(self) -> dict[str, Any]:
+        raise InputError(
+            f"`{self._name}` is an iterable, which cannot be taken up in another process where a fit stood, so that "
+            "`checkpoint` cannot be used. Pass an array, or a sampler `(key, n) -> points`."
+        )
 
     def _next(self, missing: int, dim: int | None) -> Matrix:
         """The next batch; starts over where that is possible."""

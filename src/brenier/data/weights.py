@@ -8,6 +8,7 @@ row adds no observation.
 """
 
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -144,6 +145,12 @@ class WeightedSource(Source):
         order = self._rng.permutation(self.size)
         rows = order[systematic(self._weights[order], n, self._rng.uniform())]
         return self._values[self._rng.permutation(rows)]
+
+    def state(self) -> dict[str, Any]:
+        return {"rng": self._rng.bit_generator.state}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._rng.bit_generator.state = state["rng"]
 
 
 def _check_finite(weights: Matrix, name: str) -> None:

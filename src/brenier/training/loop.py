@@ -17,6 +17,7 @@ from brenier.training.fit import SIGNIFICANT, AbstractFit, Outcome, Stop
 from brenier.training.history import OnLook, Row
 from brenier.training.holdout import Holdout, HoldoutValue
 from brenier.training.pool import Pool, scatter
+from brenier.training.snapshot import FitState, Keeper, leaves_of, refilled
 from brenier.training.step import Batches, Context, Statistics, run_steps, solve_pool, start
 
 __all__ = ["train"]
@@ -40,6 +41,7 @@ def train(
     on_look: OnLook | None = None,
     started: float | None = None,
     until: int | None = None,
+    keeper: Keeper | None = None,
 ) -> Outcome:
     """Fit a convex potential by maximising the dual, from the Gaussian map on.
 
@@ -54,8 +56,9 @@ def train(
         on_look: Called with every row of the history.
         started: `time.perf_counter()` from which a budget in seconds counts.
         until: Return the state after this number of steps, whatever the held-out points say.
+        keeper: Where the state is left for a later process, and where that of an earlier one is; nowhere by default.
     """
-    return _Fit(source, target, coordinates, holdout, config, seed, inert, on_look, started, until).run()
+    return _Fit(source, target, coordinates, holdout, config, seed, inert, on_look, started, until, keeper).run()
 
 
 def _untrained(
@@ -85,6 +88,8 @@ def _own(potential: object, coordinates: Coordinates) -> AbstractPotential:
 class _Fit(AbstractFit):
     """The variables of one call of `train`."""
 
+    row = Row
+
     def __init__(
         self,
         source: Source,
@@ -97,8 +102,9 @@ class _Fit(AbstractFit):
         on_look: OnLook | None,
         started: float | None,
         until: int | None,
+        keeper: Keeper | None,
     ) -> None:
-        super().__init__(config, on_look, started, until)
+        super().__init__(config, on_look, started, until, keeper)
         self.holdout, self.unit = holdout, coordinates.unit
         self.pool = Pool(source, target, coordinates, config, np.random.default_rng(seed))
         potential = _untrained(coordinates, config, inert, np.random.default_rng(seed))
@@ -124,8 +130,7 @@ class _Fit(AbstractFit):
         self.best_step = 0
         self.statistics: list[Statistics] = []
 
-    def run(self) -> Outcome:
-        stop = self._until_stopped()
+    def _outcome(self, stop: Stop) -> Outcome:
         gain, error = self.best_value.gain_over(self.gaussian)
         if stop is Stop.reached:
             best = self.state.average
@@ -134,6 +139,39 @@ class _Fit(AbstractFit):
         else:
             best = self.best
         return Outcome(eqx.combine(best, self.static), self.history, stop, False, self.restarts, self.best_step)
+
+    def _lasting(self) -> FitState:
+        return {
+            "best": None if self.best is None else leaves_of(self.best),
+            "best_step": self.best_step,
+            "best_value": self.best_value.state(),
+            "lowest": self.lowest.state(),
+            "average": leaves_of(self.state.average),
+        }
+
+    def _restore_lasting(self, saved: FitState) -> None:
+        self.best = None if saved["best"] is None else refilled(self.initial, saved["best"])
+        self.best_step = saved["best_step"]
+        self.best_value, self.lowest = (
+            HoldoutValue(**saved[name], weights=self.gaussian.weights) for name in ("best_value", "lowest")
+        )
+        average = refilled(self.state.average, saved["average"])
+        self.state = eqx.tree_at(lambda s: s.average, self.state, average)
+
+    def _passing(self) -> FitState:
+        return {
+            "training": leaves_of(self.state),
+            "pool": self.pool.state(),
+            "held_out": self.holdout.state(),
+            "statistics": [leaves_of(statistics) for statistics in self.statistics],
+        }
+
+    def _restore_passing(self, saved: FitState) -> None:
+        self.pool.restore(saved["pool"])
+        self._take_pool()
+        self.state = refilled(self.state, saved["training"])
+        self.holdout.restore(saved["held_out"])
+        self.statistics = [Statistics(*arrays) for arrays in saved["statistics"]]
 
     def _advance(self, rates: NDArray[np.float32], tolerances: NDArray[np.float32]) -> None:
         """Refresh the pool, and use it for one cycle of steps."""
@@ -198,12 +236,16 @@ class _Fit(AbstractFit):
         arrays = self.initial if self.best is None else self.best
         self.state = start(eqx.combine(arrays, self.static), self.context.y, self.config.solver, self.context.surplus)
 
-    def _refresh(self) -> None:
-        """Draw fresh points into the pool and solve the conjugates of the new targets from a cold start."""
-        slots = self.pool.refresh()
+    def _take_pool(self) -> None:
+        """Train on the points that the pool has now."""
         self.context = eqx.tree_at(
             lambda c: (c.x, c.y), self.context, (jnp.asarray(self.pool.x), jnp.asarray(self.pool.y))
         )
+
+    def _refresh(self) -> None:
+        """Draw fresh points into the pool and solve the conjugates of the new targets from a cold start."""
+        slots = self.pool.refresh()
+        self._take_pool()
         fresh = jnp.asarray(self.pool.y[slots]).reshape(-1, self.config.batch, self.pool.y.shape[1])
         tolerance = jnp.asarray(self.config.tolerance[0], jnp.float32)
         conjugates, memory = solve_pool(self.context, self.state.parameters, fresh, tolerance, self.config.fresh_rounds)
