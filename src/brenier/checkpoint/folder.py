@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from brenier._errors import CheckpointWarning, InputError
 from brenier.checkpoint.flat import digest, flatten, restored
@@ -68,6 +68,7 @@ class Folder:
                     '`checkpoint` needs Orbax, which is not installed. Install it: `pip install "brenier[checkpoint]"`.'
                 ) from error
         self._orbax = orbax.checkpoint
+        self._lock = _locked(self.path / _MARK, path)
         self._manager = self._opened()
 
     @property
@@ -126,6 +127,7 @@ class Folder:
         """Let go of the folder."""
         with _quiet():
             self._manager.close()
+        self._lock.close()
 
     def _read(self, number: int) -> dict[str, Any]:
         args = self._orbax.args
@@ -156,12 +158,13 @@ class Folder:
                 stacklevel=5,
             )
         if broken:
-            self.close()
+            self._manager.close()
             self._manager = self._opened()
 
     def _discard(self, number: int) -> None:
         """Remove what a failed save has left, which may be what fills the disk."""
-        self.close()
+        with _quiet():
+            self._manager.close()
         for own in self.path.iterdir():
             if own.name == str(number) or own.name.startswith(f"{number}."):
                 shutil.rmtree(own, ignore_errors=True)
@@ -193,6 +196,24 @@ class Folder:
         if not others:
             with atomic_write(mark) as handle:
                 handle.write(_NOTE)
+
+
+def _locked(mark: Path, given: str | os.PathLike[str]) -> BinaryIO:
+    """The mark, locked as long as this process has it open: two fits in one folder would remove each other's files."""
+    handle = mark.open("rb")
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        handle.close()
+        raise InputError(
+            f"`checkpoint` {given} is in use by another fit. Wait for its end, or name another folder."
+        ) from error
+    except (ImportError, OSError):
+        # Windows, and network file systems without locks: there, it is up to the user.
+        return handle
+    return handle
 
 
 def _first_line(error: Exception) -> str:
