@@ -160,6 +160,7 @@ class TestWhatIsTold:
 
         class Fit(AbstractFit):
             _unseen = True
+            _outcome = _lasting = _restore_lasting = _passing = _restore_passing = None  # type: ignore[assignment]
 
             def _advance(self, rates, tolerances) -> None:
                 pass

@@ -86,6 +86,7 @@ class TestDensity:
             "stop": "The budget was used.",
             "interrupted": False,
             "weight": None,
+            "resumed_from": None,
         }
         assert record["gain"] > 2 * record["gain_error"] > 0
         map_ = TransportMap.load(path)

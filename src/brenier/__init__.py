@@ -6,7 +6,7 @@ use, so that importing the package is quick.
 
 from typing import TYPE_CHECKING
 
-from brenier._errors import ConvergenceWarning, DataWarning, InputError, MapFileError, SolveError
+from brenier._errors import CheckpointWarning, ConvergenceWarning, DataWarning, InputError, MapFileError, SolveError
 
 if TYPE_CHECKING:
     from brenier.conditional.distance import ConditionalDistance
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BrenierDensity",
     "BrenierMap",
+    "CheckpointWarning",
     "ConditionalDistance",
     "ConditionalMap",
     "ConvergenceWarning",

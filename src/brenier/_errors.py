@@ -2,7 +2,15 @@
 
 from typing import Any
 
-__all__ = ["ConvergenceWarning", "DataWarning", "DistributedError", "InputError", "MapFileError", "SolveError"]
+__all__ = [
+    "CheckpointWarning",
+    "ConvergenceWarning",
+    "DataWarning",
+    "DistributedError",
+    "InputError",
+    "MapFileError",
+    "SolveError",
+]
 
 
 class InputError(ValueError):
@@ -23,6 +31,10 @@ class SolveError(RuntimeError):
 
 class DistributedError(RuntimeError):
     """Another process of a distributed fit is gone, so that the work cannot be finished."""
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint could not be written, or a damaged one was passed over; the fit goes on."""
 
 
 class ConvergenceWarning(UserWarning):

@@ -2,17 +2,19 @@
 
 import time
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
-from sklearn.utils import Tags, TargetTags, check_random_state
+from sklearn.utils import Tags, TargetTags
 
 from brenier._errors import InputError
 from brenier.anndata import opened, recorded
 from brenier.callbacks import Callbacks
 from brenier.callbacks.running import Running
+from brenier.checkpoint.keeping import Resumed, open_checkpoints, seeded
 from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.fitting import fit_conditional
 from brenier.conditional.maps import ConditionalMap
@@ -93,6 +95,9 @@ class BrenierMap(FittedMap, BaseEstimator):
         layer: Layer that holds the points of an AnnData; see docs/anndata.md.
         obsm: Key of `obsm` that holds them, `"X_pca"` for instance. Without either, `.X`.
         random_state: Seed, generator, or None for a new result each time.
+        checkpoint: Folder in which the fit is saved as it goes, so that the same call in another process goes on from
+            there, to the same map bit for bit. It must be new or empty, or that of the same fit; other data or settings
+            are refused. None saves nothing. Needs Orbax: `pip install "brenier[checkpoint]"`. See docs/checkpoints.md.
         callbacks: Functions that are called with a `Row` at every look at the held-out points, or objects that are told
             of start and end as well; one or a sequence. A true result ends the fit; see `brenier.callbacks`.
 
@@ -104,6 +109,8 @@ class BrenierMap(FittedMap, BaseEstimator):
         gaussian_: Whether the result is the closed-form Gaussian map, because no network beat it significantly on
             held-out points; with another cost a translation, on the sphere the map of a linear potential.
         widths_: Widths of the noise that the fit added to the columns, 0 where none.
+        resumed_: Where an earlier process had left the fit, a `Resumed` with `step`, `refit` and `finished`; None for a
+            fit from its start.
         n_features_in_: Number of columns.
         feature_names_in_: Names of the columns, if the data had string names.
 
@@ -125,6 +132,7 @@ class BrenierMap(FittedMap, BaseEstimator):
     n_iter_: int
     stop_: str
     gaussian_: bool
+    resumed_: Resumed | None
     n_features_in_: int
 
     def __init__(
@@ -151,6 +159,7 @@ class BrenierMap(FittedMap, BaseEstimator):
         layer: str | None = None,
         obsm: str | None = None,
         random_state: int | np.random.RandomState | None = None,
+        checkpoint: str | PathLike[str] | None = None,
         callbacks: Callbacks | None = None,
     ) -> None:
         self.cost = cost
@@ -174,6 +183,7 @@ class BrenierMap(FittedMap, BaseEstimator):
         self.layer = layer
         self.obsm = obsm
         self.random_state = random_state
+        self.checkpoint = checkpoint
         self.callbacks = callbacks
 
     def fit(
@@ -204,8 +214,10 @@ class BrenierMap(FittedMap, BaseEstimator):
 
         Raises:
             InputError: An argument cannot be used.
+            Terminated: SIGTERM came within `brenier.checkpoint.saved_on_sigterm`, with a `checkpoint`.
 
         Warns:
+            CheckpointWarning: A checkpoint could not be written, or a damaged one was passed over.
             DataWarning: The data limit what the map can be worth; among others, columns are discrete (at most 100
                 different values, 20 rows a value on average) and `dequantize` is None.
             ConvergenceWarning: The fit had to go back to an earlier state, or was interrupted.
@@ -220,30 +232,31 @@ class BrenierMap(FittedMap, BaseEstimator):
         X, Y, base = with_base(X, Y)
         if base and not (x_condition is None and y_condition is None):
             raise InputError("'normal' as `X` or `Y` has no conditions. Draw samples, and give them conditions.")
-        generator = check_random_state(self.random_state)
-        first, second, third = (int(seed) for seed in generator.randint(2**31 - 1, size=3))
-        X, Y, widths = dequantized(X, Y, self.dequantize, generator)
-        x_weight, y_weight = trimmed(X, Y, self.trim, (x_weight, y_weight))
-        request = Request(
-            scale=self.scale,
-            changes=changed_settings(
-                self,
-                batch="batch_size",
-                pool="pool_size",
-                learning_rate="learning_rate",
-                potential="potential",
-                solver="solver",
+        with open_checkpoints(self.checkpoint) as checkpoints, running:
+            generator = seeded(self.random_state, checkpoints)
+            first, second, third = (int(seed) for seed in generator.randint(2**31 - 1, size=3))
+            X, Y, widths = dequantized(X, Y, self.dequantize, generator)
+            x_weight, y_weight = trimmed(X, Y, self.trim, (x_weight, y_weight))
+            request = Request(
+                scale=self.scale,
+                changes=changed_settings(
+                    self,
+                    batch="batch_size",
+                    pool="pool_size",
+                    learning_rate="learning_rate",
+                    potential="potential",
+                    solver="solver",
+                )
+                | chosen_shards(self.shards),
+                holdout=self.holdout,
+                refit=self.refit,
+                seeds=(first, second, third),
+                started=started,
+                running=running,
+                cost=self.cost,
+                weights=(x_weight, y_weight),
+                checkpoints=checkpoints,
             )
-            | chosen_shards(self.shards),
-            holdout=self.holdout,
-            refit=self.refit,
-            seeds=(first, second, third),
-            started=started,
-            running=running,
-            cost=self.cost,
-            weights=(x_weight, y_weight),
-        )
-        with running:
             if x_condition is None and y_condition is None:
                 fitted, space = fit_pair(X, Y, request), None
             elif x_condition is None or y_condition is None:
@@ -254,6 +267,7 @@ class BrenierMap(FittedMap, BaseEstimator):
                     raise InputError(f"conditions need the quadratic cost; got `cost`={self.cost}. Fit each condition.")
                 fitted, space = fit_conditional(X, Y, x_condition, y_condition, self.condition_types, request)
             self._keep(fitted, space, widths, base | cells)
+            self.resumed_ = running.resumed
             running.finish(self)
         warn_outcome(fitted.outcome, stacklevel=2)
         return self

@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 from brenier._errors import ConvergenceWarning
 from brenier.callbacks import Start
 from brenier.callbacks.running import Running
+from brenier.checkpoint.identity import data_digest
+from brenier.checkpoint.keeping import Checkpoints, Resumed
 from brenier.coordinates import Coordinates, Moments
 from brenier.costs import AbstractCost, SquaredEuclidean
 from brenier.data.pairs import check_pair
@@ -29,8 +31,9 @@ from brenier.training import (
     train_twice,
 )
 from brenier.training.shards import agreed
+from brenier.training.snapshot import Keeper
 
-__all__ = ["Fitted", "Request", "fit_pair", "remembered", "too_few"]
+__all__ = ["Fitted", "Request", "fit_pair", "remembered", "side_digest", "too_few"]
 
 LEAST_HELD_OUT = 500
 """Points to hold out on each side where a second fit gets them back: fewer could not judge a network."""
@@ -53,6 +56,7 @@ class Request:
         running: The callbacks.
         cost: What moving a point costs; half the squared distance by default.
         weights: Of the source's and of the target's rows, as they were handed in.
+        checkpoints: Where the fit is saved as it goes; nowhere by default.
     """
 
     scale: str | ArrayLike
@@ -64,11 +68,30 @@ class Request:
     running: Running
     cost: AbstractCost | None = None
     weights: tuple[Unchecked, Unchecked] = (None, None)
+    checkpoints: Checkpoints | None = None
 
     @property
     def least_held_out(self) -> int:
         """Points a side to hold out even if they are more than the share."""
         return LEAST_HELD_OUT if self.refit else 0
+
+    def identify(self, config: TrainingConfig, **data: str) -> Resumed | None:
+        """Tell the checkpoints, where there are any, what the fit depends on; says where a process before had left it.
+
+        Args:
+            config: The settings of the training.
+            data: Digests of everything else, by what messages call it.
+        """
+        if self.checkpoints is None:
+            return None
+        units = self.scale if isinstance(self.scale, str) else np.asarray(self.scale).tolist()
+        asked = {"scale": units, "cost": str(self.cost), "refit": self.refit, "random_state": list(self.seeds)}
+        settings = config.summary() | {"holdout": [config.holdout, self.holdout]} | asked
+        return self.checkpoints.identify(settings=settings, **data)
+
+    def keeper(self, name: str) -> Keeper | None:
+        """Of the "first" or "second" fit, or of the "only" one."""
+        return None if self.checkpoints is None else self.checkpoints.of(name)
 
 
 class Fitted(NamedTuple):
@@ -99,7 +122,8 @@ def fit_pair(X: Unchecked, Y: Unchecked, request: Request) -> Fitted:
     check_pair(source.sample, target.sample)
     data = remembered(source=source, target=target)
     seconds = request.changes.get("max_seconds")
-    drawing = None if seconds is None else _DRAWING * seconds
+    # With checkpoints, moments must not depend on the clock: another process finds the same coordinates.
+    drawing = None if seconds is None or request.checkpoints is not None else _DRAWING * seconds
     moments = agreed((source.moments(drawing), target.moments(drawing)))
     units = cost_units(_scale(request), *moments, source.sample)
     sizes = [side.size for side in (source, target) if side.size is not None]
@@ -107,30 +131,43 @@ def fit_pair(X: Unchecked, Y: Unchecked, request: Request) -> Fitted:
     config = choose_config(source.source.dim, min(sizes, default=None), **request.changes)
     config = frame.config(config, request.changes.get("widths"))
     rows = tuple(None if side.training is None else len(side.sample.values) for side in (source, target))
-    request.running.begin(Start("map", source.source.dim, rows, source.sample.columns, config.summary()))
+    resumed = None
+    if request.checkpoints is not None:
+        digests = {"points of `X`": side_digest(source), "points of `Y`": side_digest(target)}
+        resumed = request.identify(config, **digests)
+    request.running.begin(Start("map", source.source.dim, rows, source.sample.columns, config.summary(), resumed))
     if min(len(source.holdout), len(target.holdout)) < FEWEST_HELD_OUT:
         coordinates = frame.between(*moments)
         return Fitted(too_few(coordinates), coordinates, config, source.sample.columns, data)
 
-    def supply(x: Side, y: Side, moments: tuple[Moments, Moments]) -> Supply:
+    def supply(x: Side, y: Side, moments: tuple[Moments, Moments], name: str) -> Supply:
         coordinates = frame.between(*moments)
         weights = x.held_out_weights, y.held_out_weights
         holdout = Holdout.of(x.holdout, y.holdout, coordinates, config.solver, weights)
-        return Supply(x.source, y.source, coordinates, holdout, coordinates.inert(*moments))
+        inert = coordinates.inert(*moments)
+        return Supply(x.source, y.source, coordinates, holdout, inert, request.keeper(name))
 
-    part, seed = supply(source, target, moments), request.seeds[2]
     arrays = source.training is not None and target.training is not None
     longest = max(len(source.sample.values), len(target.sample.values))
-    if not (request.refit and arrays and longest <= MOST_REFITTED):
+    twice = request.refit and arrays and longest <= MOST_REFITTED
+    part, seed = supply(source, target, moments, "first" if twice else "only"), request.seeds[2]
+    if not twice:
         outcome = part.train(config, seed, request.running.look, request.started)
         return Fitted(outcome, part.coordinates, config, source.sample.columns, data)
     rng = np.random.default_rng(seed)
     x, y = source.whole(rng), target.whole(rng)
-    whole = supply(x, y, (x.moments(), y.moments()))
+    whole = supply(x, y, (x.moments(), y.moments()), "second")
     outcome, coordinates = train_twice(
         part, whole, config, seed=seed, on_look=request.running.look, started=request.started
     )
     return Fitted(outcome, coordinates, config, source.sample.columns, data)
+
+
+def side_digest(side: Side) -> str:
+    """Of all rows and weights of an array; of a sampler, of its first points, once it is known that it can resume."""
+    if side.training is None:
+        side.source.state()
+    return data_digest(side.sample.values, None if side.weights is None else side.weights[2], side.holdout)
 
 
 def _scale(request: Request) -> str | ArrayLike:

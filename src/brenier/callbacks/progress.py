@@ -42,6 +42,8 @@ class Progress(Callback):
     def on_start(self, start: Start) -> None:
         self._forget()
         self._console = console(stderr=True)
+        if start.resumed is not None:
+            self._console.print(start.resumed.describe())
         if self._console.is_terminal:
             self._bar = Bar(*_columns(self._console.width), console=self._console)
             self._bar.add_task("fit", total=None, found="compiling")

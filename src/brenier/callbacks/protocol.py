@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_
 from brenier._errors import InputError
 
 if TYPE_CHECKING:
+    from brenier.checkpoint.keeping import Resumed
     from brenier.density.training import DensityRow
     from brenier.training import Row
 
@@ -21,6 +22,7 @@ class Start(NamedTuple):
         rows: Rows of the source and of the target; of the sample, for a density. None for samplers.
         columns: Names of the columns, if the data had any.
         settings: All settings of the training, those that were chosen by the rule among them; JSON values.
+        resumed: Where an earlier process had left the fit; None for a fit from its start.
     """
 
     kind: str
@@ -28,6 +30,7 @@ class Start(NamedTuple):
     rows: tuple[int | None, ...]
     columns: list[str] | None
     settings: dict[str, Any]
+    resumed: "Resumed | None" = None
 
 
 class End(NamedTuple):

@@ -3,9 +3,12 @@
 import time
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from brenier.callbacks.protocol import Callback, Callbacks, End, Start, as_callbacks
+
+if TYPE_CHECKING:
+    from brenier.checkpoint.keeping import Resumed
 
 __all__ = ["Running"]
 
@@ -16,6 +19,9 @@ class Running:
     Args:
         callbacks: As users hand them in.
         started: `time.perf_counter()` at the start of the fit.
+
+    Attributes:
+        resumed: Where an earlier process had left the fit; None for a fit from its start.
     """
 
     def __init__(self, callbacks: Callbacks | None, started: float) -> None:
@@ -23,6 +29,7 @@ class Running:
         self._rows: list[Any] = []
         self._stack = ExitStack()
         self._end: End | None = None
+        self.resumed: Resumed | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -38,6 +45,7 @@ class Running:
 
     def begin(self, start: Start) -> None:
         """Tell all of the start."""
+        self.resumed = start.resumed
         for callback in self._callbacks:
             callback.on_start(start)
             self._stack.callback(self._tell, callback)

@@ -13,7 +13,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from brenier._errors import ConvergenceWarning, DataWarning, DistributedError, InputError, SolveError
+from brenier._errors import (
+    CheckpointWarning,
+    ConvergenceWarning,
+    DataWarning,
+    DistributedError,
+    InputError,
+    SolveError,
+)
 from brenier._text import console, number, share
 
 __all__ = [
@@ -64,13 +71,13 @@ def reporting(as_json: bool, **names: Path | str) -> Iterator[None]:
         line: str | None = None,
     ) -> None:
         """Our warnings as one line; those of other libraries as Python shows them."""
-        if issubclass(category, DataWarning | ConvergenceWarning):
+        if issubclass(category, CheckpointWarning | DataWarning | ConvergenceWarning):
             stderr.print(Text.assemble(("warning: ", "bold yellow"), rename(message)))
         else:
             stderr.print(warnings.formatwarning(message, category, filename, lineno, line), end="")
 
     with warnings.catch_warnings():
-        for category in (DataWarning, ConvergenceWarning):
+        for category in (CheckpointWarning, DataWarning, ConvergenceWarning):
             warnings.simplefilter("always", category)
         warnings.showwarning = show
         try:

@@ -12,6 +12,7 @@ import typer
 from brenier._errors import DataWarning
 from brenier.callbacks import Progress
 from brenier.cli.cells import Layer, Obsm, key_of, part, part_record
+from brenier.cli.checkpoint import Checkpoint, ending_on_sigterm, resumed_lines, resumed_record
 from brenier.cli.clouds import (
     FORMATS,
     Key,
@@ -43,6 +44,7 @@ def density(
     dequantize: Dequantize = None,
     obsm: Obsm = None,
     layer: Layer = None,
+    checkpoint: Checkpoint = None,
     key: Key = None,
     as_json: Json = False,
 ) -> None:
@@ -53,11 +55,14 @@ def density(
     distribution with the moments of the data, and stays there if no network is better on held-out rows by more than
     chance.
 
-    Ctrl-C ends the training and saves the best density so far (exit code 130); a second Ctrl-C saves nothing.
+    Ctrl-C ends the training and saves the best density so far (exit code 130); a second Ctrl-C saves nothing. With
+    --checkpoint, SIGTERM saves a checkpoint before it ends the command (exit code 143).
 
     Example: `brenier density events.csv -o events.brenier --max-seconds 60`
     """
-    with reporting(as_json, X=data, widths="--dequantize", sample_weight=f"{data}, column {weight}"):
+    with reporting(
+        as_json, X=data, checkpoint="--checkpoint", widths="--dequantize", sample_weight=f"{data}, column {weight}"
+    ):
         check_map_output(output, data)
         widths = dequantize_widths(dequantize)
         cloud = read_cloud(data, key_of(data, key, part(obsm, layer, data)), weight=weight)
@@ -68,13 +73,14 @@ def density(
         from brenier.density.estimator import BrenierDensity
         from brenier.training import Stop
 
-        with Interrupts() as interrupts:
+        with ending_on_sigterm(checkpoint, as_json), Interrupts() as interrupts:
             fitted = BrenierDensity(
                 max_steps=max_steps,
                 max_seconds=max_seconds,
                 refit=refit,
                 dequantize=widths,
                 random_state=seed,
+                checkpoint=checkpoint,
                 callbacks=Progress(),
             )
             started = time.perf_counter()
@@ -89,7 +95,9 @@ def density(
         record = {"map": str(output), "rows": len(cloud.table.values)} | _summary(fitted)
         record |= {"seconds": seconds, "interrupted": interrupted, "weight": weight}
         record["dequantized"] = fitted.map_.info.get("dequantized")
-        print_result(record, [*_lines(record), *weight_lines([cloud])], as_json=as_json)
+        record["resumed_from"] = resumed_record(fitted)
+        lines = [*_lines(record), *weight_lines([cloud]), *resumed_lines(fitted)]
+        print_result(record, lines, as_json=as_json)
         if interrupted:
             raise typer.Exit(INTERRUPTED)
 

@@ -12,6 +12,7 @@ import typer
 from brenier._errors import DataWarning
 from brenier.callbacks import Progress
 from brenier.cli.cells import Layer, Obsm, part, part_record
+from brenier.cli.checkpoint import Checkpoint, ending_on_sigterm, resumed_lines, resumed_record
 from brenier.cli.clouds import (
     FORMATS,
     Key,
@@ -95,6 +96,7 @@ def fit(
     coordinator: Coordinator = None,
     processes: Processes = None,
     process: Process = None,
+    checkpoint: Checkpoint = None,
     key: Key = None,
     target_key: TargetKey = None,
     as_json: Json = False,
@@ -102,7 +104,8 @@ def fit(
     """Learn the optimal-transport map from SOURCE to TARGET, and save it.
 
     Both files hold one point a row, with the same columns; rows are not paired, and the numbers of rows may differ.
-    Ctrl-C ends the training and saves the best map so far (exit code 130); a second Ctrl-C saves nothing.
+    Ctrl-C ends the training and saves the best map so far (exit code 130); a second Ctrl-C saves nothing. With
+    --checkpoint, SIGTERM saves a checkpoint before it ends the command (exit code 143).
 
     With conditions, one map is learned for every value of them, all in one file. Their columns are no part of the
     points; several columns are one condition together. Each value should occur in both files.
@@ -132,6 +135,7 @@ def fit(
             x_condition=source,
             y_condition=target,
             cost="--cost",
+            checkpoint="--checkpoint",
             condition_types="--condition-type",
             dequantize="--dequantize",
             trim="--trim",
@@ -169,7 +173,7 @@ def fit(
         budget = (
             {"max_steps": max_steps, "max_seconds": max_seconds} if (max_steps, max_seconds) != (None, None) else {}
         )
-        with Interrupts() as interrupts:
+        with ending_on_sigterm(checkpoint, as_json), Interrupts() as interrupts:
             ot = BrenierMap(
                 cost=own_cost,
                 scale=scale,
@@ -178,6 +182,7 @@ def fit(
                 dequantize=widths,
                 trim=trim,
                 random_state=seed,
+                checkpoint=checkpoint,
                 callbacks=Progress() if leads else None,
                 shards=shards,
                 **budget,
@@ -202,7 +207,8 @@ def fit(
         record["conditions"] = described(ot.map_.space) if condition else None
         record["weight"] = weight
         record["trimmed"] = trim
-        lines = [*_lines(record, map_, cost_line(map_, own_cost)), *weight_lines(clouds)]
+        record["resumed_from"] = resumed_record(ot)
+        lines = [*_lines(record, map_, cost_line(map_, own_cost)), *weight_lines(clouds), *resumed_lines(ot)]
         if report is not None:
             found = write_page(map_, list(clouds), report, conditions=list(conditions.values()), map_path=str(output))
             record["report"] = str(report)

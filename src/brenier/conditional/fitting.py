@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from brenier.callbacks import Start
+from brenier.checkpoint.identity import data_digest
 from brenier.conditional.between import coordinates_between
 from brenier.conditional.sides import Pair, conditioned_pair
 from brenier.conditional.space import ConditionSpace, Kinds
@@ -42,7 +43,12 @@ def fit_conditional(
     pair, space = conditioned_pair(x, y, x_condition, y_condition, kinds, request.weights)
     config = _config(pair, space, request)
     dim, rows = x.values.shape[1], (len(x.values), len(y.values))
-    request.running.begin(Start("conditional map", dim, rows, x.columns, config.summary()))
+    resumed = None
+    if request.checkpoints is not None:
+        found = (data_digest(*side) for side in zip((pair.x, pair.y), pair.weights, strict=True))
+        names = ("points or conditions of `X`", "points or conditions of `Y`")
+        resumed = request.identify(config, **dict(zip(names, found, strict=True)))
+    request.running.begin(Start("conditional map", dim, rows, x.columns, config.summary(), resumed))
     most, least = config.holdout, request.least_held_out
     counts = (
         held_out_count(len(pair.x), request.holdout, most, least),
@@ -50,23 +56,24 @@ def fit_conditional(
     )
     seed = request.seeds[2]
 
-    def supply(training: Pair, held_out: Pair) -> Supply:
+    def supply(training: Pair, held_out: Pair, name: str) -> Supply:
         coordinates = coordinates_between(training.x, training.y, *space.scaled_ranges, units, seed, training.given)
         x, y = held_out.matched(coordinates.dim, np.random.default_rng(seed))
         holdout = Holdout.of(x, y, coordinates, config.solver)
         source, target = training.sources(coordinates.dim, np.random.default_rng(seed))
-        return Supply(source, target, coordinates, holdout, ())
+        return Supply(source, target, coordinates, holdout, (), request.keeper(name))
 
     if min(counts) < max(FEWEST_HELD_OUT, len(space.classes)):
         coordinates = coordinates_between(pair.x, pair.y, *space.scaled_ranges, units, seed, pair.given)
         return Fitted(too_few(coordinates), coordinates, config, x.columns, data), space
     held_out, training = pair.split(space, counts, request.seeds[0])
-    part = supply(training, held_out)
-    if not request.refit or max(len(pair.x), len(pair.y)) > MOST_REFITTED:
+    twice = request.refit and max(len(pair.x), len(pair.y)) <= MOST_REFITTED
+    part = supply(training, held_out, "first" if twice else "only")
+    if not twice:
         outcome = part.train(config, seed, request.running.look, request.started)
         return Fitted(outcome, part.coordinates, config, x.columns, data), space
     outcome, coordinates = train_twice(
-        part, supply(pair, held_out), config, seed=seed, on_look=request.running.look, started=request.started
+        part, supply(pair, held_out, "second"), config, seed=seed, on_look=request.running.look, started=request.started
     )
     return Fitted(outcome, coordinates, config, x.columns, data), space
 

@@ -1,7 +1,7 @@
 """The two sides of a conditional fit: which rows take part, what is held out, and the weight of each."""
 
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,6 +118,12 @@ class BalancedSource(Source):
     def part(self, index: int, count: int) -> "BalancedSource":
         """All rows in an order of its own: a part of them would have other shares of the classes."""
         return BalancedSource(self._rows, self._weights, self._class_column, own_generator(self._rng, index))
+
+    def state(self) -> dict[str, Any]:
+        return {"rng": self._rng.bit_generator.state}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._rng.bit_generator.state = state["rng"]
 
     def _turns(self, classes: Matrix) -> NDArray[np.intp]:
         """An order of sorted classes in which they take turns: the k-th of c rows at about k / c of the way."""

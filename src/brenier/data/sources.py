@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from brenier._errors import InputError
@@ -63,6 +64,25 @@ class Source(abc.ABC):
             InputError: This supply cannot be divided, or has too few points.
         """
 
+    def state(self) -> dict[str, Any]:
+        """Where the supply stands: JSON values and NumPy arrays that `restore` can go on from.
+
+        Raises:
+            InputError: The supply cannot go on in another process.
+        """
+        raise InputError(
+            f"`checkpoint` needs points that can be drawn on from where a fit stood, not a {type(self).__name__}. "
+            "Give it the methods `state` and `restore`, or pass an array or a sampler `(key, n) -> points`."
+        )
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on exactly from what `state` gave, in a supply made of the same data and seed.
+
+        Raises:
+            InputError: As for `state`.
+        """
+        self.state()
+
 
 class ArraySource(Source):
     """Rows of an array in random order: every row once, then every row once again in a new order.
@@ -100,6 +120,12 @@ class ArraySource(Source):
         if self.size < count:
             raise InputError(f"`shards` must be at most the number of training rows, {self.size}; got {count}.")
         return ArraySource(self._values[index::count], own_generator(self._rng, index))
+
+    def state(self) -> dict[str, Any]:
+        return {"left": self._left.copy(), "rng": self._rng.bit_generator.state}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._left, self._rng.bit_generator.state = state["left"], state["rng"]
 
 
 class SamplerSource(Source):
@@ -148,6 +174,12 @@ class SamplerSource(Source):
         own = copy.copy(self)
         own._key, own._draws = jax.random.fold_in(jax.random.fold_in(self._key, _PARTS), index), 0
         return own
+
+    def state(self) -> dict[str, Any]:
+        return {"key": np.array(self._key), "draws": self._draws}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._key, self._draws = jnp.array(state["key"]), state["draws"]
 
     def _next(self, n: int) -> Matrix:
         key = jax.random.fold_in(self._key, self._draws)
@@ -204,6 +236,12 @@ class IteratorSource(Source):
         raise InputError(
             f"`{self._name}` is an iterator, which cannot be divided into {count} `shards`. Pass an array, a sampler "
             "`(key, n) -> points`, or points in a file (`brenier.data.open_points`)."
+        )
+
+    def state(self) -> dict[str, Any]:
+        raise InputError(
+            f"`{self._name}` is an iterable, which cannot be taken up in another process where a fit stood, so that "
+            "`checkpoint` cannot be used. Pass an array, or a sampler `(key, n) -> points`."
         )
 
     def _next(self, missing: int, dim: int | None) -> Matrix:

@@ -8,6 +8,7 @@ row adds no observation.
 """
 
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -148,6 +149,12 @@ class WeightedSource(Source):
     def part(self, index: int, count: int) -> "WeightedSource":
         """All rows in an order of its own: a part of them would have another share of the weight."""
         return WeightedSource(self._values, self._weights, own_generator(self._rng, index))
+
+    def state(self) -> dict[str, Any]:
+        return {"rng": self._rng.bit_generator.state}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._rng.bit_generator.state = state["rng"]
 
 
 def _check_finite(weights: Matrix, name: str) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from brenier._errors import InputError
 from brenier.anndata import opened, recorded
 from brenier.callbacks import Callbacks
 from brenier.callbacks.running import Running
+from brenier.checkpoint.keeping import Resumed, open_checkpoints, seeded
 from brenier.data.dequantize import Widths, spread_out
 from brenier.data.table import Matrix, Unchecked
 from brenier.data.weights import weighted_table
@@ -61,6 +63,8 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         layer: Layer that holds the points of an AnnData; see docs/anndata.md.
         obsm: Key of `obsm` that holds them, `"X_pca"` for instance. Without either, `.X`.
         random_state: Seed, generator, or None for a new result each time.
+        checkpoint: Folder in which the fit is saved as it goes, so that the same call in another process goes on from
+            there, to the same map bit for bit; None saves nothing. As for `BrenierMap`; see docs/checkpoints.md.
         callbacks: Functions that are called with a `DensityRow` at every look at the held-out points, or objects that
             are told of start and end as well; one or a sequence. A true result ends the fit; see `brenier.callbacks`.
 
@@ -72,6 +76,7 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         stop_: Why the fit ended, a sentence.
         gaussian_: Whether the result is the normal distribution, because nothing beat it significantly on held-out
             points.
+        resumed_: Where an earlier process had left the fit; None for a fit from its start.
         n_features_in_: Number of columns.
         feature_names_in_: Names of the columns, if the data had string names.
 
@@ -92,6 +97,7 @@ class BrenierDensity(DensityMixin, BaseEstimator):
     n_iter_: int
     stop_: str
     gaussian_: bool
+    resumed_: Resumed | None
     n_features_in_: int
 
     def __init__(
@@ -110,6 +116,7 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         layer: str | None = None,
         obsm: str | None = None,
         random_state: int | np.random.RandomState | None = None,
+        checkpoint: str | PathLike[str] | None = None,
         callbacks: Callbacks | None = None,
     ) -> None:
         self.max_steps = max_steps
@@ -125,6 +132,7 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         self.layer = layer
         self.obsm = obsm
         self.random_state = random_state
+        self.checkpoint = checkpoint
         self.callbacks = callbacks
 
     def fit(self, X: Unchecked, y: None = None, *, sample_weight: Unchecked = None) -> Self:
@@ -147,26 +155,28 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         started = time.perf_counter()
         self._check_parameters()
         running = Running(self.callbacks, started)
-        generator = check_random_state(self.random_state)
-        first, second, third = (int(seed) for seed in generator.randint(2**31 - 1, size=3))
         cells = recorded(self, X)
         X, sample_weight = self._opened(X, sample_weight)
-        widths = None
-        if self.dequantize is not None:
-            X, widths = spread_out(X, "X", self.dequantize, generator)
-        request = Request(
-            scale="none",
-            changes=changed_settings(self, batch="batch_size", learning_rate="learning_rate"),
-            holdout=self.holdout,
-            refit=self.refit,
-            seeds=(first, second, third),
-            started=started,
-            running=running,
-            weights=(sample_weight, None),
-        )
-        with running:
+        with open_checkpoints(self.checkpoint) as checkpoints, running:
+            generator = seeded(self.random_state, checkpoints)
+            first, second, third = (int(seed) for seed in generator.randint(2**31 - 1, size=3))
+            widths = None
+            if self.dequantize is not None:
+                X, widths = spread_out(X, "X", self.dequantize, generator)
+            request = Request(
+                scale="none",
+                changes=changed_settings(self, batch="batch_size", learning_rate="learning_rate"),
+                holdout=self.holdout,
+                refit=self.refit,
+                seeds=(first, second, third),
+                started=started,
+                running=running,
+                weights=(sample_weight, None),
+                checkpoints=checkpoints,
+            )
             fitted = fit_density(X, request)
             self._keep(fitted, widths, cells)
+            self.resumed_ = running.resumed
             running.finish(self)
         warn_outcome(fitted.outcome, stacklevel=2)
         return self

@@ -14,8 +14,9 @@ from brenier.data.sides import FEWEST_HELD_OUT, Side, split_side
 from brenier.data.table import Unchecked, listed
 from brenier.density.bases import Normal
 from brenier.density.training import DensitySupply
-from brenier.fitting import Request, remembered, too_few
+from brenier.fitting import Request, remembered, side_digest, too_few
 from brenier.training import MOST_REFITTED, Outcome, TrainingConfig, choose_config, train_twice
+from brenier.training.snapshot import Keeper
 
 __all__ = ["FittedDensity", "choose_density_config", "fit_density"]
 
@@ -96,17 +97,24 @@ def fit_density(X: Unchecked, request: Request) -> FittedDensity:
             stacklevel=3,
         )
     seconds = request.changes.get("max_seconds")
-    part, base = _supply(side, None if seconds is None else 0.05 * seconds)
-    config = choose_density_config(part.coordinates.dim, side.size, **request.changes)
     rows = None if side.training is None else len(side.sample.values)
-    request.running.begin(Start("density", part.coordinates.dim, (rows,), side.sample.columns, config.summary()))
+    twice = request.refit and rows is not None and rows <= MOST_REFITTED
+    # With checkpoints, moments must not depend on the clock: another process finds the same coordinates.
+    drawing = None if seconds is None or request.checkpoints is not None else 0.05 * seconds
+    part, base = _supply(side, drawing, request.keeper("first" if twice else "only"))
+    config = choose_density_config(part.coordinates.dim, side.size, **request.changes)
+    resumed = None
+    if request.checkpoints is not None:
+        resumed = request.identify(config, **{"points of `X`": side_digest(side)})
+    start = Start("density", part.coordinates.dim, (rows,), side.sample.columns, config.summary(), resumed)
+    request.running.begin(start)
     if len(side.holdout) < FEWEST_HELD_OUT:
         return FittedDensity(too_few(part.coordinates), part.coordinates, base, config, side.sample.columns, data)
     seed = request.seeds[2]
-    if not (request.refit and side.training is not None and len(side.sample.values) <= MOST_REFITTED):
+    if not twice:
         outcome = part.train(config, seed, request.running.look, request.started)
         return FittedDensity(outcome, part.coordinates, base, config, side.sample.columns, data)
-    every, whole_base = _supply(side.whole(np.random.default_rng(seed)))
+    every, whole_base = _supply(side.whole(np.random.default_rng(seed)), None, request.keeper("second"))
     outcome, coordinates = train_twice(
         part, every, config, seed=seed, on_look=request.running.look, started=request.started
     )
@@ -115,7 +123,7 @@ def fit_density(X: Unchecked, request: Request) -> FittedDensity:
     return FittedDensity(outcome, coordinates, base, config, side.sample.columns, data)
 
 
-def _supply(side: Side, seconds: float | None = None) -> tuple[DensitySupply, Normal]:
+def _supply(side: Side, seconds: float | None, keeper: Keeper | None) -> tuple[DensitySupply, Normal]:
     """What to learn from, and the base: independent normal columns with the means and deviations of the data."""
     found = side.moments(seconds)
     deviation = np.sqrt(np.diag(found.covariance))
@@ -124,4 +132,4 @@ def _supply(side: Side, seconds: float | None = None) -> tuple[DensitySupply, No
     coordinates = BuresCoordinates.between(found, target, deviation)
     volume = float(np.linalg.slogdet(coordinates.linear_map)[1])
     constant = float(base.log_density(found.mean[None])[0]) + volume
-    return DensitySupply(side.source, coordinates, side.holdout, side.held_out_weights, constant), base
+    return DensitySupply(side.source, coordinates, side.holdout, side.held_out_weights, constant, keeper), base

@@ -19,6 +19,7 @@ from brenier.training.config import TrainingConfig
 from brenier.training.fit import SIGNIFICANT, AbstractFit, Outcome, Stop
 from brenier.training.history import OnLook, judged
 from brenier.training.holdout import mean_and_error
+from brenier.training.snapshot import FitState, Keeper, leaves_of, refilled
 
 __all__ = ["DensityRow", "DensitySupply"]
 
@@ -65,6 +66,7 @@ class DensitySupply(NamedTuple):
         holdout: `(n, d)` points kept aside.
         weights: `(n,)` of those, summing to one; None where all count alike.
         constant: What the log density in the units of the data has beyond `log_likelihood`.
+        keeper: Where the state of this fit is left for a later process; nowhere by default.
     """
 
     source: Source
@@ -72,6 +74,7 @@ class DensitySupply(NamedTuple):
     holdout: NDArray[np.float64]
     weights: NDArray[np.float64] | None
     constant: float
+    keeper: Keeper | None = None
 
     def train(
         self,
@@ -88,6 +91,8 @@ class DensitySupply(NamedTuple):
 class _Fit(AbstractFit):
     """The variables of one fit."""
 
+    row = DensityRow
+
     def __init__(
         self,
         supply: DensitySupply,
@@ -97,7 +102,7 @@ class _Fit(AbstractFit):
         started: float | None,
         until: int | None,
     ) -> None:
-        super().__init__(config, on_look, started, until)
+        super().__init__(config, on_look, started, until, supply.keeper)
         self.supply = supply
         self.rng = np.random.default_rng(seed)
         dim = supply.coordinates.dim
@@ -114,8 +119,7 @@ class _Fit(AbstractFit):
         self.best_step = 0
         self.values: list[NDArray[np.float32]] = []
 
-    def run(self) -> Outcome:
-        stop = self._until_stopped()
+    def _outcome(self, stop: Stop) -> Outcome:
         gain, error = self._gain(self.best_value, self.gaussian)
         if stop is Stop.reached:
             best = self.state.average
@@ -124,6 +128,35 @@ class _Fit(AbstractFit):
         else:
             best = self.best
         return Outcome(eqx.combine(best, self.static), self.history, stop, False, self.restarts, self.best_step)
+
+    def _lasting(self) -> FitState:
+        return {
+            "best": None if self.best is None else leaves_of(self.best),
+            "best_step": self.best_step,
+            "best_value": self.best_value,
+            "average": leaves_of(self.state.average),
+        }
+
+    def _restore_lasting(self, saved: FitState) -> None:
+        self.best = None if saved["best"] is None else refilled(self.initial, saved["best"])
+        self.best_step = saved["best_step"]
+        self.lowest = self.best_value = saved["best_value"]
+        average = refilled(self.state.average, saved["average"])
+        self.state = eqx.tree_at(lambda s: s.average, self.state, average)
+
+    def _passing(self) -> FitState:
+        return {
+            "training": leaves_of(self.state),
+            "rng": self.rng.bit_generator.state,
+            "source": self.supply.source.state(),
+            "values": list(self.values),
+        }
+
+    def _restore_passing(self, saved: FitState) -> None:
+        self.state = refilled(self.state, saved["training"])
+        self.rng.bit_generator.state = saved["rng"]
+        self.supply.source.restore(saved["source"])
+        self.values = saved["values"]
 
     def _advance(self, rates: NDArray[np.float32], tolerances: NDArray[np.float32]) -> None:
         points, signs = self._draw(len(rates))

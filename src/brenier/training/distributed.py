@@ -27,7 +27,8 @@ from brenier.training.pool import Pool
 from brenier.training.schedule import Schedule
 from brenier.training.sharded import refresh_shards, run_sharded_steps
 from brenier.training.shards import Shards, agreed, any_of, here, together
-from brenier.training.step import Batches, Context, TrainingState, start
+from brenier.training.snapshot import FitState, leaves_of, refilled
+from brenier.training.step import Batches, Context, Statistics, TrainingState, start
 
 __all__ = ["ShardedFit"]
 
@@ -52,10 +53,9 @@ class ShardedFit(Fit):
         ]
         self.pool = self.pools[0]
         self.schedule = _AgreedSchedule(self.schedule)
-        self._place()
+        self._take_pool()
 
-    def _place(self) -> None:
-        """Put the pools where their devices are."""
+    def _take_pool(self) -> None:
         x, y = (self.shards.divided(np.stack([getattr(pool, side) for pool in self.pools])) for side in "xy")
         self.context = self._context(x, y)
 
@@ -78,6 +78,32 @@ class ShardedFit(Fit):
     def _average(self) -> AbstractFamily:
         return here(self.state.average)
 
+    def _placed(self, arrays: AbstractFamily) -> AbstractFamily:
+        return self.shards.everywhere(arrays)
+
+    def _passing(self) -> FitState:
+        """What this process needs to go on: its own parts, and what all processes have."""
+        state = self.state
+        return {
+            "same": leaves_of((state.parameters, state.optimizer, state.steps)),
+            "parts": [self.shards.local(own) for own in jax.tree.leaves((state.conjugates, state.memory))],
+            "pools": [pool.state() for pool in self.pools],
+            "held_out": self.holdout.state(),
+            "statistics": [leaves_of(statistics) for statistics in self.statistics],
+        }
+
+    def _restore_passing(self, saved: FitState) -> None:
+        for pool, own in zip(self.pools, saved["pools"], strict=True):
+            pool.restore(own)
+        self._take_pool()
+        state = self.state
+        same = self.shards.everywhere(refilled(here((state.parameters, state.optimizer, state.steps)), saved["same"]))
+        divided = [self.shards.divided(own) for own in saved["parts"]]
+        conjugates, memory = jax.tree.unflatten(jax.tree.structure((state.conjugates, state.memory)), divided)
+        self.state = TrainingState(same[0], state.average, same[1], conjugates, memory, same[2])
+        self.holdout.restore(saved["held_out"])
+        self.statistics = [Statistics(*map(jnp.asarray, arrays)) for arrays in saved["statistics"]]
+
     def _value(self, potential: AbstractFamily) -> HoldoutValue:
         # One process looks, the others wait: the same numbers everywhere, and no device computes them twice.
         return agreed(super()._value(potential) if jax.process_index() == 0 else self.gaussian)
@@ -94,7 +120,7 @@ class ShardedFit(Fit):
 
     def _refresh(self) -> None:
         slots, *_ = [pool.refresh() for pool in self.pools]  # the ring of every pool is at the same place
-        self._place()
+        self._take_pool()
         batch = self.config.batch // self.config.shards
         fresh = np.stack([pool.y[slots].reshape(-1, batch, pool.y.shape[1]) for pool in self.pools])
         self.state = refresh_shards(
@@ -115,6 +141,7 @@ class ShardedFit(Fit):
             return super()._until_stopped()
         with Presses() as presses, together():
             while (end := self._cycle()) is None:
+                self._keep_state()
                 if any_of(presses.count > 0):
                     return Stop.interrupted
         return end

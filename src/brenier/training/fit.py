@@ -2,7 +2,8 @@
 
 import abc
 import enum
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from brenier.coordinates import Coordinates
 from brenier.potentials import AbstractFamily
 from brenier.training.config import TrainingConfig
 from brenier.training.schedule import Schedule
+from brenier.training.snapshot import FitState, Keeper
 
 __all__ = ["SIGNIFICANT", "AbstractFit", "Outcome", "Stop", "gaussian_outcome"]
 
@@ -62,6 +64,7 @@ class AbstractFit(abc.ABC):
         on_look: Called with every row of the history; a true result ends the fit.
         started: `time.perf_counter()` from which a budget in seconds counts.
         until: Steps after which the fit ends, whatever the held-out points say.
+        keeper: Where the state is left for a later process, and where that of an earlier one is; nowhere by default.
 
     Attributes:
         history: A row for each look.
@@ -70,12 +73,79 @@ class AbstractFit(abc.ABC):
         restarts: How often a diverged state was replaced.
     """
 
-    def __init__(self, config: TrainingConfig, on_look: Any, started: float | None, until: int | None) -> None:  # noqa: ANN401
-        self.config, self.on_look, self.until = config, on_look, until
+    row: ClassVar[Callable[..., Any]]
+    """Makes a row of the history from its values."""
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        on_look: Any,  # noqa: ANN401
+        started: float | None,
+        until: int | None,
+        keeper: Keeper | None = None,
+    ) -> None:
+        self.config, self.on_look, self.until, self.keeper = config, on_look, until, keeper
         self.schedule = Schedule(config, started)
         self.history: list[Any] = []
         self.best_progress = 0.0
         self.steps = self.restarts = 0
+
+    def run(self) -> Outcome:
+        """The fit, from its start or from where its keeper has it.
+
+        A fit that ended in an earlier process is only read; one that was interrupted from the keyboard has not ended.
+        """
+        found = None if self.keeper is None else self.keeper.found()
+        ended = None if found is None else self._restore(found)
+        if ended is None:
+            ended = self._until_stopped()
+            if self.keeper is not None and ended is not Stop.interrupted:
+                self.keeper.save(self._state(ended))
+        return self._outcome(ended)
+
+    @abc.abstractmethod
+    def _outcome(self, stop: Stop) -> Outcome:
+        """What the fit has found."""
+
+    @abc.abstractmethod
+    def _lasting(self) -> FitState:
+        """What the outcome needs of the state."""
+
+    @abc.abstractmethod
+    def _restore_lasting(self, saved: FitState) -> None:
+        """Take up what `_lasting` gave."""
+
+    @abc.abstractmethod
+    def _passing(self) -> FitState:
+        """What further steps need beyond that."""
+
+    @abc.abstractmethod
+    def _restore_passing(self, saved: FitState) -> None:
+        """Take up what `_passing` gave."""
+
+    def _state(self, ended: Stop | None = None) -> FitState:
+        """All that changes in a fit; of one that has ended, what its outcome needs."""
+        return {
+            "ended": None if ended is None else ended.name,
+            "steps": self.steps,
+            "restarts": self.restarts,
+            "best_progress": self.best_progress,
+            "history": [list(row) for row in self.history],
+            "schedule": self.schedule.state(),
+            "lasting": self._lasting(),
+            "passing": self._passing() if ended is None else None,
+        }
+
+    def _restore(self, saved: FitState) -> Stop | None:
+        """Take up a state; why the fit ended, if it has."""
+        self.steps, self.restarts, self.best_progress = saved["steps"], saved["restarts"], saved["best_progress"]
+        self.history = [self.row(*row) for row in saved["history"]]
+        self.schedule.restore(saved["schedule"], self.steps)
+        self._restore_lasting(saved["lasting"])
+        if saved["ended"] is not None:
+            return Stop[saved["ended"]]
+        self._restore_passing(saved["passing"])
+        return None
 
     @abc.abstractmethod
     def _advance(self, rates: NDArray[np.float32], tolerances: NDArray[np.float32]) -> None:
@@ -94,10 +164,15 @@ class AbstractFit(abc.ABC):
         """Take steps until there is a reason to stop."""
         try:
             while (end := self._cycle()) is None:
-                pass
+                self._keep_state()
         except KeyboardInterrupt:
             return Stop.interrupted
         return end
+
+    def _keep_state(self) -> None:
+        """Leave the state with the keeper, if it wants it now."""
+        if self.keeper is not None and self.keeper.between(self.steps):
+            self.keeper.save(self._state())
 
     def _cycle(self) -> Stop | None:
         """One chunk of steps, then a look where one is due; a reason once there is one to stop."""

@@ -1,7 +1,7 @@
 """The held-out dual value: the one number that chooses between states of a fit."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -49,6 +49,12 @@ class HoldoutValue(NamedTuple):
     unconverged: float
     charge: float = 0.0
     weights: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None] = (None, None)
+
+    def state(self) -> dict[str, Any]:
+        """What distinguishes this from another value on the same points, as arguments."""
+        values = self._asdict()
+        del values["weights"]
+        return values
 
     @property
     def objective(self) -> float:
@@ -115,6 +121,14 @@ class Holdout:
             inner_x[:, coordinates.dim :] = inner_y[:, coordinates.dim :]
         offset = coordinates.dual_offset(x, y, *weights)
         return cls(inner_x, inner_y, coordinates.spread, solver, coordinates.unit, offset, weights, coordinates.surplus)
+
+    def state(self) -> dict[str, Any]:
+        """The conjugates at which the next solves start."""
+        return {"conjugates": np.array(self._conjugates)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Start the next solves as what gave this state would have."""
+        self._conjugates = np.array(state["conjugates"])
 
     def dual(self, value: HoldoutValue) -> float:
         """Dual value, an estimate of `W2^2 / 2` in squared units of the data."""
@@ -184,8 +198,8 @@ class Holdout:
 
     def _value(self, u: AbstractFamily, slack: float, converged: NDArray[np.bool_]) -> HoldoutValue:
         """The value at the present conjugates."""
-        parts = (jnp.asarray(_filled(part)) for part in (self._x, self._y, self._conjugates))
-        found = (np.asarray(part, np.float64) for part in _values(u, *parts, self._surplus))
+        x, y, z = (jnp.asarray(_filled(part)) for part in (self._x, self._y, self._conjugates))
+        found = (np.asarray(part, np.float64) for part in _values(u, x, y, z, self._surplus))
         values, conjugates, residual = (
             part[: len(rows)] for part, rows in zip(found, (self._x, self._y, self._y), strict=True)
         )

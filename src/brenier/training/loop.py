@@ -18,6 +18,7 @@ from brenier.training.fit import SIGNIFICANT, AbstractFit, Outcome, Stop
 from brenier.training.history import OnLook, Row
 from brenier.training.holdout import Holdout, HoldoutValue
 from brenier.training.pool import Pool, scatter
+from brenier.training.snapshot import FitState, Keeper, leaves_of, refilled
 from brenier.training.step import Batches, Context, Statistics, TrainingState, run_steps, solve_pool, start
 
 __all__ = ["train"]
@@ -41,6 +42,7 @@ def train(
     on_look: OnLook | None = None,
     started: float | None = None,
     until: int | None = None,
+    keeper: Keeper | None = None,
 ) -> Outcome:
     """Fit a convex potential by maximising the dual, from the Gaussian map on.
 
@@ -55,11 +57,12 @@ def train(
         on_look: Called with every row of the history.
         started: `time.perf_counter()` from which a budget in seconds counts.
         until: Return the state after this number of steps, whatever the held-out points say.
+        keeper: Where the state is left for a later process, and where that of an earlier one is; nowhere by default.
     """
     kind = Fit
     if config.shards > 1:
         from brenier.training.distributed import ShardedFit as kind
-    return kind(source, target, coordinates, holdout, config, seed, inert, on_look, started, until).run()
+    return kind(source, target, coordinates, holdout, config, seed, inert, on_look, started, until, keeper).run()
 
 
 def _untrained(
@@ -89,6 +92,8 @@ def _own(potential: object, coordinates: Coordinates) -> AbstractPotential:
 class Fit(AbstractFit):
     """The variables of one call of `train`, whose arguments it has."""
 
+    row = Row
+
     def __init__(
         self,
         source: Source,
@@ -101,8 +106,9 @@ class Fit(AbstractFit):
         on_look: OnLook | None,
         started: float | None,
         until: int | None,
+        keeper: Keeper | None = None,
     ) -> None:
-        super().__init__(config, on_look, started, until)
+        super().__init__(config, on_look, started, until, keeper)
         self.holdout, self.unit = holdout, coordinates.unit
         self.surplus, self.spread = coordinates.surplus, jnp.asarray(coordinates.spread, jnp.float32)
         potential = _untrained(coordinates, config, inert, np.random.default_rng(seed))
@@ -146,12 +152,15 @@ class Fit(AbstractFit):
         """The averaged parameters."""
         return self.state.average
 
+    def _placed(self, arrays: AbstractFamily) -> AbstractFamily:
+        """Parameters where the state has them."""
+        return arrays
+
     def _value(self, potential: AbstractFamily) -> HoldoutValue:
         """The held-out value of a potential."""
         return self.holdout.evaluate(potential)
 
-    def run(self) -> Outcome:
-        stop = self._until_stopped()
+    def _outcome(self, stop: Stop) -> Outcome:
         gain, error = self.best_value.gain_over(self.gaussian)
         if stop is Stop.reached:
             best = self._average
@@ -160,6 +169,39 @@ class Fit(AbstractFit):
         else:
             best = self.best
         return Outcome(eqx.combine(best, self.static), self.history, stop, False, self.restarts, self.best_step)
+
+    def _lasting(self) -> FitState:
+        return {
+            "best": None if self.best is None else leaves_of(self.best),
+            "best_step": self.best_step,
+            "best_value": self.best_value.state(),
+            "lowest": self.lowest.state(),
+            "average": leaves_of(self._average),
+        }
+
+    def _restore_lasting(self, saved: FitState) -> None:
+        self.best = None if saved["best"] is None else refilled(self.initial, saved["best"])
+        self.best_step = saved["best_step"]
+        self.best_value, self.lowest = (
+            HoldoutValue(**saved[name], weights=self.gaussian.weights) for name in ("best_value", "lowest")
+        )
+        average = refilled(self._average, saved["average"])
+        self.state = eqx.tree_at(lambda s: s.average, self.state, self._placed(average))
+
+    def _passing(self) -> FitState:
+        return {
+            "training": leaves_of(self.state),
+            "pool": self.pool.state(),
+            "held_out": self.holdout.state(),
+            "statistics": [leaves_of(statistics) for statistics in self.statistics],
+        }
+
+    def _restore_passing(self, saved: FitState) -> None:
+        self.pool.restore(saved["pool"])
+        self._take_pool()
+        self.state = refilled(self.state, saved["training"])
+        self.holdout.restore(saved["held_out"])
+        self.statistics = [Statistics(*arrays) for arrays in saved["statistics"]]
 
     def _advance(self, rates: NDArray[np.float32], tolerances: NDArray[np.float32]) -> None:
         """Refresh the pool, and use it for one cycle of steps."""
@@ -224,12 +266,16 @@ class Fit(AbstractFit):
         arrays = self.initial if self.best is None else self.best
         self.state = self._start(arrays)
 
-    def _refresh(self) -> None:
-        """Draw fresh points into the pool and solve the conjugates of the new targets from a cold start."""
-        slots = self.pool.refresh()
+    def _take_pool(self) -> None:
+        """Train on the points that the pool has now."""
         self.context = eqx.tree_at(
             lambda c: (c.x, c.y), self.context, (jnp.asarray(self.pool.x), jnp.asarray(self.pool.y))
         )
+
+    def _refresh(self) -> None:
+        """Draw fresh points into the pool and solve the conjugates of the new targets from a cold start."""
+        slots = self.pool.refresh()
+        self._take_pool()
         fresh = jnp.asarray(self.pool.y[slots]).reshape(-1, self.config.batch, self.pool.y.shape[1])
         tolerance = jnp.asarray(self.config.tolerance[0], jnp.float32)
         conjugates, memory = solve_pool(self.context, self.state.parameters, fresh, tolerance, self.config.fresh_rounds)

@@ -74,6 +74,24 @@ class Pool:
         self.x, self.y[slots] = self._draw_x(self._config.pool), self._draw_y(count)
         return slots
 
+    def state(self) -> dict[str, Any]:
+        """The points, whose turn it is next, and where the randomness and both sources stand."""
+        return {
+            "x": self.x.copy(),
+            "y": self.y.copy(),
+            "next": self._next,
+            "rng": self._rng.bit_generator.state,
+            "source": self._source.state(),
+            "target": self._target.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.x, self.y, self._next = state["x"].copy(), state["y"].copy(), state["next"]
+        self._rng.bit_generator.state = state["rng"]
+        self._source.restore(state["source"])
+        self._target.restore(state["target"])
+
     def schedule(self, conjugates: Array, steps: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Slots of source and target points for each of the next steps, `(steps, batch)` each.
 

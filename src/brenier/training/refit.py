@@ -9,6 +9,7 @@ from brenier.training.fit import Outcome, Stop
 from brenier.training.history import OnLook, Row
 from brenier.training.holdout import Holdout
 from brenier.training.loop import train
+from brenier.training.snapshot import Keeper
 
 __all__ = ["MOST_REFITTED", "Supply", "train_twice"]
 
@@ -48,6 +49,7 @@ class Supply(NamedTuple):
         coordinates: Bures coordinates between the two.
         holdout: Points kept aside, in these coordinates.
         inert: Coordinates that are left to the Gaussian map.
+        keeper: Where the state of this fit is left for a later process; nowhere by default.
     """
 
     source: Source
@@ -55,6 +57,7 @@ class Supply(NamedTuple):
     coordinates: Coordinates
     holdout: Holdout
     inert: tuple[int, ...]
+    keeper: Keeper | None = None
 
     def train(
         self,
@@ -76,6 +79,7 @@ class Supply(NamedTuple):
             on_look=on_look,
             started=started,
             until=until,
+            keeper=self.keeper,
         )
 
 

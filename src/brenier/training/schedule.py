@@ -1,6 +1,7 @@
 """The budget of a fit, in steps or in seconds, and the learning rate that follows it."""
 
 import time
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,9 @@ class Schedule:
     def __init__(self, config: TrainingConfig, started: float | None = None) -> None:
         self._config = config
         self._started = time.perf_counter() if started is None else started
+        self._ready: float | None = None
         self._timed: tuple[float, int] | None = None
+        self._restored = 0
         self._seconds_a_step = 0.0
         self._position = 0.0
         self.factor = 1.0
@@ -51,8 +54,30 @@ class Schedule:
     def _deadline(self) -> float:
         """Seconds at which this fit ends: its share of what the first chunk, which contains compilation, leaves."""
         whole, share = self._config.max_seconds or np.inf, self._config.share
-        spent = 0.0 if self._timed is None else min(self._timed[0] - self._started, whole)
+        spent = 0.0 if self._ready is None else min(self._ready, whole)
         return spent + share * (whole - spent)
+
+    def state(self) -> dict[str, Any]:
+        """Where the fit stands, with the seconds used so far, as JSON values."""
+        return {
+            "seconds": self.seconds,
+            "ready": self._ready,
+            "seconds_a_step": self._seconds_a_step,
+            "position": self._position,
+            "factor": self.factor,
+            "reserve": self.reserve,
+        }
+
+    def restore(self, state: dict[str, Any], steps: int) -> None:
+        """Go on from what `state` gave, after so many steps.
+
+        The seconds of both processes count. The first chunk in the new one contains compilation again, so that the
+        pace is measured anew behind it.
+        """
+        self._started -= state["seconds"]
+        self._ready, self._restored = state["ready"], steps
+        self._seconds_a_step, self._position = state["seconds_a_step"], state["position"]
+        self.factor, self.reserve = state["factor"], state["reserve"]
 
     def progress(self, steps: int) -> float:
         """Share of the budget used, the fuller of the two if both are given."""
@@ -90,8 +115,9 @@ class Schedule:
         """
         now = time.perf_counter()
         if self._timed is None:
-            if steps > 0:
+            if steps > self._restored:
                 self._timed = (now, steps)
+                self._ready = now - self._started if self._ready is None else self._ready
         elif steps > self._timed[1]:
             self._seconds_a_step = (now - self._timed[0]) / (steps - self._timed[1])
         if self._config.max_seconds is None or steps == 0:

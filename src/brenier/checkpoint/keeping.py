@@ -1,0 +1,244 @@
+"""The checkpoints of one `fit`: of both fits to its samples, of what they belong to, and when they are written."""
+
+import contextlib
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from sklearn.utils import check_random_state
+
+from brenier._errors import CheckpointWarning, InputError
+from brenier.checkpoint.folder import Folder, Saved
+from brenier.checkpoint.identity import check_same
+from brenier.checkpoint.termination import Terminated, was_asked
+from brenier.training.shards import agreed, any_of, least_of
+from brenier.training.snapshot import FitState
+
+__all__ = ["Checkpoints", "Resumed", "open_checkpoints", "seeded"]
+
+COST = 0.02
+"""Share of the time that saving may take: after a save that took a second, the next is 50 seconds away."""
+
+
+class Resumed(NamedTuple):
+    """Where an earlier process had left a fit.
+
+    Attributes:
+        step: Steps taken; in the second fit, of that one.
+        refit: Whether it was in the second fit, to all samples.
+        finished: Whether the fit had ended, so that its result is only read.
+    """
+
+    step: int
+    refit: bool
+    finished: bool
+
+    def describe(self) -> str:
+        """For people to read."""
+        if self.finished:
+            return "the fit had ended; its result is taken from the checkpoint"
+        return f"resumed from step {self.step:,}{' of the second fit, to all samples' if self.refit else ''}"
+
+
+class Checkpoints:
+    """What the two fits of one call of `fit` save, and what an earlier process has saved.
+
+    Args:
+        folder: Where.
+    """
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        saved = _in_common(folder)
+        self._number = max(folder.numbers, default=0)
+        self._found: dict[str, Any] = {} if saved is None else saved.state
+        self._fits: dict[str, FitState] = self._found.get("fits", {})
+        self._identity: dict[str, Any] | None = None
+        self._seed: int | None = self._found.get("seed")
+        self._saved, self._took = -float("inf"), 0.0
+        self._warned: set[str] = set()
+        self._asked = False
+
+    def seed(self, drawn: int) -> int:
+        """The seed of a fit that has none of its own: drawn now, or by the process that began the fit."""
+        self._seed = drawn if self._seed is None else self._seed
+        return self._seed
+
+    def identify(self, **parts: Any) -> Resumed | None:  # noqa: ANN401 - JSON values
+        """Tell what the fit depends on, before it starts.
+
+        Args:
+            parts: Data as their digests, settings as they are; JSON values.
+
+        Returns:
+            Where an earlier process had left this fit; None where there was none.
+
+        Raises:
+            InputError: The folder is that of a fit to other data or with other settings.
+        """
+        self._identity = parts
+        if not self._found:
+            return None
+        check_same(self._found["identity"], parts, str(self._folder.path))
+        versions = self._found["versions"]
+        if versions != _versions():
+            warnings.warn(
+                f"the checkpoint was written with {_listed(versions)}, while this is {_listed(_versions())}: the map "
+                "may differ in its last digits from that of an uninterrupted fit.",
+                CheckpointWarning,
+                stacklevel=4,
+            )
+        at = self._fits[self._found["current"]]
+        finished = self._found["complete"]
+        return Resumed(at["steps"], self._found["current"] == "second", finished)
+
+    def of(self, name: str) -> "OneFit":
+        """The keeper of the first or of the second fit, or of the only one.
+
+        Args:
+            name: "first", "second", or "only".
+        """
+        return OneFit(self, name)
+
+    def state_of(self, name: str) -> FitState | None:
+        """What an earlier process has saved of one fit."""
+        return self._fits.get(name)
+
+    def due(self) -> bool:
+        """Whether saving now costs no more than its share of the time, or is asked for."""
+        self._asked = any_of(was_asked())
+        return any_of(self._asked or time.perf_counter() - self._saved >= self._took / COST)
+
+    def save(self, name: str, state: FitState) -> None:
+        """Write a checkpoint, and end the process where it was asked to.
+
+        Raises:
+            Terminated: SIGTERM had come.
+
+        Warns:
+            CheckpointWarning: It could not be written; once for each reason.
+        """
+        began = time.perf_counter()
+        ended = state["ended"] is not None
+        content = {
+            "identity": self._identity,
+            "versions": _versions(),
+            "seed": self._seed,
+            "current": name,
+            "complete": ended and name != "first",
+            "fits": self._fits | {name: state},
+        }
+        if ended:
+            self._fits = content["fits"]
+        self._number += 1
+        try:
+            self._folder.save(self._number, content)
+        except OSError as error:
+            self._complain(str(error))
+            written = False
+        else:
+            written = True
+        self._saved = time.perf_counter()
+        self._took = self._saved - began
+        if self._asked and not content["complete"]:
+            raise Terminated(self._farewell(written, state["steps"], name))
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._folder.close()
+
+    def _complain(self, reason: str) -> None:
+        if reason in self._warned:
+            return
+        self._warned.add(reason)
+        left = self._folder.numbers
+        stands = f"The last one, {left[-1]}, stands" if left else "There is none yet"
+        warnings.warn(
+            f"no checkpoint could be written to {self._folder.path}: {reason}. {stands}; the training goes on, and "
+            "tries again later.",
+            CheckpointWarning,
+            stacklevel=3,
+        )
+
+    def _farewell(self, written: bool, steps: int, name: str) -> str:
+        at = f"step {steps:,}{' of the second fit' if name == 'second' else ''}"
+        if written:
+            return f"ended by SIGTERM; the checkpoint of {at} is in {self._folder.path}. Run the same again to go on."
+        return (
+            f"ended by SIGTERM at {at}, without a checkpoint of it. Run the same again to go on from the last one in "
+            f"{self._folder.path}."
+        )
+
+
+class OneFit:
+    """The keeper of one fit; see `brenier.training.snapshot.Keeper`."""
+
+    def __init__(self, checkpoints: Checkpoints, name: str) -> None:
+        self._checkpoints, self._name = checkpoints, name
+
+    def found(self) -> FitState | None:
+        return self._checkpoints.state_of(self._name)
+
+    def between(self, steps: int) -> bool:
+        return self._checkpoints.due()
+
+    def save(self, state: FitState) -> None:
+        self._checkpoints.save(self._name, state)
+
+
+@contextlib.contextmanager
+def open_checkpoints(path: str | os.PathLike[str] | None) -> Iterator[Checkpoints | None]:
+    """The checkpoints in a folder, for the length of a fit; None where no folder was given.
+
+    Raises:
+        InputError: Orbax is missing, or the folder cannot be used.
+    """
+    if path is None:
+        yield None
+        return
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"`checkpoint` must be the path of a folder, or None; got {path!r}.")
+    if jax.process_count() > 1:  # each process has parts of its own to save
+        path = os.path.join(path, f"process-{jax.process_index()}-of-{jax.process_count()}")
+    with contextlib.closing(Folder(path)) as folder:
+        yield Checkpoints(folder)
+
+
+def seeded(random_state: Any, checkpoints: Checkpoints | None) -> np.random.RandomState:  # noqa: ANN401
+    """The randomness of a fit: with checkpoints, a fit without a seed keeps the one that it began with."""
+    if random_state is not None or (checkpoints is None and jax.process_count() == 1):
+        return check_random_state(random_state)
+    drawn = agreed(int(check_random_state(None).randint(2**31 - 1)))
+    return check_random_state(drawn if checkpoints is None else checkpoints.seed(drawn))
+
+
+def _in_common(folder: Folder) -> Saved | None:
+    """The newest checkpoint that is whole, and that all processes of a distributed fit have.
+
+    Raises:
+        InputError: There is none that all have, but some that one has.
+    """
+    saved = folder.newest()
+    number = 0 if saved is None else saved.number
+    least = least_of(number)
+    if saved is not None and least < number:
+        saved = folder.back_to(least)
+    if any_of((0 if saved is None else saved.number) != least):
+        raise InputError(
+            f"`checkpoint` {folder.path.parent} has no checkpoint that all processes can read. Delete the folder to "
+            "start again, or name another."
+        )
+    return saved
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("brenier", "jax", "numpy")}
+
+
+def _listed(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in versions.items())

@@ -1,0 +1,274 @@
+"""Checkpoints that are damaged, belong to something else, or cannot be written."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from brenier import BrenierMap, CheckpointWarning, InputError
+from brenier.checkpoint import keeping
+from brenier.checkpoint.folder import Folder
+from checkpointing import SMALL, clouds, cut_off, fit, result
+
+
+@pytest.fixture(autouse=True)
+def _at_every_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "COST", float("inf"))
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with checkpoints 1 and 2, of a fit that was cut off."""
+    folder = tmp_path_factory.mktemp("two") / "work"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keeping, "COST", float("inf"))
+        cut_off(lambda: fit(folder), 2)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def expected() -> tuple:
+    return result(fit(None))
+
+
+def read(folder: Path) -> tuple[int, dict]:
+    opened = Folder(folder)
+    try:
+        saved = opened.newest()
+    finally:
+        opened.close()
+    assert saved is not None
+    return saved.number, saved.state
+
+
+def same(one: dict, other: dict) -> bool:
+    leaves = [jax.tree.leaves(state) for state in (one, other)]
+    return len(leaves[0]) == len(leaves[1]) and all(np.array_equal(a, b) for a, b in zip(*leaves, strict=True))
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def overwrite(path: Path) -> None:
+    """Other bytes in the middle."""
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    for place in range(middle, min(middle + 16, len(content))):
+        content[place] ^= 0x5A
+    path.write_bytes(bytes(content))
+
+
+class TestDamage:
+    def test_any_file_in_any_way(self, two: Path, tmp_path: Path) -> None:
+        """What is read is exactly what was saved: the newest, where the file was not needed, or the one before."""
+        states = {}
+        for number in (1, 2):
+            folder = shutil.copytree(two, tmp_path / f"only{number}")
+            if number == 1:
+                shutil.rmtree(folder / "2")
+            states[number] = read(folder)[1]
+        files = sorted(path.relative_to(two) for path in (two / "2").rglob("*") if path.is_file())
+        assert len(files) >= 5
+        fell_back = set()
+        for damage in (remove, truncate, overwrite):
+            for file in files:
+                folder = shutil.copytree(two, tmp_path / "damaged")
+                damage(folder / file)
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always")
+                    number, state = read(folder)
+                assert same(state, states[number])
+                assert [own.category for own in caught] == [CheckpointWarning] * (number == 1)
+                if number == 1:
+                    fell_back.add((damage.__name__, file.parts[1]))
+                    assert "checkpoint 2 in" in str(caught[0].message)
+                    assert (folder / "2.broken").is_dir()
+                shutil.rmtree(folder)
+        assert fell_back >= {
+            (damage, item) for damage in ("remove", "truncate", "overwrite") for item in ("arrays", "record")
+        }
+
+    def test_a_newest_that_is_empty(self, two: Path, tmp_path: Path) -> None:
+        folder = shutil.copytree(two, tmp_path / "work")
+        shutil.rmtree(folder / "2")
+        (folder / "2").mkdir()
+        with pytest.warns(CheckpointWarning, match="checkpoint 2 in"):
+            assert read(folder)[0] == 1
+
+    def test_the_fit_goes_on_from_the_one_before(self, two: Path, expected: tuple, tmp_path: Path) -> None:
+        folder = shutil.copytree(two, tmp_path / "work")
+        overwrite(max((folder / "2" / "arrays").rglob("*"), key=lambda path: path.stat().st_size * path.is_file()))
+        with pytest.warns(CheckpointWarning, match="damaged .*; the fit goes on from the one before, 1"):
+            fitted = fit(folder)
+        assert fitted.resumed_.step == 128
+        assert result(fitted) == expected
+
+    def test_all_are_damaged(self, two: Path, tmp_path: Path) -> None:
+        folder = shutil.copytree(two, tmp_path / "work")
+        for number in "12":
+            shutil.rmtree(folder / number / "record")
+        for _ in range(2):  # and no silent start from nothing the second time
+            with pytest.raises(InputError, match=r"no checkpoint that can be read, but damaged ones \(2, 1\)"):
+                fit(folder)
+
+    def test_another_format(self, two: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("brenier.checkpoint.folder._FORMAT", 2)
+        with pytest.raises(InputError, match="format 1, while this one reads 2"):
+            fit(two)
+
+    def test_other_versions_are_said(self, two: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        folder = shutil.copytree(two, tmp_path / "work")
+        monkeypatch.setattr(keeping, "version", lambda name: "0.0.1")
+        with pytest.warns(CheckpointWarning, match="while this is brenier 0.0.1, jax 0.0.1"):
+            fit(folder)
+
+
+class TestAnotherFit:
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"max_steps": 512}, "`max_steps` 256 there and 512 here"),
+            ({"random_state": 1}, "`random_state` "),
+            ({"learning_rate": 0.5}, "`learning_rate` .* there and 0.5 here"),
+            ({"scale": [1.0, 2.0]}, r'`scale` "none" there and \[1.0, 2.0\] here'),
+            ({"refit": False}, "`refit` true there and false here"),
+        ],
+    )
+    def test_settings(self, two: Path, changes: dict, said: str) -> None:
+        with pytest.raises(InputError, match=f"belongs to another fit: .*{said}.*delete this one"):
+            fit(two, **changes)
+
+    def test_data(self, two: Path) -> None:
+        x, y = clouds()
+        y[7, 1] = np.nextafter(y[7, 1], 1.0)
+        with pytest.raises(InputError, match=r"belongs to another fit: other points of `Y`\. Name"):
+            BrenierMap(checkpoint=two, **SMALL).fit(x, y)
+
+    def test_a_network_of_the_users(self, two: Path, tmp_path: Path) -> None:
+        """Functions look alike from outside; their arrays do not."""
+        from brenier.potentials import ICNN
+
+        def sized(width: int):
+            def make(dim, rng):
+                return ICNN(dim, (width,), rng=rng)
+
+            return make
+
+        folder = tmp_path / "work"
+        cut_off(lambda: fit(folder, potential=sized(8)), 1)
+        with pytest.raises(InputError, match="arrays of other shapes or types"):
+            fit(folder, potential=sized(16))
+
+    def test_a_folder_of_something_else_is_left_alone(self, tmp_path: Path) -> None:
+        (tmp_path / "12").mkdir()
+        with pytest.raises(InputError, match=r"holds something else \(12\)\. Name one that is empty"):
+            fit(tmp_path)
+        assert [own.name for own in tmp_path.iterdir()] == ["12"]
+
+    def test_what_is_no_folder(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("")
+        with pytest.raises(InputError, match="cannot be made a folder"):
+            fit(tmp_path / "file")
+        with pytest.raises(InputError, match="must be the path of a folder, or None; got 3"):
+            fit(3)  # type: ignore[arg-type]
+
+    def test_two_processes_at_once(self, tmp_path: Path) -> None:
+        with keeping.open_checkpoints(tmp_path), pytest.raises(InputError, match="is in use by another fit"):
+            fit(tmp_path)
+        with keeping.open_checkpoints(tmp_path):
+            pass
+
+    def test_iterables_are_refused_before_training(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("brenier.training.loop.run_steps", None)
+        x, y = clouds()
+        with pytest.raises(InputError, match="`Y` is an iterable, which cannot be taken up"):
+            BrenierMap(checkpoint=tmp_path, **SMALL).fit(x, [y[:300], y[300:]])
+
+
+def test_without_orbax(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "orbax.checkpoint", None)
+    with pytest.raises(InputError, match=r'pip install "brenier\[checkpoint\]"'):
+        fit(tmp_path)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 24 MB of its own."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", place]).returncode:
+        pytest.skip("needs the right to mount a file system")
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+class TestDisk:
+    def test_full_in_between(self, small_disk: Path, expected: tuple) -> None:
+        folder, filler = small_disk / "work", small_disk / "filler"
+        numbers: list[list[str]] = []
+
+        def fill_and_free(row) -> None:
+            numbers.append(sorted(own.name for own in folder.iterdir() if own.name[0].isdigit()))
+            if row.step == 256 and not row.refit:
+                with open(filler, "wb", buffering=0) as handle, pytest.raises(OSError, match="No space"):
+                    while True:
+                        handle.write(b"\0" * 4096)
+            elif row.refit:
+                filler.unlink()
+
+        with pytest.warns(CheckpointWarning, match="No space left on device. The last one, 1, stands") as caught:
+            fitted = fit(folder, callbacks=fill_and_free)
+        assert len(caught) == 1
+        assert result(fitted) == expected
+        # Nothing is left of the saves that failed, and the later ones were written.
+        assert numbers == [[], ["1"], ["1"]]
+        assert result(fit(folder)) == expected
+        assert fit(folder).resumed_.finished
+
+    def test_full_from_the_start(self, small_disk: Path) -> None:
+        with open(small_disk / "filler", "wb", buffering=0) as handle, pytest.raises(OSError, match="No space"):
+            while True:
+                handle.write(b"\0" * 4096)
+        with pytest.raises(InputError, match=r"cannot be written: No space|cannot be made a folder: No space"):
+            fit(small_disk / "work")
+
+    def test_read_only(self, small_disk: Path) -> None:
+        subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+        with pytest.raises(InputError, match="cannot be made a folder: Read-only file system"):
+            fit(small_disk / "work")
+
+    def test_no_permission(self, tmp_path: Path) -> None:
+        if not os.geteuid():
+            pytest.skip("the superuser may write everywhere")
+        tmp_path.chmod(0o555)
+        with pytest.raises(InputError, match="Permission denied"):
+            fit(tmp_path)
+
+    def test_files_that_may_not_grow(self, expected: tuple, tmp_path: Path) -> None:
+        """What every user can do: a limit to the size of files, from the first checkpoint on."""
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+        def limit(row) -> None:
+            if row.step == 256:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 14, before[1]))
+
+        try:
+            with pytest.warns(CheckpointWarning, match="File too large. The last one, 1, stands"):
+                fitted = fit(tmp_path, callbacks=limit)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert result(fitted) == expected
+        assert read(tmp_path)[1]["fits"]["first"]["steps"] == 128
