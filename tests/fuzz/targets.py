@@ -158,7 +158,9 @@ def _map(path: Path) -> None:
         extra = 1 + loaded.space.numbers
     with np.errstate(all="ignore"):
         for enter in (loaded.coordinates.enter_x, loaded.coordinates.enter_y):
-            _require(enter(np.zeros((1, dim + extra))).shape == (1, dim + extra), "coordinates of another width")
+            row = np.zeros((1, dim + extra))
+            row[0, 0] = getattr(loaded.coordinates, "radius", 0.0)  # on a sphere, points have its length
+            _require(enter(row).shape == (1, dim + extra), "coordinates of another width")
 
 
 def _idx(path: Path) -> None:
