@@ -86,7 +86,9 @@ def check_potential(kind: str, hyperparameters: Mapping[str, Any], dim: int, ten
             raise ValueError(f"the sphere needs a radius above zero and a centre of {dim} finite numbers")
         check_potential(inner, hyperparameters["inner"], dim, tensors)
         return
-    own = {name: _whole(name, hyperparameters[name]) for name in ("dim", "classes", "numbers") if name in hyperparameters}
+    own = {
+        name: _whole(name, hyperparameters[name]) for name in ("dim", "classes", "numbers") if name in hyperparameters
+    }
     if own.get("dim", dim) != dim:
         raise ValueError(f"the potential has {own['dim']} columns, the coordinates have {dim}")
     if "start" in hyperparameters and not _is_finite(hyperparameters["start"]):
@@ -157,4 +159,6 @@ def _is_finite(value: object) -> bool:
 
 def _is_text(value: object) -> bool:
     """Whether a value is text that can be written: halves of pairs of UTF-16, which JSON can hold, cannot."""
-    return isinstance(value, str) and value.isascii() or isinstance(value, str) and value.encode("utf-8", "ignore").decode() == value
+    return (isinstance(value, str) and value.isascii()) or (
+        isinstance(value, str) and value.encode("utf-8", "ignore").decode() == value
+    )

@@ -95,7 +95,9 @@ def _h5ad() -> list[bytes]:
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             obs = pd.DataFrame({"c": pd.Categorical(["a", "b", "a"])}, index=["1", "2", "3"])
-            adata = anndata.AnnData(x, obs, obsm={"X_pca": VALUES, "frame": pd.DataFrame(VALUES, obs.index, ["p", "q"])})
+            adata = anndata.AnnData(
+                x, obs, obsm={"X_pca": VALUES, "frame": pd.DataFrame(VALUES, obs.index, ["p", "q"])}
+            )
             path = Path(folder) / "a.h5ad"
             adata.write_h5ad(path)
             files.append(path.read_bytes())

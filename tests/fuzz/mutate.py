@@ -19,9 +19,43 @@ NUMBERS = [0, 1, 2, 3, 127, 128, 255, 256, 65535, 65536, 10**6, 10**9, 2**31 - 1
 NUMBERS += [2**63, 2**64 - 1, 10**30, -1, -2, -(2**31), -(2**63)]
 VALUES: list[Any] = [None, True, False, "", "x", "\0", "\ud800", [], {}, [1], [[1]], [None], {"a": 1}, 0.5, -0.5, 1e308]
 VALUES += [1e-320, float("nan"), float("inf"), -float("inf"), *NUMBERS, "icnn", "number", "label", ["a", "b"]]
-FIELDS = ["nan", "inf", "-inf", "1e999", "0x10", "1_000", "", "١٢", "é", '"', "\0", "NA", "1;2", " 1 ", "1" * 400, "1e-999"]
+FIELDS = [
+    "nan",
+    "inf",
+    "-inf",
+    "1e999",
+    "0x10",
+    "1_000",
+    "",
+    "١٢",
+    "é",
+    '"',
+    "\0",
+    "NA",
+    "1;2",
+    " 1 ",
+    "1" * 400,
+    "1e-999",
+]
 FIELDS += ["\n", "\r", ",", "\t", '"a\nb"', "c", "0", "-0", "9" * 25, "true", "None", "\ufeff", "_"]
-DTYPES = ["<f8", ">f8", "<f4", ">f2", "<f16", "|O", "<c16", "|b1", "<U3", ">U3", "|S2", "|V8", "<M8[ns]", "<m8", "<i8", "|u1"]
+DTYPES = [
+    "<f8",
+    ">f8",
+    "<f4",
+    ">f2",
+    "<f16",
+    "|O",
+    "<c16",
+    "|b1",
+    "<U3",
+    ">U3",
+    "|S2",
+    "|V8",
+    "<M8[ns]",
+    "<m8",
+    "<i8",
+    "|u1",
+]
 DTYPES += ["<U99999999", "|S0", "<f3", "f", "O", "<M8[9Y]", "<f8,<f8", "U1", "|V0", "<u8", "a5", "|i1", "q"]
 
 
@@ -89,7 +123,15 @@ def _npy(data: bytes, rng: Random) -> bytes:
     if rng.random() < 0.3:
         text = rng.choice(
             [text[:-1], text + "#", "(" * 3000, "{" * 400, "1is 2", text.replace("3", "3L"), "'\\d'", "[" + text + "]"]
-            + ["__import__('os').system('true')", text.replace("2", "0x2"), text + " " * 20000, "\0", "{}", "'''", "0_7"]
+            + [
+                "__import__('os').system('true')",
+                text.replace("2", "0x2"),
+                text + " " * 20000,
+                "\0",
+                "{}",
+                "'''",
+                "0_7",
+            ]
         )
     if rng.random() < 0.2:
         text = mutate_bytes(text.encode("latin1", "replace"), rng).decode("latin1")
@@ -113,7 +155,9 @@ def _zip(data: bytes, rng: Random) -> bytes:
         members[rng.choice(names)] = members.pop(name) if rng.random() < 0.5 else npy(np.array(["x", "y"]))
     elif kind == 3:
         members[name] += bytes(rng.choice([10, 10**5, 3 * 10**6]))
-    method = rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+    method = rng.choice(
+        [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+    )
     made = npz(members, method)
     if kind == 4:
         out = bytearray(made)
@@ -134,7 +178,9 @@ def _json(value: Any, rng: Random) -> Any:
         return value | {key: _json(value[key], rng)}
     if isinstance(value, list) and value and rng.random() < 0.7:
         place = rng.randrange(len(value))
-        return rng.choice([[*value[:place], _json(value[place], rng), *value[place + 1 :]], value[:-1], [*value, value[0]]])
+        return rng.choice(
+            [[*value[:place], _json(value[place], rng), *value[place + 1 :]], value[:-1], [*value, value[0]]]
+        )
     if isinstance(value, int | float) and not isinstance(value, bool) and rng.random() < 0.4:
         return rng.choice([-value, value + 1, value * 1e9, float(value), value * 10**9])
     return rng.choice(VALUES)
@@ -160,7 +206,9 @@ def _map(data: bytes, rng: Random) -> bytes:
             with np.errstate(all="ignore"):
                 array.flat[rng.randrange(array.size)] = rng.choice([np.nan, np.inf, 0.0, -1.0, 1e300, -np.inf])
         elif kind == 1:
-            array = rng.choice([array[None], array.reshape(-1), array.T, np.zeros(()), array[..., :0] if array.ndim else array])
+            array = rng.choice(
+                [array[None], array.reshape(-1), array.T, np.zeros(()), array[..., :0] if array.ndim else array]
+            )
         elif kind == 2:
             kinds = [np.int64, np.float16, np.float64, np.float32, bool, np.uint8, np.complex64]
             with np.errstate(all="ignore"):
@@ -178,7 +226,9 @@ def _map(data: bytes, rng: Random) -> bytes:
     text = json.dumps(description, sort_keys=rng.random() < 0.5)
     if rng.random() < 0.1:
         at = rng.randrange(len(text))
-        text = rng.choice([text[:at] + text[at:].replace("{", '{"kind":"mlp",', 1), "[" * 9000, text.replace('"', "'"), text[:at]])
+        text = rng.choice(
+            [text[:at] + text[at:].replace("{", '{"kind":"mlp",', 1), "[" * 9000, text.replace('"', "'"), text[:at]]
+        )
     return save(tensors, metadata={"brenier": text, "sha256": _digest(text, tensors)})
 
 
@@ -203,19 +253,28 @@ def _hdf5(data: bytes, rng: Random) -> bytes:
         elif kind == 1:
             attributes = file[name].attrs
             own = rng.choice([*attributes, "encoding-type", "shape", "_index"])
-            value = rng.choice(["", "array", "csr_matrix", "csc_matrix", "dict", "dataframe", "categorical", "string-array"])
+            value = rng.choice(
+                ["", "array", "csr_matrix", "csc_matrix", "dict", "dataframe", "categorical", "string-array"]
+            )
             shapes = [[3, 2], [2**62, 2**62], [-1, 2], [3], 7, [10**9, 2], [0, 0]]
             attributes[own] = rng.choice([value, value, value, *shapes, float("nan")])
         elif kind == 2:
             del file[name]
-            links = [h5py.ExternalLink("/etc/passwd", "/"), h5py.SoftLink("/" + name), h5py.SoftLink("/"), h5py.SoftLink("/obs")]
+            links = [
+                h5py.ExternalLink("/etc/passwd", "/"),
+                h5py.SoftLink("/" + name),
+                h5py.SoftLink("/"),
+                h5py.SoftLink("/obs"),
+            ]
             file[name] = rng.choice([*links, h5py.ExternalLink("input.h5ad", "/X")])
         elif kind == 3:
             del file[name]
         elif kind == 4:
             del file[name]
             shape = rng.choice([(10**9, 2), (3, 2), (3, 10**7), (), (0, 2), (3,), (2, 2, 2), (10**5, 10**5)])
-            file.create_dataset(name, shape, rng.choice(["f8", "i1", "f2", "S3", ">f4", "c8", "?"]), chunks=True if shape else None)
+            file.create_dataset(
+                name, shape, rng.choice(["f8", "i1", "f2", "S3", ">f4", "c8", "?"]), chunks=True if shape else None
+            )
         else:
             del file[name]
             file[name] = rng.choice(["x", b"\xff", np.float64(1), np.arange(3), np.array([b"a", b"\xff", b"c"])])

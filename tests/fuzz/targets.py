@@ -58,7 +58,9 @@ def attempt(name: str, contents: bytes) -> bool:
                 taken = True
         except InputError as error:
             if not isinstance(error, target.refusal):
-                raise Finding(f"{name}: {type(error).__name__} instead of {target.refusal.__name__}: {error}") from error
+                raise Finding(
+                    f"{name}: {type(error).__name__} instead of {target.refusal.__name__}: {error}"
+                ) from error
             if len(str(error)) > 20_000:
                 raise Finding(f"{name}: a message of {len(str(error)):,} characters") from error
             taken = False

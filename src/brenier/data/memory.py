@@ -4,7 +4,7 @@ import math
 
 from brenier._errors import InputError
 
-__all__ = ["MOST_BYTES", "check_expansion", "fits", "limit_text", "rows_at_once", "size_text"]
+__all__ = ["MOST_BYTES", "check_expansion", "fits", "limit_text", "most_contents", "rows_at_once", "size_text"]
 
 MOST_BYTES = 1 << 31
 """Largest array, in bytes of float64, that is made of something that was smaller or not yet in memory."""
@@ -35,11 +35,16 @@ def check_expansion(size: int, stored: int, name: str) -> None:
     Raises:
         InputError: They are.
     """
-    if size > max(MOST_BYTES, _MOST_TIMES * stored):
+    if size > most_contents(stored):
         raise InputError(
             f"`{name}` declares contents of {size_text(size / 8)}, in a file of {size_text(stored / 8)}. At most "
             f"{limit_text()}, or {_MOST_TIMES} times the file, is read. Write it again without compression, or in parts."
         )
+
+
+def most_contents(stored: int) -> int:
+    """Bytes of the largest contents that are read from a file of so many bytes."""
+    return max(MOST_BYTES, _MOST_TIMES * stored)
 
 
 def rows_at_once(columns: int) -> int:

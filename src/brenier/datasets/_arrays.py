@@ -1,10 +1,8 @@
 """Reading benchmark files."""
 
-import zipfile
 from os import PathLike
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
@@ -18,12 +16,9 @@ def read_arrays(path: str | PathLike[str], needed: tuple[str, ...]) -> dict[str,
     Raises:
         InputError: The file cannot be read, or lacks one of the arrays `needed`.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
-        raise InputError(f"'{path}' cannot be read as an .npz file ({error}).") from error
+    arrays = read_members(Path(fspath(path)))
     missing = [name for name in needed if name not in arrays]
     if missing:
-        raise InputError(f"'{path}' is not such a pair: it has no arrays {missing}, only {sorted(arrays)}.")
+        there = listed([shortened(name) for name in sorted(arrays)], 10)
+        raise InputError(f"'{path}' is not such a pair: it has no arrays {missing}, only {there or 'none'}.")
     return arrays
