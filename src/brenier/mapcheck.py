@@ -104,7 +104,7 @@ def check_potential(kind: str, hyperparameters: Mapping[str, Any], dim: int, ten
     sizes = [_whole("widths", width) for width in widths]
     if 0 in sizes:
         raise ValueError("`widths` must be at least 1")
-    # What every network has at least: a weight between units of layers that follow each other, and those of the columns.
+    # What every network has at least: a weight between units of layers that follow each other.
     implied = sum(a * b for a, b in pairwise([dim, *sizes])) + own.get("classes", 0) + own.get("numbers", 0)
     if kind in ("icnn", "modulated"):
         implied += dim * sum(sizes[1:])
@@ -140,10 +140,14 @@ def check_base(info: Any, dim: int) -> Mapping[str, Any]:  # noqa: ANN401 - what
     base = info.get("base")
     if base is None:
         return info
-    numbers = [base.get(name) for name in ("mean", "deviation")] if isinstance(base, dict) else []
-    good = [isinstance(own, list) and len(own) == dim and all(map(_is_finite, own)) for own in numbers]
-    if good != [True, True] or base.get("side") not in ("source", "target") or min(numbers[1]) <= 0:
-        raise ValueError(f"`base` must have a side, {dim} means, and {dim} deviations above zero")
+    if not isinstance(base, dict) or base.get("side") not in ("source", "target"):
+        raise ValueError("`base` must be an object with a side")
+    for name in ("mean", "deviation"):
+        own = base.get(name)
+        if not isinstance(own, list) or len(own) != dim or not all(map(_is_finite, own)):
+            raise ValueError(f"`base` must have {dim} finite numbers as its {name}")
+    if min(base["deviation"]) <= 0:
+        raise ValueError("`base` must have deviations above zero")
     return info
 
 
@@ -159,6 +163,4 @@ def _is_finite(value: object) -> bool:
 
 def _is_text(value: object) -> bool:
     """Whether a value is text that can be written: halves of pairs of UTF-16, which JSON can hold, cannot."""
-    return (isinstance(value, str) and value.isascii()) or (
-        isinstance(value, str) and value.encode("utf-8", "ignore").decode() == value
-    )
+    return isinstance(value, str) and value.encode("utf-8", "ignore").decode() == value

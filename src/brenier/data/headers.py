@@ -68,7 +68,8 @@ def read_header(handle: BinaryIO) -> Header:
     found = {match[0]: match for match in _NAME.finditer(text)}
     fields = list(_FIELD.finditer(text[1:-1]))
     whole = "".join(match[0] for match in fields)
-    if not (text[:1] == "{" and text[-1:] == "}" and whole == text[1:-1] and len(fields) == len(found) == 3):
+    parted = all(match[0].rstrip().endswith(",") for match in fields[:-1])
+    if not (text[:1] == "{" and text[-1:] == "}" and parted and whole == text[1:-1] and len(fields) == len(found) == 3):
         raise ValueError(f"its header is not that of a plain array: {text[:200]!r}")
     described = next(match["descr"] for match in fields if match["descr"] is not None)
     shape = next(match["shape"] for match in fields if match["shape"] is not None)

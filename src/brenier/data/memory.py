@@ -38,7 +38,7 @@ def check_expansion(size: int, stored: int, name: str) -> None:
     if size > most_contents(stored):
         raise InputError(
             f"`{name}` declares contents of {size_text(size / 8)}, in a file of {size_text(stored / 8)}. At most "
-            f"{limit_text()}, or {_MOST_TIMES} times the file, is read. Write it again without compression, or in parts."
+            f"{limit_text()}, or {_MOST_TIMES} times the file, is read. Write it without compression, or in parts."
         )
 
 

@@ -70,8 +70,8 @@ def label(labels: list[str] | None, column: int | np.integer) -> str:
     """A column in a message: its name in backticks, with its number where others have that name; or its number."""
     if labels is None:
         return str(column)
-    shared = labels.count(labels[column]) > 1
-    return f"`{labels[column]}` (column {column})" if shared else f"`{labels[column]}`"
+    shared, name = labels.count(labels[column]) > 1, shortened(labels[column])
+    return f"`{name}` (column {column})" if shared else f"`{name}`"
 
 
 def counted(labels: list[str] | None, counts: Sequence[int] | NDArray[np.integer]) -> str:

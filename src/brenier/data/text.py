@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from brenier._errors import DataWarning, InputError
 from brenier.data.conditions import Column, label_text
 from brenier.data.content import Asked, Content, Places
-from brenier.data.table import Table
+from brenier.data.table import Table, shortened
 
 __all__ = ["is_number", "read_text", "write_text"]
 
@@ -80,7 +80,7 @@ def _parse(row: list[str], places: Sequence[int], columns: list[str] | None, pat
         if not wrong:  # gaps are left to the check of the whole table, which counts them
             return [float(row[j]) if is_number(row[j]) else math.nan for j in places]
         j = wrong[0]
-        column = f"`{columns[j]}`" if columns else str(j + 1)
+        column = f"`{shortened(columns[j])}`" if columns else str(j + 1)
         hint = " The decimal mark must be a point, the separator a comma." if ";" in row[j] else ""
         raise InputError(
             f"`{path}`, line {line}, column {column}: {repr(row[j])[:200]} is not a number. "
@@ -127,7 +127,7 @@ def _warn_if_counting(row: list[str], path: Path) -> None:
 
 
 def is_number(field: str) -> bool:
-    """Whether a field reads as a number, as other programs read it: to Python, 1_000 and digits of any script are some."""
+    """Whether a field reads as a number in other programs, too: to Python, 1_000 and digits of any script are some."""
     try:
         float(field)
     except ValueError:

@@ -1,11 +1,14 @@
 """Reading benchmark files."""
 
-from os import PathLike
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
+from brenier.data.archives import read_members
+from brenier.data.table import listed, shortened
 
 __all__ = ["read_arrays"]
 

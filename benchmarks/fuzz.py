@@ -1,8 +1,8 @@
-"""Coverage-guided fuzzing of every reader of files: `python tests/fuzz/run.py --time 60`; `make fuzz` runs it.
+"""Coverage-guided fuzzing of every reader of files: `python benchmarks/fuzz.py --time 60`; `make fuzz` runs it.
 
 Each reader runs in a process of its own, under a limit on memory, so that a crash of a library is a finding and not the
 end. Atheris (libFuzzer for Python) keeps inputs that reach new lines of brenier, and mutates these; half of the
-mutations are those of `mutate.py`, which make checksums right again. Findings are written to `--out`, one file each,
+mutations are those of `tests/fuzz/mutate.py`, which make checksums right again. Findings are written to `--out`, one file each,
 and printed; the exit status is 1 if there are any.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-TESTS = Path(__file__).resolve().parents[1]
+TESTS = Path(__file__).resolve().parents[1] / "tests"
 MEMORY = 16 << 30
 """Bytes of address space of one process, of which JAX alone reserves several gigabytes."""
 
@@ -25,7 +25,7 @@ LARGEST = 1 << 26
 """Stands for `brenier.data.memory.MOST_BYTES` while fuzzing, so that the bound is met at a size that a machine spares."""
 
 RESIDENT = 3072
-"""Mebibytes in memory at which libFuzzer calls an input a finding: imports take 400, the interpreter's arenas rest."""
+"""Mebibytes in memory at which libFuzzer calls an input a finding: imports take 400, the rest is room."""
 
 SECONDS = 30
 """Seconds that one input may take."""
@@ -83,16 +83,15 @@ def _supervised(name: str, options: argparse.Namespace) -> dict[str, int]:
 def child(name: str, seconds: float, folder: Path, seed: int) -> int:
     """Fuzz one reader in this process until its time is over or the process dies."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    sys.path.insert(0, str(TESTS))
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     import atheris
 
     with atheris.instrument_imports(include=["brenier"]):
-        from brenier.data import memory
-        from fuzz.targets import TARGETS, Finding, attempt
-
         from brenier import mapfile  # noqa: F401 - imported here, its branches are counted
-        from brenier.data import files, images  # noqa: F401
+        from brenier.data import files, images, memory  # noqa: F401
         from brenier.datasets import tabular  # noqa: F401
+        from fuzz.targets import TARGETS, Finding, attempt
     from fuzz.corpus import corpus
     from fuzz.mutate import mutate
 
