@@ -2,8 +2,8 @@
 
 Each reader runs in a process of its own, under a limit on memory, so that a crash of a library is a finding and not the
 end. Atheris (libFuzzer for Python) keeps inputs that reach new lines of brenier, and mutates these; half of the
-mutations are those of `tests/fuzz/mutate.py`, which make checksums right again. Findings are written to `--out`, one file each,
-and printed; the exit status is 1 if there are any.
+mutations are those of `tests/fuzz/mutate.py`, which make checksums right again. Findings are written to `--out`, one
+file each, and printed; the exit status is 1 if there are any.
 """
 
 import argparse
@@ -22,7 +22,7 @@ MEMORY = 16 << 30
 """Bytes of address space of one process, of which JAX alone reserves several gigabytes."""
 
 LARGEST = 1 << 26
-"""Stands for `brenier.data.memory.MOST_BYTES` while fuzzing, so that the bound is met at a size that a machine spares."""
+"""Stands for `brenier.data.memory.MOST_BYTES` while fuzzing, so that the bound is met at a size that machines spare."""
 
 RESIDENT = 3072
 """Mebibytes in memory at which libFuzzer calls an input a finding: imports take 400, the rest is room."""

@@ -10,7 +10,7 @@ from fuzz.corpus import corpus
 from fuzz.mutate import mutate, mutate_bytes
 from fuzz.targets import TARGETS, Finding, Target, attempt
 
-FEW = settings(max_examples=30)
+FEW = settings(max_examples=10)
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -122,8 +122,15 @@ def _npy(data: bytes, rng: Random) -> bytes:
         text = repr(values)
     if rng.random() < 0.3:
         text = rng.choice(
-            [text[:-1], text + "#", "(" * 3000, "{" * 400, "1is 2", text.replace("3", "3L"), "'\\d'", "[" + text + "]"]
-            + [
+            [
+                text[:-1],
+                text + "#",
+                "(" * 3000,
+                "{" * 400,
+                "1is 2",
+                text.replace("3", "3L"),
+                "'\\d'",
+                "[" + text + "]",
                 "__import__('os').system('true')",
                 text.replace("2", "0x2"),
                 text + " " * 20000,

@@ -90,13 +90,15 @@ def add_to_h5ad(
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Damage that shows up in reading, as an error that says so; what anndata says of old formats is not for here."""
+    from anndata._io.specs.registry import IORegistryError  # has no public name
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     except InputError:  # a ValueError, too
         raise
-    except DAMAGE as error:
+    except (*DAMAGE, IORegistryError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else repr(error)
         raise InputError(f"`{path}` is not a whole .h5ad file: {reason}. Write it again.") from error
 

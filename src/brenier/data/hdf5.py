@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from brenier._errors import InputError
-from brenier.data.memory import MOST_BYTES, check_expansion
+from brenier.data.memory import check_expansion, most_contents
 
 __all__ = ["DAMAGE", "check_parts", "check_sparse"]
 
@@ -56,7 +56,7 @@ def check_parts(file: Any, names: Sequence[str], stored: int, where: str) -> Non
             raise InputError(
                 f"`{where}`: the entries of `{name}` lie in other files, which are not read. Copy them in."
             )
-        if math.prod(found.chunks or (0,)) * found.dtype.itemsize > MOST_BYTES:
+        if math.prod(found.chunks or (0,)) * found.dtype.itemsize > most_contents(stored):
             raise InputError(f"`{where}`: `{name}` is stored in pieces of {found.chunks}, which are too large to read.")
         if found.shape is not None:
             size += math.prod(found.shape) * found.dtype.itemsize
