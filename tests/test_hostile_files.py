@@ -192,6 +192,10 @@ class TestHdf5:
         with pytest.raises(InputError, match="is not a whole sparse matrix"):
             read_points(changed(tmp_path, replaced(name, value), which))
 
+    def test_names_of_other_columns(self, tmp_path):
+        with pytest.raises(InputError, match="`X` has 5 columns, `var` names 2"):
+            read_points(changed(tmp_path, replaced("X", np.ones((3, 5)))))
+
     def test_groups_in_themselves(self, tmp_path):
         def change(file):
             file["obs/self"] = file["obs"]

@@ -44,6 +44,8 @@ def read_h5ad(handle: BinaryIO, path: Path, asked: Asked) -> Content:
             raise place.missing(str(path), there)
         points = _part(element, path, place, io)
         names = _names(file["var"], io) if place.named else None
+        if names is not None and np.ndim(points) == 2 and points.shape[1] != len(names):
+            raise ValueError(f"`{place}` has {points.shape[1]} columns, `var` names {len(names)}")
         obs = io.read_elem(file["obs"])
         if not hasattr(obs, "columns"):
             raise ValueError("`obs` is not a frame")
