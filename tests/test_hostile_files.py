@@ -45,6 +45,7 @@ HEADERS = [
     (header(FIELDS.replace("3, 2", "3L, 2L")) + bytes(48), "not that of a plain array"),
     (header(FIELDS.replace("(3, 2)", "(2,) 'shape': (3,)")), "not that of a plain array"),
     (header("(" * 3000), "not that of a plain array"),
+    (header(" " + FIELDS) + bytes(48), "not that of a plain array"),
     (header("__import__('os').system('true')"), "not that of a plain array"),
     (header(FIELDS.replace("'<f8'", "[('a', '<f8')]")) + bytes(48), "not that of a plain array"),
     (header(FIELDS.replace("3, 2", "1000000000, 2")) + bytes(48), r"16,000,000,000 bytes"),

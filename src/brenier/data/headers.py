@@ -64,7 +64,7 @@ def read_header(handle: BinaryIO) -> Header:
     raw = handle.read(length)
     if len(raw) < length:
         raise ValueError("it ends in its header")
-    text = raw.decode("latin1").strip()
+    text = raw.decode("latin1").rstrip(" \n")
     found = {match[0]: match for match in _NAME.finditer(text)}
     fields = list(_FIELD.finditer(text[1:-1]))
     whole = "".join(match[0] for match in fields)
