@@ -1,5 +1,6 @@
 """Headers of .npy files, read strictly: what does not look as NumPy writes it never reaches NumPy's parser."""
 
+import ast
 import math
 import re
 from typing import BinaryIO, NamedTuple
@@ -71,6 +72,10 @@ def read_header(handle: BinaryIO) -> Header:
     parted = all(match[0].rstrip().endswith(",") for match in fields[:-1])
     if not (text[:1] == "{" and text[-1:] == "}" and parted and whole == text[1:-1] and len(fields) == len(found) == 3):
         raise ValueError(f"its header is not that of a plain array: {text[:200]!r}")
+    try:
+        ast.literal_eval(raw.decode("latin1"))  # as NumPy does, which warns and tries again where this fails
+    except (SyntaxError, ValueError) as error:
+        raise ValueError(f"its header is not that of a plain array: {text[:200]!r}") from error
     described = next(match["descr"] for match in fields if match["descr"] is not None)
     shape = next(match["shape"] for match in fields if match["shape"] is not None)
     try:
