@@ -25,6 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_bytes
 
 from brenier._errors import InputError, MapFileError
+from brenier.conditional.basis import terms
 from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.space import ConditionSpace
 from brenier.coordinates import BuresCoordinates
@@ -32,6 +33,7 @@ from brenier.costs import AbstractDisplacementCost, GreatCircle, from_record, to
 from brenier.data.atomic import atomic_write
 from brenier.general.coordinates import DisplacementCoordinates
 from brenier.general.sphere import CostCoordinates, SphereCoordinates
+from brenier.mapcheck import check_base, check_names, check_potential, check_shapes, check_tensors, unique_keys
 from brenier.potentials import POTENTIALS, AbstractFamily, AbstractPotential
 
 __all__ = ["FORMAT", "Contents", "checksum", "load", "save"]
@@ -44,6 +46,9 @@ _CONDITIONAL = 2
 
 _PLAIN = 1
 """Version of the format for maps with neither."""
+
+_SHOWN = 500
+"""Characters of a complaint that may hold what a file says."""
 
 _Coordinates: TypeAlias = BuresCoordinates | ConditionalCoordinates | CostCoordinates
 
@@ -127,31 +132,42 @@ def load(path: str | PathLike[str]) -> Contents:
     """Read a map.
 
     Raises:
-        MapFileError: The file is missing, truncated, altered, of a newer format, or not a map.
+        MapFileError: The file is missing, truncated, altered, of a newer format, or not a map: its tensors are not
+            finite, do not fit one number of columns, or are not those that it describes.
     """
     text, digest, tensors = _read(Path(fspath(path)))
     try:
-        description = json.loads(text)
+        description = json.loads(text, object_pairs_hook=unique_keys)
         version = description["format"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MapFileError(f"'{path}' has a description that cannot be read ({error}). Save the map again.") from error
-    if not isinstance(version, int) or version > FORMAT:
+    if type(version) is not int or version > FORMAT:
         raise MapFileError(
-            f"'{path}' has format version {version!r}; this version of brenier reads up to {FORMAT}. Upgrade brenier, "
-            "or save the map again with this version."
+            f"'{path}' has format version {repr(version)[:_SHOWN]}; this version of brenier reads up to {FORMAT}. "
+            "Upgrade brenier, or save the map again with this version."
         )
     if _digest(text, tensors) != digest:
         raise MapFileError(f"'{path}' was altered after it was written: its checksum does not match. Get a new copy.")
     try:
-        potential = _fill(POTENTIALS[description["kind"]].skeleton(**description["hyperparameters"]), tensors)
+        check_tensors(tensors)
         coordinates, space = _coordinates(description, tensors)
-        if space is None and not isinstance(potential, AbstractPotential):
-            raise ValueError("its potential needs conditions, but there are none")
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise MapFileError(f"'{path}' does not describe a map that this version knows ({error!r}).") from error
-    columns = description.get("columns")
-    names = None if columns is None else tuple(columns)
-    return Contents(coordinates, potential, names, description.get("info", {}), space)
+        kind, dim = description["kind"], coordinates.dim
+        own = POTENTIALS[kind]
+        if (space is None) != issubclass(own, AbstractPotential):
+            raise ValueError(
+                "its potential needs conditions, but there are none"
+                if space is None
+                else "there are conditions, but its potential takes none"
+            )
+        check_potential(kind, description["hyperparameters"], dim, tensors)
+        potential = _fill(own.skeleton(**description["hyperparameters"]), tensors)
+        if space is not None:
+            _check_conditions(potential, space)
+        names, info = check_names(description.get("columns"), dim), check_base(description.get("info", {}), dim)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        reason = repr(error)[:_SHOWN]
+        raise MapFileError(f"'{path}' does not describe a map that this version knows ({reason}).") from error
+    return Contents(coordinates, potential, names, info, space)
 
 
 def checksum(path: str | PathLike[str]) -> str:
@@ -169,6 +185,8 @@ def _coordinates(description: Mapping[str, Any], tensors: Tensors) -> tuple[_Coo
     if isinstance(cost, GreatCircle):
         radius, unit = (float(tensors[f"coordinates.{name}"]) for name in ("radius", "unit"))
         d = len(tensors["coordinates.mean"])
+        if d < 2 or not 0 < radius < np.inf or not 0 < unit < np.inf:
+            raise ValueError(f"a sphere of {d} columns, radius {radius} and unit {unit} is none")
         own = (_shaped(tensors, "mean", (d,)), _shaped(tensors, "root", (d, d)), _shaped(tensors, "pull", (d,)))
         return SphereCoordinates(radius, unit, *own), None
     conditional = "conditions" in description
@@ -177,19 +195,51 @@ def _coordinates(description: Mapping[str, Any], tensors: Tensors) -> tuple[_Coo
     kind = ConditionalCoordinates if conditional else BuresCoordinates
     fields = [name for name in kind.__dataclass_fields__ if name not in ("degree", "root")]
     arrays: dict[str, Any] = {name: tensors[f"coordinates.{name}"] for name in fields}
-    arrays["unit"] = float(arrays["unit"])
     if conditional:
-        space = ConditionSpace.from_record(description["conditions"])
-        return ConditionalCoordinates(**arrays, degree=int(description["degree"])), space
-    d = len(arrays["mean_x"])
+        space, degree = ConditionSpace.from_record(description["conditions"]), description["degree"]
+        _check_conditional(tensors, space, degree)
+        return ConditionalCoordinates(**{**arrays, "unit": float(arrays["unit"])}, degree=degree), space
+    d = arrays["mean_x"].size
+    vectors, matrices = ("mean_x", "mean_y", "spread", "scale"), ("to_x", "to_y", "from_x", "from_y")
+    shapes = dict.fromkeys(vectors, (d,)) | dict.fromkeys(matrices, (d, d)) | {"unit": ()}
+    check_shapes(tensors, shapes, ("unit", "spread", "scale"))
+    arrays["unit"] = float(arrays["unit"])
     root = _shaped(tensors, "root", (d, d)) if "coordinates.root" in tensors else None
     plain = BuresCoordinates(**arrays, root=root)
     if cost is None:
         return plain, None
     if not isinstance(cost, AbstractDisplacementCost):
         raise ValueError(f"no coordinates for the cost {cost}")
+    check_shapes(tensors, {"columns": (d,), "reach": (d,)}, ("columns", "reach"))
     rest = (_shaped(tensors, "columns", (d,)), _shaped(tensors, "bend", (d, d)), _shaped(tensors, "reach", (d,)))
     return DisplacementCoordinates(plain, cost, *rest), None
+
+
+def _check_conditional(tensors: Tensors, space: ConditionSpace, degree: Any) -> None:  # noqa: ANN401
+    """Refuse coordinates that do not fit the conditions, or each other."""
+    count, numbers = space.low.shape
+    mean, d = tensors["coordinates.mean_x"], tensors["coordinates.scale"].size
+    p = mean.shape[1] if mean.ndim == 3 else 0
+    if type(degree) is not int or not 0 <= degree <= p or terms(numbers, degree) != p:
+        raise ValueError(f"`degree` {repr(degree)[:20]} does not belong to {p} polynomials of {numbers} numbers")
+    shapes = {
+        "mean_x": (count, p, d),
+        "mean_y": (count, p, d),
+        "factor": (count, p, d * (d + 1) // 2),
+        "low": (count, numbers),
+        "high": (count, numbers),
+        "rotation": (d, d),
+        "unit": (),
+        "spread": (d,),
+        "scale": (d,),
+    }
+    check_shapes(tensors, shapes, ("unit", "spread", "scale"))
+
+
+def _check_conditions(potential: AbstractFamily, space: ConditionSpace) -> None:
+    expected, found = space.low.shape, tuple(getattr(potential, name, None) for name in ("classes", "numbers"))
+    if found not in ((None, None), expected):
+        raise ValueError(f"the potential has {found} classes and numbers, the conditions have {expected}")
 
 
 def _shaped(tensors: Tensors, name: str, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -208,7 +258,7 @@ def _read(path: Path) -> tuple[str, str, Tensors]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except FileNotFoundError as error:
         raise MapFileError(f"there is no file '{path}'.") from error
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError, KeyError, OverflowError) as error:
         raise MapFileError(f"'{path}' is truncated, or not a map that brenier saved ({error}).") from error
     if "brenier" not in metadata or "sha256" not in metadata:
         raise MapFileError(f"'{path}' is a safetensors file, but not a map that brenier saved.")

@@ -114,10 +114,29 @@ class ConditionSpace:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "ConditionSpace":
-        """The space that a record describes."""
+        """The space that a record describes.
+
+        Raises:
+            ValueError, TypeError, KeyError: It describes none.
+        """
+        variables = tuple(Variable(*variable) for variable in record["variables"])
+        if not variables or not all(
+            own.kind in ("label", "number") and (own.name is None or isinstance(own.name, str)) for own in variables
+        ):
+            raise ValueError("`variables` must list a name, or null, and 'label' or 'number' for each column")
+        numbers = sum(own.kind == "number" for own in variables)
         classes = tuple(tuple(labels) for labels in record["classes"])
+        width = len(variables) - numbers
+        if not classes or len(set(classes)) < len(classes):
+            raise ValueError("`classes` must list at least one class, and each once")
+        if not all(len(own) == width and all(isinstance(label, str) for label in own) for own in classes):
+            raise ValueError(f"`classes` must list {width} texts for each class")
         low, high = (np.asarray(record[name], np.float64).reshape(len(classes), -1) for name in ("low", "high"))
-        return cls(tuple(Variable(*variable) for variable in record["variables"]), classes, low, high)
+        if low.shape != (len(classes), numbers) or high.shape != low.shape:
+            raise ValueError(f"`low` and `high` must have {numbers} numbers for each class")
+        if not (np.isfinite(low) & np.isfinite(high) & (low < high)).all():
+            raise ValueError("`low` must lie below `high`, and both be finite")
+        return cls(variables, classes, low, high)
 
     def _scaled(self, values: Matrix) -> Matrix:
         low, high = self.low.min(axis=0), self.high.max(axis=0)

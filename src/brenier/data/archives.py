@@ -1,12 +1,15 @@
 """Files of NumPy: .npy with one array, .npz with several under names. Nothing in them is ever unpickled."""
 
+import os
 import re
+import struct
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count, takewhile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +17,17 @@ from numpy.typing import NDArray
 from brenier._errors import InputError
 from brenier.data.conditions import Column, label_text
 from brenier.data.content import Asked, Content
-from brenier.data.table import Table
+from brenier.data.headers import read_header
+from brenier.data.memory import check_expansion
+from brenier.data.table import Table, listed, shortened
 
-__all__ = ["read_npy", "read_npz", "write_npy", "write_npz"]
+__all__ = ["read_members", "read_npy", "read_npz", "write_npy", "write_npz"]
 
 _POINTS, _NAMES = "points", "columns"
 """Arrays of a written archive: the points, and the names of their columns where they have some."""
+
+_DAMAGE = (ValueError, EOFError, RuntimeError, OverflowError, KeyError, struct.error, zipfile.BadZipFile, zlib.error)
+"""What damaged archives raise."""
 
 _PART = re.compile(r"(.+)\[([0-9]+)\]")
 """How one column of an array is called: `c[0]` is the first of `c`."""
@@ -35,6 +43,12 @@ def read_npy(handle: BinaryIO, path: Path, asked: Asked) -> Content:
 
 
 def _mapped(handle: BinaryIO, path: Path) -> NDArray[Any]:
+    header = read_header(handle)
+    if handle.seekable():
+        held = handle.seek(0, os.SEEK_END) - header.offset
+        if held < header.size:
+            raise ValueError(f"it declares the shape {header.shape}, {header.size:,} bytes, of which it has {held:,}")
+        handle.seek(0)
     try:
         return np.asarray(np.lib.format.open_memmap(path, mode="r"))
     except (
@@ -57,17 +71,13 @@ def write_npy(
 
 def read_npz(handle: BinaryIO, path: Path, asked: Asked) -> Content:
     """Read one array of points, and arrays or columns of arrays beside it."""
-    try:
-        with np.lib.npyio.NpzFile(handle, allow_pickle=False) as archive:
-            present = [name for name in archive.files if name != _NAMES]
-            owners = {name: owner for name in asked.columns if (owner := _owner(name, present)) is not None}
-            others = [name for name in present if name not in owners.values()]
-            wanted = {*owners.values(), *(others if asked.key is None else [asked.key]), _NAMES}
-            arrays = {name: archive[name] for name in archive.files if name in wanted}
-    except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"`{path}` is not a whole .npz archive of numbers: {error}. Write it again.") from error
-    asked.check(owners, present, path)
-    chosen = _chosen(asked.key, present, others, path)
+    with _opened(handle, path) as members:
+        present = [name for name in members if name != _NAMES]
+        owners = {name: owner for name in asked.columns if (owner := _owner(name, present)) is not None}
+        others = [name for name in present if name not in owners.values()]
+        asked.check(owners, present, path)
+        chosen = _chosen(asked.key, present, others, path)
+        arrays = members.read({*owners.values(), chosen, _NAMES} & members.keys())
     points, names = arrays[chosen], arrays.get(_NAMES)
     taken = {
         name: arrays[owner] if name == owner else _part(arrays[owner], name, path) for name, owner in owners.items()
@@ -82,17 +92,72 @@ def read_npz(handle: BinaryIO, path: Path, asked: Asked) -> Content:
     return Content(Table(points, [str(name) for name in names]), taken)
 
 
+class _Members(dict[str, zipfile.ZipInfo]):
+    """The arrays of an open archive, by name."""
+
+    def __init__(self, archive: zipfile.ZipFile, stored: int, path: Path) -> None:
+        super().__init__({info.filename.removesuffix(".npy"): info for info in archive.infolist()})
+        self._archive, self._stored, self._path = archive, stored, path
+
+    def read(self, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+        """Some of them. All sizes are checked first, so that memory is taken for what fits only."""
+        names = list(names)
+        check_expansion(sum(self[name].file_size for name in names), self._stored, str(self._path))
+        return {name: self._one(self[name]) for name in names}
+
+    def _one(self, info: zipfile.ZipInfo) -> NDArray[Any]:
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError(f"a member is compressed by method {info.compress_type}, which .npz archives do not have")
+        with self._archive.open(info) as member:
+            header = read_header(cast("BinaryIO", member))
+            if header.offset + header.size != info.file_size:
+                raise ValueError(
+                    f"{shortened(info.filename)} declares the shape {header.shape}, {header.size:,} bytes, and has "
+                    f"{info.file_size - header.offset:,}"
+                )
+        with self._archive.open(info) as member:
+            array = np.lib.format.read_array(member, allow_pickle=False)
+            member.read(1)  # at its end the checksum is compared
+        return array
+
+
+@contextmanager
+def _opened(handle: BinaryIO, path: Path) -> Iterator[_Members]:
+    try:
+        with zipfile.ZipFile(handle) as archive:
+            yield _Members(archive, handle.seek(0, os.SEEK_END), path)
+    except InputError:  # a ValueError, too
+        raise
+    except _DAMAGE as error:
+        raise InputError(f"`{path}` is not a whole .npz archive of numbers: {error}. Write it again.") from error
+
+
+def read_members(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of an archive, by name.
+
+    Raises:
+        InputError: It cannot be read, is damaged, or far larger than its file.
+    """
+    try:
+        with open(path, "rb") as handle, _opened(handle, path) as members:
+            return members.read(members)
+    except OSError as error:
+        raise InputError(f"`{path}` cannot be read: {error.strerror or error}. Check the path.") from error
+
+
 def _chosen(key: str | None, present: Sequence[str], others: Sequence[str], path: Path) -> str:
     """The array of points: among those that do not hold conditions."""
     if key is None and len(others) != 1:
         besides = " besides the conditions" if len(others) < len(present) else ""
-        raise InputError(f"`{path}` holds {len(others)} arrays{besides} ({', '.join(others)}). Choose one with `key`.")
+        shown = listed([shortened(name) for name in others], 10)
+        raise InputError(f"`{path}` holds {len(others)} arrays{besides} ({shown}). Choose one with `key`.")
     chosen = others[0] if key is None else key
     if chosen in others:
         return chosen
     if chosen in present:
         raise InputError(f"`{path}`: the array {key!r} cannot be both the points (`key`) and a condition.")
-    raise InputError(f"`{path}` has no array of points named {key!r} (`key`); it has {', '.join(present)}.")
+    shown = listed([shortened(name) for name in present], 10)
+    raise InputError(f"`{path}` has no array of points named {key!r} (`key`); it has {shown}.")
 
 
 def _owner(name: str, present: Sequence[str]) -> str | None:

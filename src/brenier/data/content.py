@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.table import Unchecked
+from brenier.data.table import Unchecked, listed, shortened
 
 __all__ = ["AbsentError", "Asked", "Content", "Places"]
 
@@ -68,7 +68,7 @@ class Asked(NamedTuple):
         elif present is None:
             reason = "its columns have no names. Write these into its first row"
         else:
-            reason = f"it has {', '.join(present) or 'none'}"
+            reason = f"it has {listed([shortened(name) for name in present], 10) or 'none'}"
         what = ("array" if suffix == ".npz" else "column") + ("s" if ", " in missing else "")
         raise AbsentError(f"`{path}` has no {what} {missing} to take conditions from: {reason}.")
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.table import InputTypeError, LabelColumnsError, Matrix, Unchecked, counted, label, listed, warn
+from brenier.data.table import InputTypeError, LabelColumnsError, Matrix, Unchecked, counted, few, label, listed, warn
 
 __all__ = ["all_truth_values", "check_finite", "is_gap", "to_float"]
 
@@ -36,7 +36,8 @@ def to_float(raw: NDArray[Any], name: str, labels: list[str] | None) -> Matrix:
     if raw.dtype.name in _DIGITS:
         digits = _DIGITS[raw.dtype.name]
         warn(f"`{name}` has dtype {raw.dtype}, which keeps about {digits} significant digits. Pass float32 or more.")
-    with np.errstate(over="ignore"):  # a long double may become infinite; the next check says so
+    # A long double may become infinite, and NaNs of some bits signal; the next check says what they are.
+    with np.errstate(over="ignore", invalid="ignore"):
         values = raw.astype(np.float64, copy=False)
     if kind in "iu" and raw.dtype.itemsize == 8:
         large = np.argwhere(np.abs(values) >= 2**53)
@@ -50,9 +51,9 @@ def to_float(raw: NDArray[Any], name: str, labels: list[str] | None) -> Matrix:
 
 
 def _from_objects(raw: NDArray[Any], name: str, labels: list[str] | None) -> Matrix:
-    truth = [label(labels, j) for j, column in enumerate(raw.T) if all_truth_values(column)]
+    truth = [j for j, column in enumerate(raw.T) if all_truth_values(column)]
     if truth:
-        raise LabelColumnsError(f"`{name}` has columns of truth values: {listed(truth)}.")
+        raise LabelColumnsError(f"`{name}` has columns of truth values: {few(truth, lambda j: label(labels, j))}.")
     values = np.empty(raw.shape)
     for (i, j), entry in np.ndenumerate(raw):
         try:
@@ -95,10 +96,10 @@ def check_finite(values: Matrix, name: str, labels: list[str] | None) -> None:
         counts = {"NaN": np.isnan(values).sum(axis=0), "infinity": np.isinf(values).sum(axis=0)}
         found = [f"{what} ({counted(labels, own)} of {len(values)} rows)" for what, own in counts.items() if own.any()]
         rows = [str(i) for i in np.flatnonzero(bad.any(axis=1))]
-        empty = [label(labels, j) for j in np.flatnonzero(bad.all(axis=0))]
+        empty = np.flatnonzero(bad.all(axis=0)).tolist()
         way_out = "Drop these rows, or fill in the values."
         if empty and len(values) > 1:
-            way_out = f"Drop columns without any finite value, {listed(empty)}."
+            way_out = f"Drop columns without any finite value, {few(empty, lambda j: label(labels, j))}."
             if len(empty) < bad.any(axis=0).sum():
                 way_out += " Elsewhere drop rows, or fill in the values."
         raise InputError(f"`{name}` contains {' and '.join(found)}, in rows {listed(rows)}. {way_out}")

@@ -1,7 +1,9 @@
 """AnnData in .h5ad files, by anndata where that is installed: one part read piece by piece, or added to a copy."""
 
 import importlib.util
+import os
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,8 @@ from brenier.data.cells import Place, dense
 from brenier.data.conditions import as_labels
 from brenier.data.content import Asked, Content
 from brenier.data.frames import frame_columns
-from brenier.data.table import Matrix, Table, Unchecked
+from brenier.data.hdf5 import DAMAGE, check_parts, check_sparse
+from brenier.data.table import Matrix, Table, Unchecked, shortened
 
 __all__ = ["add_to_h5ad", "read_h5ad", "refuse_h5ad"]
 
@@ -31,15 +34,21 @@ def read_h5ad(handle: BinaryIO, path: Path, asked: Asked) -> Content:
             anndata to read it with.
     """
     place = Place.read(asked.key or "X")
-    with _opened(handle, path, "r") as (file, io):
+    with _opened(handle, path, "r") as (file, io), _reading(path):
+        parts = [str(place), "obs"] + (["var"] if place.named else [])
+        check_parts(file, parts, handle.seek(0, os.SEEK_END), str(path))
         element = file.get(str(place))
         if element is None:
-            groups = {group: list(file.get(group, ())) for group in ("obsm", "layers")}
+            groups = {group: _keys(file.get(group)) for group in ("obsm", "layers")}
             there = {group: keys for group, keys in groups.items() if keys} | ({"X": []} if "X" in file else {})
             raise place.missing(str(path), there)
-        points = _part(element, f"{path}`, `{place}", io)
+        points = _part(element, path, place, io)
         names = _names(file["var"], io) if place.named else None
+        if names is not None and np.ndim(points) == 2 and points.shape[1] != len(names):
+            raise ValueError(f"`{place}` has {points.shape[1]} columns, `var` names {len(names)}")
         obs = io.read_elem(file["obs"])
+        if not hasattr(obs, "columns"):
+            raise ValueError("`obs` is not a frame")
     present = [str(name) for name in obs.columns]
     asked.check(present, present, path)
     taken = [name for name in asked.columns if name in present]
@@ -81,6 +90,26 @@ def add_to_h5ad(
 
 
 @contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Damage that shows up in reading, as an error that says so; what anndata says of old formats is not for here."""
+    from anndata._io.specs.registry import IORegistryError  # has no public name
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except InputError:  # a ValueError, too
+        raise
+    except (*DAMAGE, IORegistryError) as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else repr(error)
+        raise InputError(f"`{path}` is not a whole .h5ad file: {reason}. Write it again.") from error
+
+
+def _keys(group: Unchecked) -> list[str]:
+    return [shortened(own) for own in group] if hasattr(group, "keys") else []
+
+
+@contextmanager
 def _opened(handle: BinaryIO, path: Path, mode: str) -> Iterator[tuple[Any, Any]]:
     """A file of HDF5, and the functions of anndata that read and write its parts."""
     if importlib.util.find_spec("anndata") is None:
@@ -90,10 +119,14 @@ def _opened(handle: BinaryIO, path: Path, mode: str) -> Iterator[tuple[Any, Any]
 
     try:
         file = h5py.File(handle.name, mode)
-    except OSError as error:
+    except DAMAGE as error:
         raise InputError(f"`{path}` is not a whole .h5ad file: {error}. Write it again.") from error
     with file:
-        if not {"obs", "var"} <= file.keys():
+        try:
+            there = set(file)
+        except DAMAGE as error:
+            raise InputError(f"`{path}` is not a whole .h5ad file: {error}. Write it again.") from error
+        if not {"obs", "var"} <= there:
             raise InputError(f"`{path}` is no AnnData: it lacks `obs` or `var`. Write it with `AnnData.write_h5ad`.")
         yield file, io
 
@@ -104,15 +137,22 @@ def _group(file: Any, name: str, io: Any) -> Any:  # noqa: ANN401
     return file[name]
 
 
-def _part(element: Unchecked, name: str, io: Any) -> Unchecked:  # noqa: ANN401
+def _part(element: Unchecked, path: Path, place: Place, io: Any) -> Unchecked:  # noqa: ANN401
     """A matrix in an open file as an array, a frame as one."""
-    kind = element.attrs.get("encoding-type", "array")
+    kind, name = element.attrs.get("encoding-type", "array"), f"{path}`, `{place}"
     if kind in ("csr_matrix", "csc_matrix"):
+        check_sparse(element, str(path), str(place))
         return dense(io.sparse_dataset(element), name)
-    return dense(element, name) if kind == "array" else io.read_elem(element)
+    if kind == "array":
+        if not hasattr(element, "ndim"):
+            raise ValueError(f"`{place}` is no array")
+        return dense(element, name) if element.ndim == 2 else element[()]
+    return io.read_elem(element)
 
 
 def _names(frame: Unchecked, io: Any) -> list[str]:  # noqa: ANN401
     """The index of a frame in an open file."""
     index: NDArray[Any] = np.asarray(io.read_elem(frame[frame.attrs["_index"]]))
+    if index.ndim != 1:
+        raise ValueError("the index of `var` is not one name a row")
     return [str(name) for name in index]

@@ -1,5 +1,7 @@
 """Photographs as clouds of colours: one point in the unit cube a pixel."""
 
+import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,24 @@ _FORMATS = {
 _MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV"}
 """Pillow's modes of 8 bits a channel, all of which it converts to RGB itself."""
 
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+    RuntimeError,
+    EOFError,
+    ZeroDivisionError,
+    struct.error,
+    pillow.DecompressionBombError,
+    pillow.DecompressionBombWarning,
+)
+"""What Pillow raises where a file is damaged, or would take more memory than it allows."""
+
 _QUALITY = 95
 """JPEG and WebP quality: no visible blocks in smooth areas."""
 
@@ -47,15 +67,12 @@ def read_image(path: FilePath) -> Image:
     """
     _format(path)
     try:
-        with pillow.open(path) as image:
-            # Cameras append previews of the same picture in the MPO format.
-            frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-            # By way of RGBA, since entries of palettes can be transparent.
-            rgb = upright.convert("RGBA").convert("RGB") if upright.mode in _MODES else None
-    except (OSError, SyntaxError, ValueError, pillow.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of metadata, which are not looked at
+            warnings.simplefilter("error", pillow.DecompressionBombWarning)
+            upright, rgb, frames = _read(path)
+    except _DAMAGE as error:
+        reason = str(getattr(error, "strerror", None) or error)[:200]
         raise InputError(f"`{path}` cannot be read as an image: {reason}. Check the path, or save it again.") from error
     if frames > 1:
         raise InputError(f"`{path}` is animated or has pages ({frames} frames). Save one of them as a file.")
@@ -66,6 +83,17 @@ def read_image(path: FilePath) -> Image:
         grey = np.round(pixels / 257).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
     raise InputError(f"`{path}` has pixels of the mode {upright.mode!r}, whose range is unknown. Save it as 8-bit RGB.")
+
+
+def _read(path: FilePath) -> tuple[pillow.Image, pillow.Image | None, int]:
+    """An image upright, the same in RGB where its pixels have 8 bits, and the number of its frames."""
+    with pillow.open(path) as image:
+        # Cameras append previews of the same picture in the MPO format.
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        image.load()
+        upright = ImageOps.exif_transpose(image)
+        # By way of RGBA, since entries of palettes can be transparent.
+        return upright, upright.convert("RGBA").convert("RGB") if upright.mode in _MODES else None, frames
 
 
 def write_image(path: FilePath, image: NDArray[np.generic]) -> None:

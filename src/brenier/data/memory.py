@@ -2,10 +2,15 @@
 
 import math
 
-__all__ = ["MOST_BYTES", "fits", "limit_text", "rows_at_once", "size_text"]
+from brenier._errors import InputError
+
+__all__ = ["MOST_BYTES", "check_expansion", "fits", "limit_text", "most_contents", "rows_at_once", "size_text"]
 
 MOST_BYTES = 1 << 31
 """Largest array, in bytes of float64, that is made of something that was smaller or not yet in memory."""
+
+_MOST_TIMES = 16
+"""How much larger than a file its contents may be, where they are larger than `MOST_BYTES`."""
 
 _CHUNK_BYTES = 1 << 24
 """Bytes of float64 in one piece of such an array."""
@@ -14,6 +19,32 @@ _CHUNK_BYTES = 1 << 24
 def fits(entries: float) -> bool:
     """Whether so many numbers may become an array at once; not where their number is unknown, NaN."""
     return 8 * entries <= MOST_BYTES
+
+
+def check_expansion(size: int, stored: int, name: str) -> None:
+    """Refuse contents that are far larger than their file, before memory is taken for them.
+
+    Up to `MOST_BYTES` anything is read; beyond, up to 16 times the bytes of the file: compressed numbers are seldom
+    smaller, and files made to fill memory are a thousand times smaller.
+
+    Args:
+        size: Bytes of the contents, as the file declares them.
+        stored: Bytes of the file.
+        name: What messages call the file.
+
+    Raises:
+        InputError: They are.
+    """
+    if size > most_contents(stored):
+        raise InputError(
+            f"`{name}` declares contents of {size_text(size / 8)}, in a file of {size_text(stored / 8)}. At most "
+            f"{limit_text()}, or {_MOST_TIMES} times the file, is read. Write it without compression, or in parts."
+        )
+
+
+def most_contents(stored: int) -> int:
+    """Bytes of the largest contents that are read from a file of so many bytes."""
+    return max(MOST_BYTES, _MOST_TIMES * stored)
 
 
 def rows_at_once(columns: int) -> int:

@@ -1,7 +1,7 @@
 """The form in which checked data travel, and how messages speak of it."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -17,8 +17,10 @@ __all__ = [
     "Table",
     "Unchecked",
     "counted",
+    "few",
     "label",
     "listed",
+    "shortened",
     "warn",
 ]
 
@@ -68,16 +70,27 @@ def label(labels: list[str] | None, column: int | np.integer) -> str:
     """A column in a message: its name in backticks, with its number where others have that name; or its number."""
     if labels is None:
         return str(column)
-    shared = labels.count(labels[column]) > 1
-    return f"`{labels[column]}` (column {column})" if shared else f"`{labels[column]}`"
+    shared, name = labels.count(labels[column]) > 1, shortened(labels[column])
+    return f"`{name}` (column {column})" if shared else f"`{name}`"
 
 
 def counted(labels: list[str] | None, counts: Sequence[int] | NDArray[np.integer]) -> str:
     """Counts of the columns that have some: "`age` 12, `dose` 3", or "column 0: 12, column 2: 3" without names."""
-    some = [(column, count) for column, count in enumerate(counts) if count]
+    some = [column for column, count in enumerate(counts) if count]
     if labels is None:
-        return listed([f"column {column}: {count}" for column, count in some])
-    return listed([f"{label(labels, column)} {count}" for column, count in some])
+        return listed([f"column {column}: {counts[column]}" for column in some])
+    return few(some, lambda column: f"{label(labels, column)} {counts[column]}")
+
+
+def few(columns: Sequence[int], text: Callable[[int], str], limit: int = 5) -> str:
+    """As `listed`, but only what is shown is made into text: to tell names apart takes a look at all of them."""
+    return listed([text(column) for column in columns[:limit]] + [""] * (len(columns) - limit), limit)
+
+
+def shortened(name: str) -> str:
+    """A name from a file as messages show it: short, and without codes that move the cursor."""
+    short = name if len(name) <= 60 else f"{name[:60]}..."
+    return short if short.isprintable() else repr(short)
 
 
 def listed(items: Sequence[str], limit: int = 5) -> str:

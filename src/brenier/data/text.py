@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from brenier._errors import DataWarning, InputError
 from brenier.data.conditions import Column, label_text
 from brenier.data.content import Asked, Content, Places
-from brenier.data.table import Table
+from brenier.data.table import Table, shortened
 
 __all__ = ["is_number", "read_text", "write_text"]
 
@@ -72,16 +72,18 @@ def read_text(handle: BinaryIO, path: Path, asked: Asked) -> Content:
 
 def _parse(row: list[str], places: Sequence[int], columns: list[str] | None, path: Path, line: int) -> list[float]:
     try:
+        if not _is_plain("".join(row)):
+            raise ValueError("digits that only Python takes for some")
         return [float(row[j]) for j in places]
     except ValueError as error:
         wrong = [j for j in places if not is_number(row[j]) and row[j].strip().lower() not in _MISSING]
         if not wrong:  # gaps are left to the check of the whole table, which counts them
             return [float(row[j]) if is_number(row[j]) else math.nan for j in places]
         j = wrong[0]
-        column = f"`{columns[j]}`" if columns else str(j + 1)
+        column = f"`{shortened(columns[j])}`" if columns else str(j + 1)
         hint = " The decimal mark must be a point, the separator a comma." if ";" in row[j] else ""
         raise InputError(
-            f"`{path}`, line {line}, column {column}: {row[j]!r} is not a number. "
+            f"`{path}`, line {line}, column {column}: {repr(row[j])[:200]} is not a number. "
             f"Drop or encode the column, or drop the line.{hint}"
         ) from error
 
@@ -90,7 +92,7 @@ def _typed(fields: list[str]) -> NDArray[Any]:
     """A column as numbers if all of its fields are some, as text otherwise; gaps become None, for others to name."""
     fields = [field.strip() for field in fields]
     given = [field for field in fields if field.lower() not in _MISSING]
-    numbers = all(is_number(field) and "_" not in field for field in given)  # to Python, 1_2 is a number
+    numbers = all(map(is_number, given))
     if given and all(map(_INTEGER.fullmatch, given)):
         kind, gaps = int, _MISSING | {"nan"}
     elif given and numbers and not all(map(_DIGITS.fullmatch, given)):
@@ -125,12 +127,16 @@ def _warn_if_counting(row: list[str], path: Path) -> None:
 
 
 def is_number(field: str) -> bool:
-    """Whether a field reads as a number."""
+    """Whether a field reads as a number in other programs, too: to Python, 1_000 and digits of any script are some."""
     try:
         float(field)
     except ValueError:
         return False
-    return True
+    return _is_plain(field.strip())
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and "_" not in text
 
 
 def write_text(

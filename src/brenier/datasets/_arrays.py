@@ -1,13 +1,14 @@
 """Reading benchmark files."""
 
-import zipfile
-from os import PathLike
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
+from brenier.data.archives import read_members
+from brenier.data.table import listed, shortened
 
 __all__ = ["read_arrays"]
 
@@ -18,12 +19,9 @@ def read_arrays(path: str | PathLike[str], needed: tuple[str, ...]) -> dict[str,
     Raises:
         InputError: The file cannot be read, or lacks one of the arrays `needed`.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError) as error:
-        raise InputError(f"'{path}' cannot be read as an .npz file ({error}).") from error
+    arrays = read_members(Path(fspath(path)))
     missing = [name for name in needed if name not in arrays]
     if missing:
-        raise InputError(f"'{path}' is not such a pair: it has no arrays {missing}, only {sorted(arrays)}.")
+        there = listed([shortened(name) for name in sorted(arrays)], 10)
+        raise InputError(f"'{path}' is not such a pair: it has no arrays {missing}, only {there or 'none'}.")
     return arrays

@@ -2,10 +2,12 @@
 
 import bz2
 import gzip
+import io
 import zlib
 from pathlib import Path
 
 from brenier._errors import InputError
+from brenier.data.memory import check_expansion, most_contents
 
 __all__ = ["read_decompressed"]
 
@@ -24,9 +26,19 @@ def read_decompressed(path: Path) -> bytes:
         raise InputError(f"`{path}` cannot be read: {error.strerror or error}. Check the path.") from error
     try:
         if content.startswith(b"\x1f\x8b"):
-            return gzip.decompress(content)
+            return _read(gzip.GzipFile(fileobj=io.BytesIO(content)), len(content), path)
         if content.startswith(b"BZh"):
-            return bz2.decompress(content)
+            return _read(bz2.BZ2File(io.BytesIO(content)), len(content), path)
+    except InputError:  # a ValueError, too
+        raise
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(f"`{path}` is damaged or incomplete: {error}. Download it again.") from error
+    return content
+
+
+def _read(file: gzip.GzipFile | bz2.BZ2File, stored: int, path: Path) -> bytes:
+    """All of a compressed file, unless it is far larger than its compressed form."""
+    with file:
+        content = file.read(most_contents(stored) + 1)
+    check_expansion(len(content), stored, str(path))
     return content

@@ -35,9 +35,10 @@ def parse_usps(content: bytes, path: Path) -> tuple[NDArray[np.float32], NDArray
     text, pixels = io.BytesIO(content), _SIDE * _SIDE
     try:
         rows, labels = load_svmlight_file(text, n_features=pixels, zero_based=False)  # type: ignore[arg-type]
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InputError(
-            f"`{path}` is not in the text format of LIBSVM with {pixels} pixels a line: {str(error).rstrip('.')}. "
+            f"`{path}` is not in the text format of LIBSVM with {pixels} pixels a line: "
+            f"{str(error)[:200].rstrip('.')}. "
             "Is it the original file?"
         ) from error
     if not len(labels):

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brenier._errors import InputError
 from brenier.data.kinds._kind import FrameColumn, Kind, Moved, column_kind
-from brenier.data.table import Matrix, Unchecked
+from brenier.data.table import Matrix, Unchecked, shortened
 
 __all__ = ["ArrowTables"]
 
@@ -21,7 +22,7 @@ class ArrowTables(Kind):
 
     def read(self, value: Unchecked, name: str) -> list[FrameColumn]:
         columns = zip(value.column_names, value.columns, strict=True)
-        return [FrameColumn(label, _values(own), column_kind(own.type)) for label, own in columns]
+        return [FrameColumn(label, _values(own, name, label), column_kind(own.type)) for label, own in columns]
 
     def like(self, given: Unchecked, points: Matrix) -> Moved:
         arrays = [np.ascontiguousarray(column) for column in points.T]
@@ -29,7 +30,13 @@ class ArrowTables(Kind):
         return table.replace_schema_metadata(given.schema.metadata)
 
 
-def _values(column: Unchecked) -> NDArray[Any]:
-    if column_kind(column.type) == "category":  # read as it is, a missing entry becomes the first category
-        column = column.cast(column.type.value_type)
-    return column.to_numpy(zero_copy_only=False)
+def _values(column: Unchecked, name: str, label: str) -> NDArray[Any]:
+    from pyarrow import ArrowException
+
+    try:
+        if column_kind(column.type) == "category":  # read as it is, a missing entry becomes the first category
+            column = column.cast(column.type.value_type)
+        return column.to_numpy(zero_copy_only=False)
+    except (ArrowException, OverflowError) as error:
+        reason = str(error)[:200]
+        raise InputError(f"`{name}`: the column `{shortened(label)}` cannot be read: {reason}. Drop it.") from error

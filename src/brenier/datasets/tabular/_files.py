@@ -1,6 +1,8 @@
 """Finding the file of a table, in a folder or an archive, and opening it."""
 
 import gzip
+import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -15,6 +17,20 @@ from brenier.datasets._download import cache_folder, fetch_file
 from brenier.datasets.tabular._sources import Source
 
 __all__ = ["Opened", "is_archive", "locate", "open_file"]
+
+
+_DAMAGE = (
+    EOFError,
+    lzma.LZMAError,
+    zlib.error,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    RuntimeError,  # encrypted members, and methods of compression that Python lacks
+    ValueError,
+    OverflowError,
+    struct.error,
+)
 
 
 class Opened(NamedTuple):
@@ -84,7 +100,9 @@ def open_file(source: Source, path: Path, names: Sequence[str]) -> Iterator[Open
                 handle = stack.enter_context(gzip.GzipFile(fileobj=raw))
             raw.seek(0)
             yield Opened(cast("BinaryIO", handle), PurePosixPath(name.removesuffix(".gz")).suffix.lower(), where)
-    except (EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile) as error:
+    except InputError:  # a ValueError, too
+        raise
+    except _DAMAGE as error:
         raise InputError(f"`{path}` is damaged or incomplete: {error}. Get it again.") from error
     except OSError as error:
         raise InputError(f"`{path}` cannot be read: {error.strerror or error}. Check the path.") from error

@@ -8,9 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
+from brenier.data.headers import read_header
 from brenier.datasets.tabular._files import Opened
 
 __all__ = ["read_array", "read_lines", "read_rows", "refuse_pickle"]
+
+
+_MOST_BYTES = 1 << 31
+"""Bytes of the largest array; the largest that is published has a third of it."""
 
 
 def read_lines(file: Opened) -> Iterator[str]:
@@ -50,7 +55,9 @@ def read_rows(
     except InputError:  # of the lines; a ValueError, too
         raise
     except ValueError as error:
-        raise InputError(f"`{file.where}` is not the table it should be: {error}. Is it the original file?") from error
+        raise InputError(
+            f"`{file.where}` is not the table it should be: {str(error)[:200]}. Is it the original file?"
+        ) from error
     _check_width(rows, width, file)
     return rows
 
@@ -63,7 +70,13 @@ def read_array(file: Opened, width: int) -> NDArray[np.float64]:
     """
     try:
         # NumPy takes the reader of a member of a tar file for a file of the system.
-        rows = np.lib.format.read_array(io.BytesIO(file.handle.read()), allow_pickle=False)
+        content = io.BytesIO(file.handle.read(_MOST_BYTES + 1))
+        held = len(content.getbuffer())
+        header = read_header(content)
+        if held > _MOST_BYTES or held != header.offset + header.size:
+            raise ValueError(f"it declares the shape {header.shape}, and has {held - header.offset:,} bytes of entries")
+        content.seek(0)
+        rows = np.lib.format.read_array(content, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise InputError(f"`{file.where}` is not a whole .npy file of numbers: {error}. Get it again.") from error
     if rows.ndim != 2 or not np.issubdtype(rows.dtype, np.floating):

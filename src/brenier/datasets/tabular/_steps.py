@@ -41,7 +41,8 @@ def standardise(
     Raises:
         InputError: A column is constant, or has values that are not finite.
     """
-    mean, deviation = by.mean(axis=0), by.std(axis=0, ddof=ddof)
+    with np.errstate(over="ignore", invalid="ignore"):  # the next check says so
+        mean, deviation = by.mean(axis=0), by.std(axis=0, ddof=ddof)
     wrong = ~(np.isfinite(deviation) & (deviation > 0))
     if wrong.any():
         raise InputError(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.data.atomic import FilePath
+from brenier.data.hdf5 import DAMAGE, check_parts
 from brenier.datasets.tabular._files import locate, open_file
 from brenier.datasets.tabular._numbers import refuse_pickle
 from brenier.datasets.tabular._sources import BSDS300
@@ -52,6 +53,7 @@ def load_bsds300(path: FilePath | None = None, *, cache: FilePath | None = None)
     parts: list[NDArray[np.float64]] = []
     try:
         with h5py.File(content, "r") as store:
+            check_parts(store, _PARTS, len(content.getbuffer()), where)
             for name in _PARTS:
                 part = store.get(name)
                 if not isinstance(part, h5py.Dataset):
@@ -62,7 +64,9 @@ def load_bsds300(path: FilePath | None = None, *, cache: FilePath | None = None)
                         f"{_WIDTH} columns of floating-point numbers. Is it the original file?"
                     )
                 parts.append(part.astype(np.float64)[:])
-    except OSError as error:
+    except InputError:  # a ValueError, too
+        raise
+    except DAMAGE as error:
         raise InputError(f"`{where}` is not a whole HDF5 file: {error}. Get it again.") from error
     steps = ("The parts are those of BSDS300.hdf5, unchanged (gpapamak/maf, datasets/bsds300.py).",)
     train, validation, test = parts
