@@ -14,9 +14,9 @@ from brenier.checkpoint import keeping
 
 SMALL: dict[str, Any] = {
     "max_steps": 256,
-    "hidden": [8],
-    "batch_size": 64,
-    "pool_size": 1024,
+    "hidden": [16, 16],
+    "batch_size": 256,
+    "pool_size": 4096,
     "random_state": 0,
     "scale": "none",
 }

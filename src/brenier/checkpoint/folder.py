@@ -89,6 +89,8 @@ class Folder:
         for number in self.numbers[::-1]:
             try:
                 state = self._read(number)
+            except InputError:  # of another version, not damaged
+                raise
             except _FAILURES as error:
                 broken[number] = _first_line(error)
                 continue
@@ -181,7 +183,8 @@ class Folder:
         """Make the folder ours, or find that it is not to be had."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            others = [own.name for own in self.path.iterdir()]
+            # A process that was killed while it made the folder ours may have left a temporary file.
+            others = [own.name for own in self.path.iterdir() if not own.name.startswith(".brenier-")]
         except OSError as error:
             raise InputError(
                 f"`checkpoint` {given} cannot be made a folder: {error.strerror or error}. Name another."
