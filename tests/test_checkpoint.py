@@ -223,7 +223,7 @@ def test_a_state_comes_back_as_it_was() -> None:
     for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(back), strict=True):
         assert np.shape(a) == np.shape(b)
         assert a == b if np.isscalar(b) else (np.array_equal(a, b) and a.dtype == b.dtype)
-    changed = {name: array.copy() for name, array in arrays.items()}
+    changed = arrays.copy()
     assert digest(changed, record) == digest(arrays, record)
-    changed["a.2"][...] += 1e-9
+    changed[5] ^= 1
     assert digest(changed, record) != digest(arrays, record)

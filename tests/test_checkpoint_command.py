@@ -40,6 +40,13 @@ def start(files: list[Path], output: Path, steps: int, *more: object) -> "subpro
     return subprocess.Popen(arguments, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+def content(path: Path) -> tuple[dict, bytes]:
+    """Header and tensors: safetensors writes the entries of its header in any order."""
+    data = path.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    return json.loads(data[8:end]), data[end:]
+
+
 def wait_for(folder: Path, process: "subprocess.Popen[str]", number: int = 1) -> None:
     """Until a checkpoint is there, at least so old."""
     until = time.monotonic() + 120.0
@@ -71,7 +78,7 @@ def test_kill(files: list[Path], tmp_path: Path) -> None:
     at = record["resumed_from"]
     assert at["step"] > 0
     assert f"resumed from step {at['step']}" in stderr.splitlines()[0]
-    assert (tmp_path / "map").read_bytes() == (tmp_path / "whole").read_bytes()
+    assert content(tmp_path / "map") == content(tmp_path / "whole")
 
 
 def test_sigterm_saves_and_says_how_to_go_on(files: list[Path], tmp_path: Path) -> None:

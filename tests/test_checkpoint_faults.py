@@ -270,7 +270,7 @@ class TestDisk:
 
         def limit(row) -> None:
             if row.step == 256:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 14, before[1]))
+                resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 12, before[1]))
 
         try:
             with pytest.warns(CheckpointWarning, match="File too large. The last one, 1, stands"):

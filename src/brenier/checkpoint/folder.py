@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+import numpy as np
+
 from brenier._errors import CheckpointWarning, InputError
 from brenier.checkpoint.flat import digest, flatten, restored
 from brenier.data.atomic import atomic_write, check_writable
@@ -118,7 +120,7 @@ class Folder:
             with _quiet():
                 self._manager.save(
                     number,
-                    args=args.Composite(arrays=args.PyTreeSave(arrays), record=args.JsonSave(content)),
+                    args=args.Composite(arrays=args.PyTreeSave({"bytes": arrays}), record=args.JsonSave(content)),
                     force=True,
                 )
         except _FAILURES as error:
@@ -137,7 +139,7 @@ class Folder:
             found = self._manager.restore(
                 number, args=args.Composite(arrays=args.PyTreeRestore(), record=args.JsonRestore())
             )
-        content, arrays = found["record"], dict(found["arrays"])
+        content, arrays = found["record"], np.asarray(found["arrays"]["bytes"])
         if content["format"] != _FORMAT:
             raise InputError(
                 f"`checkpoint` {self.path} was written by another version of brenier: format {content['format']}, "
