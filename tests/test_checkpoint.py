@@ -111,7 +111,7 @@ def test_cut_off_again_and_again(whole: dict[Any, Any], tmp_path: Path) -> None:
     if fit not in whole:
         whole[fit] = result(fit(None))
     steps = []
-    for _ in range(6):
+    for _ in range(5):
         cut_off(lambda: fit(tmp_path / "work", callbacks=lambda row: steps.append(row.step) and None), 1)
     assert result(fit(tmp_path / "work")) == whole[fit]
     assert steps == [128, 256, 128]

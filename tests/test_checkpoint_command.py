@@ -14,7 +14,7 @@ import pytest
 from brenier.checkpoint import Terminated, keeping, saved_on_sigterm
 from brenier.cli.checkpoint import ending_on_sigterm
 from brenier.data.files import write_points
-from checkpointing import clouds, fit, result
+from checkpointing import clouds, content, fit, result
 
 CODE = """
 import brenier.checkpoint.keeping
@@ -38,13 +38,6 @@ def start(files: list[Path], output: Path, steps: int, *more: object) -> "subpro
     command = ["fit", *files, "-o", output, "--max-steps", steps, "--json", *more]
     arguments = [sys.executable, "-c", CODE, *map(str, command)]
     return subprocess.Popen(arguments, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def content(path: Path) -> tuple[dict, bytes]:
-    """Header and tensors: safetensors writes the entries of its header in any order."""
-    data = path.read_bytes()
-    end = 8 + int.from_bytes(data[:8], "little")
-    return json.loads(data[8:end]), data[end:]
 
 
 def wait_for(folder: Path, process: "subprocess.Popen[str]", number: int = 1) -> None:
