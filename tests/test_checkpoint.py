@@ -46,10 +46,11 @@ def with_weights(folder: Path | None) -> BrenierMap:
 
 
 def with_conditions(folder: Path | None) -> BrenierMap:
-    x, y = clouds()
+    x, y = clouds(1200)
     labels = np.arange(len(x)) % 2
-    y = y + 2.0 * labels[:, None]
-    return BrenierMap(checkpoint=folder, **SMALL).fit(x, y, x_condition=labels, y_condition=labels)
+    y[labels == 0] *= -1.0
+    options = SMALL | {"max_steps": 384, "learning_rate": 0.02}
+    return BrenierMap(checkpoint=folder, **options).fit(x, y, x_condition=labels, y_condition=labels)
 
 
 def with_another_cost(folder: Path | None) -> BrenierMap:
@@ -87,7 +88,7 @@ def whole() -> dict[Any, Any]:
         (on_samplers, 1, False),
         (with_weights, 4, True),
         (with_conditions, 2, False),
-        (with_conditions, 4, True),
+        (with_conditions, 5, True),
         (with_another_cost, 1, False),
         (in_many_dimensions, 4, True),
         (with_noise, 1, False),
