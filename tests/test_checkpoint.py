@@ -46,20 +46,27 @@ def with_weights(folder: Path | None) -> BrenierMap:
 
 
 def with_conditions(folder: Path | None) -> BrenierMap:
-    x, y = clouds()
+    x, y = clouds(1200)
     labels = np.arange(len(x)) % 2
-    y = y + 3.0 * labels[:, None] * y**2
-    return BrenierMap(checkpoint=folder, **SMALL).fit(x, y, x_condition=labels, y_condition=labels)
+    y[labels == 0] *= -1.0
+    options = SMALL | {"max_steps": 384, "learning_rate": 0.02}
+    return BrenierMap(checkpoint=folder, **options).fit(x, y, x_condition=labels, y_condition=labels)
 
 
 def with_another_cost(folder: Path | None) -> BrenierMap:
     return fit(folder, cost=PNorm(1.5))
 
 
+def in_eight_dimensions(folder: Path | None) -> BrenierMap:
+    """Only a part of the pool is replaced, so that conjugates and the solver's memory of them live on."""
+    x, y = clouds(dim=8)
+    return BrenierMap(checkpoint=folder, **SMALL | {"max_steps": 384}).fit(x, y)
+
+
 def in_many_dimensions(folder: Path | None) -> BrenierMap:
-    """More than 16, where the solver remembers pairs instead of a matrix."""
+    """The same with more than 16, where the solver remembers pairs instead of a matrix."""
     x, y = clouds(dim=17)
-    return BrenierMap(checkpoint=folder, **SMALL).fit(x, y)
+    return BrenierMap(checkpoint=folder, **SMALL | {"max_steps": 384}).fit(x, y)
 
 
 def of_a_density(folder: Path | None) -> BrenierDensity:
@@ -87,9 +94,10 @@ def whole() -> dict[Any, Any]:
         (on_samplers, 1, False),
         (with_weights, 4, True),
         (with_conditions, 2, False),
-        (with_conditions, 4, True),
+        (with_conditions, 5, True),
         (with_another_cost, 1, False),
-        (in_many_dimensions, 4, True),
+        (in_eight_dimensions, 2, False),
+        (in_many_dimensions, 2, False),
         (with_noise, 1, False),
         (of_a_density, 2, False),
     ],
@@ -111,7 +119,7 @@ def test_cut_off_again_and_again(whole: dict[Any, Any], tmp_path: Path) -> None:
     if fit not in whole:
         whole[fit] = result(fit(None))
     steps = []
-    for _ in range(6):
+    for _ in range(5):
         cut_off(lambda: fit(tmp_path / "work", callbacks=lambda row: steps.append(row.step) and None), 1)
     assert result(fit(tmp_path / "work")) == whole[fit]
     assert steps == [128, 256, 128]
@@ -223,7 +231,7 @@ def test_a_state_comes_back_as_it_was() -> None:
     for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(back), strict=True):
         assert np.shape(a) == np.shape(b)
         assert a == b if np.isscalar(b) else (np.array_equal(a, b) and a.dtype == b.dtype)
-    changed = {name: array.copy() for name, array in arrays.items()}
+    changed = arrays.copy()
     assert digest(changed, record) == digest(arrays, record)
-    changed["a.2"][...] += 1e-9
+    changed[5] ^= 1
     assert digest(changed, record) != digest(arrays, record)

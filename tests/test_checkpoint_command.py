@@ -14,7 +14,7 @@ import pytest
 from brenier.checkpoint import Terminated, keeping, saved_on_sigterm
 from brenier.cli.checkpoint import ending_on_sigterm
 from brenier.data.files import write_points
-from checkpointing import clouds, fit, result
+from checkpointing import clouds, content, fit, result
 
 CODE = """
 import brenier.checkpoint.keeping
@@ -71,7 +71,7 @@ def test_kill(files: list[Path], tmp_path: Path) -> None:
     at = record["resumed_from"]
     assert at["step"] > 0
     assert f"resumed from step {at['step']}" in stderr.splitlines()[0]
-    assert (tmp_path / "map").read_bytes() == (tmp_path / "whole").read_bytes()
+    assert content(tmp_path / "map") == content(tmp_path / "whole")
 
 
 def test_sigterm_saves_and_says_how_to_go_on(files: list[Path], tmp_path: Path) -> None:

@@ -1,4 +1,8 @@
-"""A state as files hold it: arrays by name, and one record of JSON values that says where each belongs."""
+"""A state as files hold it: the bytes of all arrays in one, and a record of JSON values that says what is where.
+
+One array for Orbax instead of one for each: it writes them all at once, and where one fails, what becomes of the others
+is reported on the screen after the failure was handled.
+"""
 
 import hashlib
 import json
@@ -9,62 +13,52 @@ from numpy.typing import NDArray
 
 __all__ = ["digest", "flatten", "restored"]
 
-_ARRAY = "array at"
+_PLACE = "array at"
 """Key of the dictionary that stands for an array in the record."""
 
-Arrays = dict[str, NDArray[Any]]
+Bytes = NDArray[np.uint8]
 
 
-def flatten(state: Any) -> tuple[Arrays, Any]:  # noqa: ANN401 - JSON values and arrays, nested
-    """Divide a state of nested dictionaries and lists into arrays and a record of JSON values.
+def flatten(state: Any) -> tuple[Bytes, Any]:  # noqa: ANN401 - JSON values and arrays, nested
+    """Divide a state of nested dictionaries and lists into the bytes of its arrays and a record of JSON values."""
+    parts: list[Bytes] = []
+    length = 0
 
-    Arrays without entries, which Orbax does not store, stay in the record as their shape; those without dimensions,
-    which come back as numbers, get one.
-    """
-    arrays: Arrays = {}
-
-    def walk(value: Any, path: str) -> Any:  # noqa: ANN401
+    def walk(value: Any) -> Any:  # noqa: ANN401
+        nonlocal length
         if isinstance(value, dict):
-            return {key: walk(entry, f"{path}.{key}") for key, entry in value.items()}
+            return {key: walk(entry) for key, entry in value.items()}
         if isinstance(value, list | tuple):
-            return [walk(entry, f"{path}.{place}") for place, entry in enumerate(value)]
+            return [walk(entry) for entry in value]
         if isinstance(value, np.generic):
             return value.item()
         if not isinstance(value, np.ndarray):
             return value
-        if value.size:
-            arrays[path[1:]] = np.ascontiguousarray(value).reshape(value.shape or 1)
-        return {_ARRAY: path[1:], "shape": list(value.shape), "dtype": value.dtype.str}
+        place = {_PLACE: length, "shape": list(value.shape), "dtype": value.dtype.str}
+        parts.append(np.ascontiguousarray(value).reshape(-1).view(np.uint8))
+        length += value.nbytes
+        return place
 
-    record = walk(state, "")
-    return arrays, record
+    record = walk(state)
+    # Orbax refuses arrays without entries.
+    return np.concatenate([*parts, np.zeros(1, np.uint8)]), record
 
 
-def restored(arrays: Arrays, record: Any) -> Any:  # noqa: ANN401
-    """The state that `flatten` divided.
-
-    Raises:
-        ValueError: An array is missing, or has another shape or type than the record says.
-    """
+def restored(content: Bytes, record: Any) -> Any:  # noqa: ANN401
+    """The state that `flatten` divided."""
     if isinstance(record, list):
-        return [restored(arrays, entry) for entry in record]
+        return [restored(content, entry) for entry in record]
     if not isinstance(record, dict):
         return record
-    if _ARRAY not in record:
-        return {key: restored(arrays, entry) for key, entry in record.items()}
+    if _PLACE not in record:
+        return {key: restored(content, entry) for key, entry in record.items()}
     shape, dtype = tuple(record["shape"]), np.dtype(record["dtype"])
-    if 0 in shape:
-        return np.empty(shape, dtype)
-    found = arrays.get(record[_ARRAY])
-    if found is None or found.dtype != dtype or found.shape != (shape or (1,)):
-        raise ValueError(f"the array {record[_ARRAY]} is missing or of another kind")
-    return np.array(found).reshape(shape)
+    start, count = record[_PLACE], int(np.prod(shape, dtype=np.int64))
+    return content[start : start + count * dtype.itemsize].copy().view(dtype).reshape(shape)
 
 
-def digest(arrays: Arrays, record: Any) -> str:  # noqa: ANN401
+def digest(content: Bytes, record: Any) -> str:  # noqa: ANN401
     """SHA-256 of all bytes of the arrays and of the record: what Orbax's files do not check themselves."""
     found = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
-    for name in sorted(arrays):
-        found.update(name.encode())
-        found.update(np.ascontiguousarray(arrays[name]).reshape(-1).view(np.uint8).data)
+    found.update(np.ascontiguousarray(content).data)
     return found.hexdigest()

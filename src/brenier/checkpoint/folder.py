@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+import numpy as np
+
 from brenier._errors import CheckpointWarning, InputError
 from brenier.checkpoint.flat import digest, flatten, restored
 from brenier.data.atomic import atomic_write, check_writable
@@ -99,6 +101,8 @@ class Folder:
         for number in self.numbers[::-1]:
             try:
                 state = self._read(number)
+            except InputError:  # of another version, not damaged
+                raise
             except _FAILURES as error:
                 broken[number] = _first_line(error)
                 continue
@@ -126,7 +130,7 @@ class Folder:
             with _quiet():
                 self._manager.save(
                     number,
-                    args=args.Composite(arrays=args.PyTreeSave(arrays), record=args.JsonSave(content)),
+                    args=args.Composite(arrays=args.PyTreeSave({"bytes": arrays}), record=args.JsonSave(content)),
                     force=True,
                 )
         except _FAILURES as error:
@@ -145,7 +149,7 @@ class Folder:
             found = self._manager.restore(
                 number, args=args.Composite(arrays=args.PyTreeRestore(), record=args.JsonRestore())
             )
-        content, arrays = found["record"], dict(found["arrays"])
+        content, arrays = found["record"], np.asarray(found["arrays"]["bytes"])
         if content["format"] != _FORMAT:
             raise InputError(
                 f"`checkpoint` {self.path} was written by another version of brenier: format {content['format']}, "
@@ -191,7 +195,8 @@ class Folder:
         """Make the folder ours, or find that it is not to be had."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            others = [own.name for own in self.path.iterdir()]
+            # A process that was killed while it made the folder ours may have left a temporary file.
+            others = [own.name for own in self.path.iterdir() if not own.name.startswith(".brenier-")]
         except OSError as error:
             raise InputError(
                 f"`checkpoint` {given} cannot be made a folder: {error.strerror or error}. Name another."
