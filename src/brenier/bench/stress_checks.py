@@ -31,7 +31,7 @@ from brenier.maps import TransportMap
 from brenier.potentials import AbstractPotential
 from brenier.training import TrainingConfig
 
-__all__ = ["FAILURES", "examine", "steps_for"]
+__all__ = ["ERRORS", "FAILURES", "examine", "steps_for"]
 
 Array = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ _EXACT_WIDTH = 1e-9
 _SINGLE = 1e-5
 """Rounding of a dual value that was computed in single precision, relative to half the total variance of both sides."""
 
-_ERRORS = 3.0
+ERRORS = 3.0
 """Standard errors by which new points may disagree with those held out about the network's gain."""
 
 _DIGITS = 4.0
@@ -120,7 +120,7 @@ def _fit_and_check(problem: StressProblem, record: dict[str, Any], again: bool) 
     wrong += _history_faults(estimator, x, y, problem.seed)
     new = New(map_, *problem.points((_NEW, _NEW), 1))
     record |= _beside_gaussian(map_, new)
-    if not record["gain"] >= -_ERRORS * record["gain_error"] and not _copied(x, y):
+    if not record["gain"] >= -ERRORS * record["gain_error"] and not _copied(x, y):
         wrong.append(f"dual below the Gaussian map's by {-record['gain'] / record['gain_error']:.3g} standard errors")
     _check_moved(estimator, new, record)
     _check_inverse(map_, new, record)
