@@ -58,8 +58,8 @@ def test_rows_without_a_solution_stay_marked(rng: np.random.Generator) -> None:
     c = map_.coordinates
     y = c.precise_y(rng.standard_normal((20, DIM)) * c.spread)
     solved = conjugate_points(map_.potential, y.astype(np.float32), scale=c.spread, max_steps=1)
-    lost = solved._replace(points=np.where(np.arange(20)[:, None] < 3, np.nan, solved.points).astype(np.float32))
-    lost = lost._replace(converged=np.zeros(20, bool))
+    residual = np.where(np.arange(20) < 3, np.nan, solved.residual).astype(np.float32)
+    lost = solved._replace(residual=residual, converged=np.zeros(20, bool))
     found = refined(map_.potential, y, lost, c.spread)
     assert not found.converged[:3].any()
     assert found.converged[3:].all()

@@ -69,7 +69,8 @@ def refined(
         precise = double(u)
         gradient = map_batches(lambda part: _gradient(precise, jnp.asarray(part)), points)
         converged = solved.converged & (_norms((gradient - y) / scale) <= _ROUNDING * bound)
-        left = np.flatnonzero(~converged & np.isfinite(points).all(axis=1))
+        # Where single precision overflows, the forward map has no image either.
+        left = np.flatnonzero(~converged & np.isfinite(points).all(axis=1) & np.isfinite(solved.residual))
         if not len(left):
             return Refined(points, converged, solved.steps)
         again = solve_stragglers(precise, y[left], points[left], jnp.asarray(scale), tolerance, max_steps)
