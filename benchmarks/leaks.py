@@ -34,6 +34,10 @@ class Compilations:
         self.count = 0
         jax.monitoring.register_event_duration_secs_listener(self._heard)
 
+    def stop(self) -> None:
+        """Hear no more."""
+        jax.monitoring.unregister_event_duration_listener(self._heard)
+
     def _heard(self, event: str, duration: float, **_: object) -> None:
         self.count += event == COMPILATION
 

@@ -18,12 +18,22 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import jax
 
 from brenier.bench.stress import StressProblem
-from brenier.bench.stress_checks import FAILURES, examine
+from brenier.bench.stress_checks import ERRORS, FAILURES, examine
 
 MOST_MAPPINGS = 20_000
 """Mappings of memory, some for each compiled program, of which Linux allows a process some 65,000."""
 
-HEAD = ("kind", "problems", "refused", "Gaussian map", "certified", "all rows solved", "rows flagged", "failed")
+HEAD = (
+    "kind",
+    "problems",
+    "refused",
+    "Gaussian map",
+    "certified",
+    "rows flagged",
+    "worst residual",
+    "copies",
+    "failed",
+)
 
 
 def table(records: list[dict]) -> str:
@@ -38,13 +48,16 @@ def table(records: list[dict]) -> str:
             sum(row["refused"] is not None for row in rows),
             sum(row["gaussian"] for row in used),
             sum(row.get("certified", False) for row in used),
-            sum(row.get("unconverged", 1) == 0 for row in used),
             sum(row.get("unconverged", 0) for row in used),
+            f"{max((row.get('worst_converged', 0.0) for row in used), default=0.0):.2g}",
+            sum(row["gain"] < -ERRORS * row["gain_error"] and not row[FAILURES] for row in used),
             sum(bool(row[FAILURES]) for row in rows),
         )
         lines.append(f"| {kind} | " + " | ".join(map(str, counts)) + " |")
-    failed = [record for record in records if record[FAILURES] or record["refused"] is not None]
-    lines += [f"- {row['problem']}: " + "; ".join(row[FAILURES] or [row["refused"]]) for row in failed]
+    refused = [row for row in records if row["refused"] is not None]
+    if refused:
+        lines.append("\nRefused: " + ", ".join(f"{row['seed']} ({row['refused'][:40]}...)" for row in refused))
+    lines += [f"\n- {row['problem']}: " + "; ".join(row[FAILURES]) for row in records if row[FAILURES]]
     return "\n".join(lines)
 
 

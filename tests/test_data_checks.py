@@ -18,6 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 from brenier._errors import DataWarning, InputError
 from brenier.data import InputTypeError, Table, as_points, check_pair
+from brenier.data.copies import near_copies
 
 EXPECTED = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
 FRAME = {"a": [1.0, 3.0, 5.0], "b": [2, 4, 6]}
@@ -300,6 +301,30 @@ class TestPairs:
             check_pair(table(x, ["a", "b", "c"]), table(cloud(seed=1)))
         assert len(caught) == 1
         assert re.search(message, str(caught[0].message))
+
+    @pytest.mark.parametrize("noise", [1e-12, 1e-7, 1e-4])
+    @pytest.mark.parametrize(("dim", "copies"), [(3, 1), (3, 9), (40, 1)])
+    def test_copies_with_noise_are_counted(self, dim: int, copies: int, noise: float) -> None:
+        own = cloud(100, dim)
+        near = np.concatenate([own, *(own + noise * cloud(100, dim, seed=2 + number) for number in range(copies))])
+        share = 100 * copies / (copies + 1)
+        with pytest.warns(DataWarning, match=f"{share:.0f} % of the rows of `X` lie more than a hundred times closer"):
+            check_pair(table(near), table(cloud(100, dim)))
+
+    @pytest.mark.parametrize("rows", [60, 1000, 20_000])
+    @pytest.mark.parametrize("kind", ["normal", "Cauchy", "dense", "integers", "clusters", "line", "log-normal"])
+    def test_other_rows_are_no_copies(self, kind: str, rows: int) -> None:
+        rng = np.random.default_rng(rows)
+        values = {
+            "normal": lambda: rng.standard_normal((rows, 8)),
+            "Cauchy": lambda: rng.standard_cauchy((rows, 3)),
+            "dense": lambda: rng.uniform(size=(rows, 1)),
+            "integers": lambda: rng.poisson(5.0, (rows, 2)).astype(float),
+            "clusters": lambda: rng.integers(2, size=(rows, 1)) + 1e-4 * rng.standard_normal((rows, 2)),
+            "line": lambda: rng.standard_normal((rows, 1)) * np.ones(20) + 1e-6 * rng.standard_normal((rows, 20)),
+            "log-normal": lambda: np.exp(3.0 * rng.standard_normal((rows, 2))),
+        }[kind]()
+        assert near_copies((values - values.mean(axis=0)) / values.std(axis=0)) == 0.0
 
     def test_dependent_columns_are_named_and_others_are_not(self) -> None:
         values = cloud(200, 4)

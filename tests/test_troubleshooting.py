@@ -117,6 +117,9 @@ CASES: dict[str, Provoke] = {
         max_steps=8, refit=False
     ).fit(rng.poisson(2.0, (500, 1))),
     "repeat earlier rows": lambda rng, _: pair(np.repeat(rng.normal(size=(50, 2)), 3, axis=0)),
+    "times closer to another row than the others do": lambda rng, _: pair(
+        np.repeat(rng.normal(size=(50, 2)), 3, axis=0) + 1e-6 * rng.normal(size=(150, 2))
+    ),
     "dimensions, so most directions are unknown": lambda rng, _: pair(rng.normal(size=(5, 6))),
     "has linearly dependent columns": lambda rng, _: pair(rng.normal(size=(99, 2)) @ [[1.0, 0.0, 1.0], [0, 1.0, 1.0]]),
     "times as widely as": lambda rng, _: pair(rng.normal(size=(99, 1)), 1e4 * rng.normal(size=(99, 1))),

@@ -50,7 +50,9 @@ _LARGE = 4096
 class Tolerance(NamedTuple):
     """A point is solved when its residual norm is at most `atol + rtol * |y|`.
 
-    Both norms are root mean squares over the coordinates, in units of each coordinate's standard deviation.
+    Both norms are root mean squares over the coordinates, in units of each coordinate's standard deviation. The inverse
+    of a `TransportMap` is solved in single precision and judged in double: there a row may have twice as much, and
+    where it has more it is solved in double precision.
     """
 
     rtol: float = 3e-6
@@ -197,8 +199,8 @@ def conjugate_points(
 
 def solve_stragglers(
     u: AbstractFamily,
-    y: NDArray[np.float32],
-    x0: NDArray[np.float32],
+    y: NDArray[np.floating],
+    x0: NDArray[np.floating],
     scale: Array,
     tolerance: Tolerance,
     max_steps: int,
@@ -225,8 +227,8 @@ def _replace_rows(old: NDArray[Any], rows: NDArray[np.intp], new: NDArray[Any]) 
 def solve_batch(
     solver: AbstractSolver,
     u: AbstractFamily,
-    y: Array | NDArray[np.float32],
-    x0: Array | NDArray[np.float32],
+    y: Array | NDArray[np.floating],
+    x0: Array | NDArray[np.floating],
     scale: Array,
     tolerance: Tolerance,
     max_steps: int,

@@ -45,7 +45,7 @@ class Inverse(NamedTuple):
 
     Attributes:
         points: `(n, d)` source points `x` with `T(x) = y`, the best found where that failed.
-        residual: `(n,)` Euclidean norms of `T(x) - y`, in units of the target.
+        residual: `(n,)` Euclidean norms of `T(x) - y`, in units of the target, with the rounding of `forward`.
         converged: `(n,)` whether each met its tolerance.
         steps: `(n,)` rounds of the inner solvers.
         error: `(n,)` bounds on the distance to the exact preimages, in units of the source: each holds for its point,
@@ -156,7 +156,8 @@ class TransportMap(DensityMethods, eqx.Module):
         def solve(target: Matrix) -> Inverse:
             solved = conjugate_points(self.potential, c.enter_y(target), scale=c.spread, tolerance=tolerance)
             found = refined(self.potential, c.precise_y(target), solved, c.spread, tolerance)
-            residual = np.linalg.norm(c.leave_y(found.gradient) - target, axis=1)
+            reached = map_batches(lambda part: _gradient(self.potential, part), found.points.astype(np.float32))
+            residual = np.linalg.norm(c.leave_y(reached) - target, axis=1)
             errors = inverse_errors(c, self.potential, target, found.points) if error else None
             return Inverse(c.leave_x(found.points), residual, found.converged, found.steps, errors)
 

@@ -32,14 +32,12 @@ class Refined(NamedTuple):
 
     Attributes:
         points: `(n, d)` points.
-        gradient: `(n, d)` gradients of the potential there, rounded in the last digits only.
         converged: `(n,)` whether the residual in double precision is at most the tolerance, or at most twice that where
             single precision had found it to be.
         steps: `(n,)` rounds of all solvers.
     """
 
     points: Array
-    gradient: Array
     converged: NDArray[np.bool_]
     steps: NDArray[np.int32]
 
@@ -71,16 +69,17 @@ def refined(
         precise = double(u)
         gradient = map_batches(lambda part: _gradient(precise, jnp.asarray(part)), points)
         converged = solved.converged & (_norms((gradient - y) / scale) <= _ROUNDING * bound)
-        left = np.flatnonzero(~converged & np.isfinite(points).all(axis=1))
+        # Where single precision overflows, the forward map has no image either.
+        left = np.flatnonzero(~converged & np.isfinite(points).all(axis=1) & np.isfinite(solved.residual))
         if not len(left):
-            return Refined(points, gradient, converged, solved.steps)
+            return Refined(points, converged, solved.steps)
         again = solve_stragglers(precise, y[left], points[left], jnp.asarray(scale), tolerance, max_steps)
         better = map_batches(lambda part: _gradient(precise, jnp.asarray(part)), again.points)
-    points[left], gradient[left] = again.points, better
+    points[left] = again.points
     converged[left] = _norms((better - y[left]) / scale) <= bound[left]
     steps = solved.steps.copy()
     steps[left] += again.steps
-    return Refined(points, gradient, converged, steps)
+    return Refined(points, converged, steps)
 
 
 def _norms(residual: Array) -> Array:

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
+from brenier.data.copies import near_copies
 from brenier.data.table import Matrix, Table, listed, warn
 
 __all__ = ["check_columns", "check_pair", "check_side"]
@@ -38,8 +39,8 @@ def check_pair(x: Table, y: Table, names: tuple[str, str] = ("X", "Y")) -> None:
         InputError: Different columns, a single sample, or a column without spread.
 
     Warns:
-        DataWarning: Few samples, many repeated rows, heavy tails, dependent columns, very different units, or columns
-            whose names are shared or differ in part.
+        DataWarning: Few samples, many repeated rows, copies with noise, heavy tails, dependent columns, very different
+            units, or columns whose names are shared or differ in part.
     """
     check_columns(x, y, names)
     if x.columns and y.columns:
@@ -130,6 +131,13 @@ def check_side(table: Table, name: str) -> float:
         warn(
             f"{100 * share:.0f} % of the rows of `{name}` repeat earlier rows. No map can spread tied "
             "points apart; check that the repeats are meant."
+        )
+    near = near_copies(centred / deviations)
+    if near > 0:
+        warn(
+            f"{100 * near:.0f} % of the rows of `{name}` lie more than a hundred times closer to another row than the "
+            "others do: copies with noise, for instance. Rows that are held out are then no judge of the fit, for they "
+            "are nearly rows of the training. Keep one of each, with a weight."
         )
     return float(np.sqrt(np.sum(np.square(deviations))))
 
