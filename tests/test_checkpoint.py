@@ -12,7 +12,7 @@ import pytest
 
 from brenier import BrenierDensity, BrenierMap
 from brenier.checkpoint import keeping
-from brenier.checkpoint.flat import digest, flatten, restored
+from brenier.training.flat import digest, flatten, restored
 from brenier.conditional.sides import BalancedSource
 from brenier.costs import PNorm
 from brenier.data.sources import ArraySource, SamplerSource

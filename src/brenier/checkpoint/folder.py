@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+import jax
 import numpy as np
 
 from brenier._errors import CheckpointWarning, InputError
-from brenier.checkpoint.flat import digest, flatten, restored
 from brenier.data.atomic import atomic_write, check_writable
+from brenier.training.flat import digest, flatten, restored
 
 __all__ = ["Folder", "Saved"]
 
@@ -77,16 +78,6 @@ class Folder:
     def numbers(self) -> list[int]:
         """Of the checkpoints that are there, in order."""
         return sorted(int(own.name) for own in self.path.iterdir() if own.name.isdecimal())
-
-    def back_to(self, number: int) -> Saved | None:
-        """A checkpoint, after all later ones were removed; None where it is not there any more.
-
-        The processes of a distributed fit may have been cut off between the saves of one and of another.
-        """
-        for later in self.numbers:
-            if later > number:
-                self._discard(later)
-        return Saved(number, self._read(number)) if number in self.numbers else None
 
     def newest(self) -> Saved | None:
         """The newest checkpoint that is whole; None in a folder without checkpoints.
@@ -185,8 +176,15 @@ class Folder:
         self._manager = self._opened()
 
     def _opened(self) -> Any:  # noqa: ANN401 - of an optional library
+        # The process that writes has all there is to write, also where JAX knows of others: none is to be waited for.
+        own = jax.process_index()
+        alone = self._orbax.options.MultiprocessingOptions(primary_host=own, active_processes={own})
         options = self._orbax.CheckpointManagerOptions(
-            max_to_keep=_KEPT, enable_async_checkpointing=False, cleanup_tmp_directories=True
+            max_to_keep=_KEPT,
+            enable_async_checkpointing=False,
+            cleanup_tmp_directories=True,
+            multiprocessing_options=alone,
+            create=False,
         )
         with _quiet():
             return self._orbax.CheckpointManager(self.path, options=options, item_names=("arrays", "record"))

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -13,10 +14,11 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from brenier._errors import CheckpointWarning, InputError
-from brenier.checkpoint.folder import Folder, Saved
+from brenier.checkpoint.folder import Folder
 from brenier.checkpoint.identity import check_same
 from brenier.checkpoint.termination import Terminated, was_asked
-from brenier.training.shards import agreed, any_of, least_of
+from brenier.training.exchange import from_first
+from brenier.training.shards import agreed, any_of
 from brenier.training.snapshot import FitState
 
 __all__ = ["Checkpoints", "Resumed", "open_checkpoints", "seeded"]
@@ -48,15 +50,18 @@ class Resumed(NamedTuple):
 class Checkpoints:
     """What the two fits of one call of `fit` save, and what an earlier process has saved.
 
+    Of the processes of a distributed fit, the first one reads and writes; all have what was read.
+
     Args:
-        folder: Where.
+        path: What the user called the folder.
+        folder: The folder; None in the other processes.
     """
 
-    def __init__(self, folder: Folder) -> None:
-        self._folder = folder
-        saved = _in_common(folder)
-        self._number = max(folder.numbers, default=0)
-        self._found: dict[str, Any] = {} if saved is None else saved.state
+    def __init__(self, path: str, folder: Folder | None) -> None:
+        self._path, self._folder = path, folder
+        saved = None if folder is None else folder.newest()
+        self._number = 0 if folder is None else max(folder.numbers, default=0)
+        self._found: dict[str, Any] = from_first({} if saved is None else saved.state)
         self._fits: dict[str, FitState] = self._found.get("fits", {})
         self._identity: dict[str, Any] | None = None
         self._seed: int | None = self._found.get("seed")
@@ -84,7 +89,7 @@ class Checkpoints:
         self._identity = parts
         if not self._found:
             return None
-        check_same(self._found["identity"], parts, str(self._folder.path))
+        check_same(self._found["identity"], parts, self._path)
         versions = self._found["versions"]
         if versions != _versions():
             warnings.warn(
@@ -135,43 +140,40 @@ class Checkpoints:
         }
         if ended:
             self._fits = content["fits"]
-        self._number += 1
-        try:
-            self._folder.save(self._number, content)
-        except OSError as error:
-            self._complain(str(error))
-            written = False
-        else:
-            written = True
+        written = agreed(self._folder is not None and self._written(self._folder, content))
         self._saved = time.perf_counter()
         self._took = self._saved - began
         if self._asked and not content["complete"]:
             raise Terminated(self._farewell(written, state["steps"], name))
 
-    def close(self) -> None:
-        """Let go of the folder."""
-        self._folder.close()
-
-    def _complain(self, reason: str) -> None:
-        if reason in self._warned:
-            return
-        self._warned.add(reason)
-        left = self._folder.numbers
-        stands = f"The last one, {left[-1]}, stands" if left else "There is none yet"
-        warnings.warn(
-            f"no checkpoint could be written to {self._folder.path}: {reason}. {stands}; the training goes on, and "
-            "tries again later.",
-            CheckpointWarning,
-            stacklevel=3,
-        )
+    def _written(self, folder: Folder, content: dict[str, Any]) -> bool:
+        """Try to write a checkpoint; warn where that fails, once for each reason."""
+        self._number += 1
+        try:
+            folder.save(self._number, content)
+        except OSError as error:
+            reason = str(error)
+        else:
+            return True
+        if reason not in self._warned:
+            self._warned.add(reason)
+            left = folder.numbers
+            stands = f"The last one, {left[-1]}, stands" if left else "There is none yet"
+            warnings.warn(
+                f"no checkpoint could be written to {self._path}: {reason}. {stands}; the training goes on, and tries "
+                "again later.",
+                CheckpointWarning,
+                stacklevel=3,
+            )
+        return False
 
     def _farewell(self, written: bool, steps: int, name: str) -> str:
         at = f"step {steps:,}{' of the second fit' if name == 'second' else ''}"
         if written:
-            return f"ended by SIGTERM; the checkpoint of {at} is in {self._folder.path}. Run the same again to go on."
+            return f"ended by SIGTERM; the checkpoint of {at} is in {self._path}. Run the same again to go on."
         return (
             f"ended by SIGTERM at {at}, without a checkpoint of it. Run the same again to go on from the last one in "
-            f"{self._folder.path}."
+            f"{self._path}."
         )
 
 
@@ -203,10 +205,12 @@ def open_checkpoints(path: str | os.PathLike[str] | None) -> Iterator[Checkpoint
         return
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"`checkpoint` must be the path of a folder, or None; got {path!r}.")
-    if jax.process_count() > 1:  # each process has parts of its own to save
-        path = os.path.join(path, f"process-{jax.process_index()}-of-{jax.process_count()}")
+    shown = str(Path(path).resolve())
+    if jax.process_index() > 0:
+        yield Checkpoints(shown, None)
+        return
     with contextlib.closing(Folder(path)) as folder:
-        yield Checkpoints(folder)
+        yield Checkpoints(shown, folder)
 
 
 def seeded(random_state: Any, checkpoints: Checkpoints | None) -> np.random.RandomState:  # noqa: ANN401
@@ -215,25 +219,6 @@ def seeded(random_state: Any, checkpoints: Checkpoints | None) -> np.random.Rand
         return check_random_state(random_state)
     drawn = agreed(int(check_random_state(None).randint(2**31 - 1)))
     return check_random_state(drawn if checkpoints is None else checkpoints.seed(drawn))
-
-
-def _in_common(folder: Folder) -> Saved | None:
-    """The newest checkpoint that is whole, and that all processes of a distributed fit have.
-
-    Raises:
-        InputError: There is none that all have, but some that one has.
-    """
-    saved = folder.newest()
-    number = 0 if saved is None else saved.number
-    least = least_of(number)
-    if saved is not None and least < number:
-        saved = folder.back_to(least)
-    if any_of((0 if saved is None else saved.number) != least):
-        raise InputError(
-            f"`checkpoint` {folder.path.parent} has no checkpoint that all processes can read. Delete the folder to "
-            "start again, or name another."
-        )
-    return saved
 
 
 def _versions() -> dict[str, str]:

@@ -20,6 +20,7 @@ from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
 from brenier.potentials import AbstractFamily
 from brenier.training.config import TrainingConfig
+from brenier.training.exchange import from_all, from_first
 from brenier.training.fit import Stop
 from brenier.training.holdout import HoldoutValue
 from brenier.training.loop import Fit
@@ -82,23 +83,27 @@ class ShardedFit(Fit):
         return self.shards.everywhere(arrays)
 
     def _passing(self) -> FitState:
-        """What this process needs to go on: its own parts, and what all processes have."""
-        state = self.state
+        """What is the same everywhere, and all parts in order: other processes and devices can take them up."""
+        state, parts = self.state, []
+        for number, pool in enumerate(self.pools):
+            arrays = jax.tree.leaves((state.conjugates, state.memory))
+            parts.append({"pool": pool.state(), "arrays": [self.shards.local(own)[number] for own in arrays]})
         return {
             "same": leaves_of((state.parameters, state.optimizer, state.steps)),
-            "parts": [self.shards.local(own) for own in jax.tree.leaves((state.conjugates, state.memory))],
-            "pools": [pool.state() for pool in self.pools],
-            "held_out": self.holdout.state(),
+            "parts": [part for own in from_all(parts) for part in own],
+            "held_out": from_first(self.holdout.state()),
             "statistics": [leaves_of(statistics) for statistics in self.statistics],
         }
 
     def _restore_passing(self, saved: FitState) -> None:
-        for pool, own in zip(self.pools, saved["pools"], strict=True):
-            pool.restore(own)
+        parts = [saved["parts"][number] for number in self.shards.own]
+        for pool, part in zip(self.pools, parts, strict=True):
+            pool.restore(part["pool"])
         self._take_pool()
         state = self.state
         same = self.shards.everywhere(refilled(here((state.parameters, state.optimizer, state.steps)), saved["same"]))
-        divided = [self.shards.divided(own) for own in saved["parts"]]
+        arrays = zip(*(part["arrays"] for part in parts), strict=True)
+        divided = [self.shards.divided(np.stack(own)) for own in arrays]
         conjugates, memory = jax.tree.unflatten(jax.tree.structure((state.conjugates, state.memory)), divided)
         self.state = TrainingState(same[0], state.average, same[1], conjugates, memory, same[2])
         self.holdout.restore(saved["held_out"])

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from brenier._errors import DistributedError, InputError
 from brenier._types import Array
 
-__all__ = ["AXIS", "Shards", "agreed", "any_of", "chosen_shards", "here", "least_of", "together"]
+__all__ = ["AXIS", "Shards", "agreed", "any_of", "chosen_shards", "here", "together"]
 
 AXIS = "shards"
 """Name of the axis over which devices share the work."""
@@ -141,14 +141,6 @@ def agreed(tree: _Tree) -> _Tree:
     ]
     values = [type(a)(b) if isinstance(a, bool | int | float) else b for a, b in zip(leaves, back, strict=True)]
     return jax.tree.unflatten(structure, values)
-
-
-def least_of(number: int) -> int:
-    """The least number that a process has."""
-    if jax.process_count() == 1:
-        return number
-    with together():
-        return int(np.asarray(multihost_utils.process_allgather(np.array([number], np.int32))).min())
 
 
 def any_of(flag: bool) -> bool:
