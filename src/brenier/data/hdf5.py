@@ -37,11 +37,11 @@ def check_parts(file: Any, names: Sequence[str], stored: int, where: str) -> Non
     Raises:
         InputError: A link to elsewhere, or arrays far larger than the file.
     """
-    from h5py import Dataset, h5o
+    import h5py
 
     size, seen = 0, set()
     for found, name in _walked(file, names, where):
-        place = h5o.get_info(found.id).addr
+        place = h5py.h5o.get_info(found.id).addr  # type: ignore[attr-defined] - compiled code has no stubs
         if place in seen:
             raise InputError(f"`{where}`: `{name}` is in the file under two names, or in itself. Write it again.")
         seen.add(place)
@@ -50,7 +50,7 @@ def check_parts(file: Any, names: Sequence[str], stored: int, where: str) -> Non
                 raise InputError(f"`{where}`: `{own}` of `{name}` is no text. Write the file again.")
         if len(seen) > _MOST_OBJECTS:
             raise InputError(f"`{where}` has more than {_MOST_OBJECTS:,} groups and arrays. Write only what is needed.")
-        if not isinstance(found, Dataset):
+        if not isinstance(found, h5py.Dataset):
             continue
         if found.is_virtual or found.external:
             raise InputError(

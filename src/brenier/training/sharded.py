@@ -10,6 +10,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, PartitionSpec
 
 from brenier._types import Array, Float, Int, Points, Scalar
@@ -46,7 +47,7 @@ def run_sharded_steps(
         batches: The same behind the axis of steps of `source` and `target`: slots within each part.
         mesh: The devices.
 
-    Note: A step sends the gradient once, as many numbers as the potential has parameters, and one count of pairs.
+    Note: A step sends one message: as many numbers as the potential has parameters, and the count of pairs.
     """
     arrays, static = eqx.partition(context, eqx.is_array)
 
@@ -55,16 +56,16 @@ def run_sharded_steps(
 
         def step(state: TrainingState, batch: Batches) -> tuple[TrainingState, Statistics]:
             pairs = _matched(whole, state, batch)
-            usable = jnp.sum(pairs.usable)
-            counted, total = jax.lax.psum((usable, pairs.usable.size), AXIS)
-            weight = pairs.usable.reshape(-1) / jnp.maximum(counted, 1)
-            gradient = jax.lax.psum(dual_gradient(whole, state.parameters, _side_by_side(pairs.rows), weight), AXIS)
-            new = improved(whole, state, gradient, batch.rate)
-            new = _remembering(new, batch, pairs)
-            evaluations = jax.lax.pmean(jnp.mean(pairs.solution.evaluations.astype(jnp.float32)), AXIS)
-            return new, Statistics(evaluations, 1.0 - counted / total)
+            usable = pairs.usable.reshape(-1).astype(whole.x.dtype)
+            own, shaped = ravel_pytree(dual_gradient(whole, state.parameters, _side_by_side(pairs.rows), usable))
+            # Sums of the gradient and of the pairs behind it in one message: small ones cost their latency alone.
+            both = jax.lax.psum(jnp.append(own, jnp.sum(usable)), AXIS)
+            new = improved(whole, state, shaped(both[:-1] / jnp.maximum(both[-1], 1.0)), batch.rate)
+            evaluations = jnp.mean(pairs.solution.evaluations.astype(jnp.float32))
+            return _remembering(new, batch, pairs), Statistics(evaluations, 1.0 - jnp.mean(usable))
 
-        return jax.lax.scan(step, state, batches)
+        new, statistics = jax.lax.scan(step, state, batches)
+        return new, jax.lax.pmean(statistics, AXIS)
 
     steps = PartitionSpec(None, AXIS)
     specs = (_pools(arrays), _STATE, Batches(steps, steps, _ALL, _ALL))  # type: ignore[arg-type]
