@@ -18,7 +18,7 @@ from brenier.data.content import Asked, Content
 from brenier.data.frames import frame_columns
 from brenier.data.table import Matrix, Table, Unchecked
 
-__all__ = ["add_to_h5ad", "read_h5ad", "refuse_h5ad"]
+__all__ = ["add_to_h5ad", "names_of", "opened_h5ad", "read_h5ad", "refuse_h5ad"]
 
 
 def read_h5ad(handle: BinaryIO, path: Path, asked: Asked) -> Content:
@@ -31,14 +31,14 @@ def read_h5ad(handle: BinaryIO, path: Path, asked: Asked) -> Content:
             anndata to read it with.
     """
     place = Place.read(asked.key or "X")
-    with _opened(handle, path, "r") as (file, io):
+    with opened_h5ad(handle, path, "r") as (file, io):
         element = file.get(str(place))
         if element is None:
             groups = {group: list(file.get(group, ())) for group in ("obsm", "layers")}
             there = {group: keys for group, keys in groups.items() if keys} | ({"X": []} if "X" in file else {})
             raise place.missing(str(path), there)
         points = _part(element, f"{path}`, `{place}", io)
-        names = _names(file["var"], io) if place.named else None
+        names = names_of(file["var"], io) if place.named else None
         obs = io.read_elem(file["obs"])
     present = [str(name) for name in obs.columns]
     asked.check(present, present, path)
@@ -72,7 +72,7 @@ def add_to_h5ad(
         with open(source, "rb") as original:
             shutil.copyfileobj(original, handle, 1 << 20)
         handle.flush()
-        with _opened(handle, Path(handle.name), "r+") as (file, io):
+        with opened_h5ad(handle, Path(handle.name), "r+") as (file, io):
             io.write_elem(_group(file, place.group, io), str(place.key), values)
             if record is not None:
                 uns = _group(file, "uns", io)
@@ -81,7 +81,7 @@ def add_to_h5ad(
 
 
 @contextmanager
-def _opened(handle: BinaryIO, path: Path, mode: str) -> Iterator[tuple[Any, Any]]:
+def opened_h5ad(handle: BinaryIO, path: Path, mode: str) -> Iterator[tuple[Any, Any]]:
     """A file of HDF5, and the functions of anndata that read and write its parts."""
     if importlib.util.find_spec("anndata") is None:
         raise InputError(f'`{path}`: .h5ad files need anndata. Run `pip install "brenier[anndata]"`.')
@@ -112,7 +112,7 @@ def _part(element: Unchecked, name: str, io: Any) -> Unchecked:  # noqa: ANN401
     return dense(element, name) if kind == "array" else io.read_elem(element)
 
 
-def _names(frame: Unchecked, io: Any) -> list[str]:  # noqa: ANN401
+def names_of(frame: Unchecked, io: Any) -> list[str]:  # noqa: ANN401
     """The index of a frame in an open file."""
     index: NDArray[Any] = np.asarray(io.read_elem(frame[frame.attrs["_index"]]))
     return [str(name) for name in index]
