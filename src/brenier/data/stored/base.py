@@ -10,7 +10,7 @@ import numpy as np
 from brenier._errors import InputError
 from brenier.data.checks import as_points
 from brenier.data.content import Content
-from brenier.data.table import Matrix, Table, listed
+from brenier.data.table import LabelColumnsError, Matrix, Table, listed
 
 __all__ = ["MEMORY", "Stored"]
 
@@ -62,7 +62,7 @@ class Stored(abc.ABC):
         try:
             return as_points(points, str(self.path), columns=self.dim).values
         except InputError as error:
-            if whole:
+            if whole or isinstance(error, LabelColumnsError):
                 raise
             where = f"`{self.path}`, rows {start:,} to {stop - 1:,}"
             bad = _not_finite(points)
