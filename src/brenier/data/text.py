@@ -6,7 +6,7 @@ import math
 import re
 import warnings
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +18,7 @@ from brenier.data.conditions import Column, label_text
 from brenier.data.content import Asked, Content, Places
 from brenier.data.table import Table
 
-__all__ = ["is_number", "read_text", "write_text"]
+__all__ = ["FieldKind", "is_number", "parts", "read_text", "write_text"]
 
 _MISSING = {"", "?", "-", "na", "n/a", "null", "none"}
 """Spellings of an absent number; a first row that has some, and numbers besides, is data and not a header."""
@@ -32,6 +32,21 @@ _DIGITS, _INTEGER = re.compile(r"[+-]?[0-9]+"), re.compile(r"[+-]?(0|[1-9][0-9]{
 
 def read_text(handle: BinaryIO, path: Path, asked: Asked) -> Content:
     """Parse rows; every complaint names a line."""
+    for columns, places, numbers, taken in parts(handle, path, asked, None):
+        points = np.frombuffer(numbers, np.float64).reshape(-1, len(places.points))
+        names = None if columns is None else [columns[place] for place in places.points]
+        return Content(Table(points, names), {name: _typed(fields) for name, fields in taken.items()})
+    raise InputError(f"`{path}` has no rows of numbers. Is it the right file?")
+
+
+def parts(
+    handle: BinaryIO, path: Path, asked: Asked, count: int | None
+) -> Iterator[tuple[list[str] | None, Places, "array[float]", dict[str, list[str]]]]:
+    """Parse rows, so many at a time, or all at once; every complaint names a line.
+
+    Yields:
+        Names of all columns, places, the numbers of the points row by row, and the fields of what was asked for.
+    """
     columns: list[str] | None = None
     width = 0
     places = Places({}, ())
@@ -60,14 +75,42 @@ def read_text(handle: BinaryIO, path: Path, asked: Asked) -> Content:
                 for name, place in places.taken.items():
                     taken[name].append(row[place])
                 numbers.extend(_parse(row, places.points, columns, path, reader.line_num))
+                if count is not None and len(numbers) >= count * len(places.points):
+                    yield columns, places, numbers, taken
+                    numbers, taken = array("d"), {name: [] for name in places.taken}
         except (csv.Error, UnicodeDecodeError) as error:
             message = f"`{path}`, after line {reader.line_num}: {error}. Save it as plain UTF-8 text."
             raise InputError(message) from error
-    if not numbers:
-        raise InputError(f"`{path}` has no rows of numbers. Is it the right file?")
-    points = np.frombuffer(numbers, np.float64).reshape(-1, len(places.points))
-    names = None if columns is None else [columns[place] for place in places.points]
-    return Content(Table(points, names), {name: _typed(fields) for name, fields in taken.items()})
+    if numbers:
+        yield columns, places, numbers, taken
+
+
+class FieldKind:
+    """Whether the fields of a column are integers, numbers or text, which takes all of them to say."""
+
+    def __init__(self) -> None:
+        self._given, self._integers, self._digits, self._numbers = False, True, True, True
+
+    def see(self, fields: Sequence[str]) -> None:
+        """Take some of the fields into account."""
+        given = [field for field in map(str.strip, fields) if field.lower() not in _MISSING]
+        self._given |= bool(given)
+        self._integers = self._integers and all(map(_INTEGER.fullmatch, given))
+        self._digits = self._digits and all(map(_DIGITS.fullmatch, given))
+        # To Python, 1_2 is a number.
+        self._numbers = self._numbers and all(is_number(field) and "_" not in field for field in given)
+
+    def read(self, fields: Sequence[str]) -> NDArray[Any]:
+        """The fields as what they are; gaps become None, for others to name."""
+        if self._given and self._integers:
+            kind, gaps = int, _MISSING | {"nan"}
+        elif self._given and self._numbers and not self._digits:
+            kind, gaps = float, _MISSING | {"nan"}
+        else:
+            kind, gaps = str, _NO_LABEL
+        stripped = [field.strip() for field in fields]
+        values = [None if field.lower() in gaps else kind(field) for field in stripped]
+        return np.array(values, object if kind is str or None in values else None)
 
 
 def _parse(row: list[str], places: Sequence[int], columns: list[str] | None, path: Path, line: int) -> list[float]:
@@ -88,17 +131,9 @@ def _parse(row: list[str], places: Sequence[int], columns: list[str] | None, pat
 
 def _typed(fields: list[str]) -> NDArray[Any]:
     """A column as numbers if all of its fields are some, as text otherwise; gaps become None, for others to name."""
-    fields = [field.strip() for field in fields]
-    given = [field for field in fields if field.lower() not in _MISSING]
-    numbers = all(is_number(field) and "_" not in field for field in given)  # to Python, 1_2 is a number
-    if given and all(map(_INTEGER.fullmatch, given)):
-        kind, gaps = int, _MISSING | {"nan"}
-    elif given and numbers and not all(map(_DIGITS.fullmatch, given)):
-        kind, gaps = float, _MISSING | {"nan"}
-    else:
-        kind, gaps = str, _NO_LABEL
-    values = [None if field.lower() in gaps else kind(field) for field in fields]
-    return np.array(values, object if kind is str or None in values else None)
+    kind = FieldKind()
+    kind.see(fields)
+    return kind.read(fields)
 
 
 def _is_header(row: Sequence[str]) -> bool:
@@ -121,7 +156,7 @@ def _warn_if_counting(row: list[str], path: Path) -> None:
     if len(row) > 1 and row == [str(j) for j in range(len(row))]:
         message = f"The first row of `{path}` reads {','.join(row[:5])}... and is taken as a point. "
         message += "If it numbers the columns, as pandas does, write the file with names or `header=False`."
-        warnings.warn(message, DataWarning, stacklevel=5)  # points at the caller of `read_points`
+        warnings.warn(message, DataWarning, stacklevel=6)  # points at the caller of `read_points`
 
 
 def is_number(field: str) -> bool:
