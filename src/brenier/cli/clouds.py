@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from brenier.conditional.maps import ConditionalMap
     from brenier.data.conditions import Column
+    from brenier.data.stored import Stored
     from brenier.data.table import Table
     from brenier.general.maps import CostMap
     from brenier.maps import TransportMap
@@ -38,7 +39,7 @@ __all__ = [
 ]
 
 POINT_SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".parquet")
-FORMATS = "a .npy, .npz, .csv, .tsv, .parquet or .h5ad file, or an image"
+FORMATS = "a .npy, .npz, .csv, .tsv, .parquet or .h5ad file, a .zarr folder, a folder of .parquet files, or an image"
 
 _CHANNELS = ["red", "green", "blue"]
 
@@ -55,7 +56,7 @@ class Cloud(NamedTuple):
 
     Attributes:
         path: The file.
-        table: Its points; the colours of all pixels, from 0 to 1, if it is an image.
+        table: Its points, or what reads them in parts; the colours of all pixels, from 0 to 1, if it is an image.
         image: Height and width of an image.
         conditions: Columns of the file that are no part of the points, an entry for each.
         weight: The column with the weight of each point, if there is one.
@@ -63,11 +64,16 @@ class Cloud(NamedTuple):
     """
 
     path: Path
-    table: "Table"
+    table: "Table | Stored"
     image: tuple[int, int] | None = None
     conditions: "Sequence[Column]" = ()
     weight: "Column | None" = None
     part: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of points."""
+        return self.table.rows if hasattr(self.table, "rows") else len(self.table.values)
 
     @property
     def weights(self) -> "NDArray | None":
@@ -138,7 +144,7 @@ def weight_lines(clouds: Sequence[Cloud]) -> list[tuple[str, str]]:
 
     texts = []
     for cloud in clouds:
-        shares = as_weights(cloud.weights, len(cloud.table.values), "weight")
+        shares = None if cloud.weight is None else as_weights(cloud.weights, cloud.rows, "weight")
         if shares is not None and cloud.weight is not None:
             rows = f"{len(shares):,} rows count as {effective_size(shares):,.0f}"
             texts.append(f"{cloud.weight.name} of {cloud.path}, whose {rows}")

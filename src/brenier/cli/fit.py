@@ -14,6 +14,7 @@ from brenier.callbacks import Progress
 from brenier.cli.cells import Layer, Obsm, part, part_record
 from brenier.cli.clouds import (
     FORMATS,
+    Cloud,
     Key,
     TargetKey,
     check_map_output,
@@ -29,6 +30,7 @@ from brenier.cli.costs import CostOption, baseline_of, cost_line, cost_record, i
 from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_widths
 from brenier.cli.progress import Interrupts
 from brenier.cli.report import check_report, report_lines, write_page
+from brenier.cli.streamed import Memory, check_streamed, open_side, streamed_line, streamed_record
 
 if TYPE_CHECKING:
     from brenier.estimator import BrenierMap
@@ -91,6 +93,7 @@ def fit(
     ] = None,
     key: Key = None,
     target_key: TargetKey = None,
+    memory: Memory = None,
     as_json: Json = False,
 ) -> None:
     """Learn the optimal-transport map from SOURCE to TARGET, and save it.
@@ -107,6 +110,9 @@ def fit(
 
     With conditions: `brenier fit control.csv treated.csv -o effect.brenier --condition sex --condition age
     --condition-type age=number`
+
+    Files of .npy, .parquet, .zarr and .h5ad whose points would take more than `--memory` are read in parts, in random
+    order, while the map is trained.
 
     Other costs: `brenier fit control.csv treated.csv -o effect.brenier --cost pnorm:1.5`. With them `auto` leaves the
     columns in the units of the data, and what is found is the least mean cost, of which no root is taken.
@@ -132,8 +138,17 @@ def fit(
         widths, own_cost = dequantize_widths(dequantize), read_cost(cost)
         if not condition:
             condition_types(condition_type, ())  # before columns of conditions are read as points
-        read = partial(read_cloud, conditions=condition or (), weight=weight)
+        whole = partial(read_cloud, conditions=condition or (), weight=weight)
+
+        def read(path: Path, own: str | None) -> Cloud:
+            # Columns of conditions and weights would be taken for points: the check of a table that has some says so.
+            streamed = open_side(path, own, memory)
+            if streamed is not None:
+                check_streamed([streamed], condition=condition, weight=weight)
+            return whole(path, own) if streamed is None else streamed
+
         clouds = read_pair(source, target, key, target_key, read, part(obsm, layer, source, target))
+        check_streamed(clouds, dequantize=dequantize, trim=trim, report=report)
         check_weight(weight, clouds)
         check_names(clouds[1], clouds[0].table.columns, f"`{source}`")
         if any(cloud.image for cloud in clouds):
@@ -178,13 +193,14 @@ def fit(
             map_ = replace(map_, info={**map_.info, **known})
             map_.save(output)
         interrupted = ot.stop_ == Stop.interrupted.value
-        record = {"map": str(output), "rows": [len(cloud.table.values) for cloud in clouds]}
+        record = {"map": str(output), "rows": [cloud.rows for cloud in clouds]}
         record |= summary(ot) | cost_record(own_cost) | {"seconds": seconds, "interrupted": interrupted}
         record["dequantized"] = ot.map_.info.get("dequantized")
         record["conditions"] = described(ot.map_.space) if condition else None
         record["weight"] = weight
         record["trimmed"] = trim
-        lines = [*_lines(record, map_, cost_line(map_, own_cost)), *weight_lines(clouds)]
+        record["streamed"] = streamed_record(clouds)
+        lines = [*_lines(record, map_, cost_line(map_, own_cost)), *weight_lines(clouds), *streamed_line(clouds)]
         if report is not None:
             found = write_page(map_, list(clouds), report, conditions=list(conditions.values()), map_path=str(output))
             record["report"] = str(report)

@@ -127,6 +127,12 @@ def write_points(
 
 
 def _read(path: Path, asked: Asked) -> Content:
+    if path.is_dir():
+        from brenier.data.stored import open_stored
+
+        stored = open_stored(path, asked)
+        content = stored.content(0, stored.rows)
+        return content._replace(points=Table(stored.checked(content.points, 0, stored.rows), stored.columns))
     reader, _ = _format(path)
     if asked.key is not None and path.suffix.lower() not in (".npz", ".h5ad"):
         raise InputError(

@@ -2,7 +2,7 @@
 
 import importlib.util
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -54,7 +54,12 @@ def refuse_h5ad(handle: BinaryIO, path: Path, *given: object) -> None:
 
 
 def add_to_h5ad(
-    source: Path, output: Path, place: Place, values: Matrix, record: Mapping[str, Any] | None = None
+    source: Path,
+    output: Path,
+    place: Place,
+    values: Matrix | Iterable[Matrix],
+    record: Mapping[str, Any] | None = None,
+    shape: tuple[int, int] | None = None,
 ) -> None:
     """Write a copy of a file with points added to it, whole or not at all; all else is copied as it is.
 
@@ -62,8 +67,9 @@ def add_to_h5ad(
         source: The file.
         output: The copy.
         place: Where the points go; what is there is replaced.
-        values: `(n, d)`, a row for each observation.
+        values: `(n, d)`, a row for each observation; or such rows block by block, with `shape`.
         record: How they came about, for `uns["brenier"]` under the key of the place.
+        shape: `(n, d)`, where `values` are blocks.
 
     Raises:
         InputError: The copy cannot be written.
@@ -73,7 +79,11 @@ def add_to_h5ad(
             shutil.copyfileobj(original, handle, 1 << 20)
         handle.flush()
         with opened_h5ad(handle, Path(handle.name), "r+") as (file, io):
-            io.write_elem(_group(file, place.group, io), str(place.key), values)
+            group = _group(file, place.group, io)
+            if shape is None:
+                io.write_elem(group, str(place.key), values)
+            else:
+                _write_blocks(group, str(place.key), values, shape)
             if record is not None:
                 uns = _group(file, "uns", io)
                 others = io.read_elem(uns["brenier"]) if "brenier" in uns else {}
@@ -96,6 +106,18 @@ def opened_h5ad(handle: BinaryIO, path: Path, mode: str) -> Iterator[tuple[Any, 
         if not {"obs", "var"} <= file.keys():
             raise InputError(f"`{path}` is no AnnData: it lacks `obs` or `var`. Write it with `AnnData.write_h5ad`.")
         yield file, io
+
+
+def _write_blocks(group: Any, key: str, blocks: Iterable[Matrix], shape: tuple[int, int]) -> None:  # noqa: ANN401
+    """Write a dense array as `write_elem` does, without ever holding all of it."""
+    if key in group:
+        del group[key]
+    written = group.create_dataset(key, shape=shape, dtype=np.float64)
+    written.attrs["encoding-type"], written.attrs["encoding-version"] = "array", "0.2.0"
+    start = 0
+    for block in blocks:
+        written[start : start + len(block)] = block
+        start += len(block)
 
 
 def _group(file: Any, name: str, io: Any) -> Any:  # noqa: ANN401

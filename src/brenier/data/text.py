@@ -18,7 +18,7 @@ from brenier.data.conditions import Column, label_text
 from brenier.data.content import Asked, Content, Places
 from brenier.data.table import Table
 
-__all__ = ["FieldKind", "is_number", "parts", "read_text", "write_text"]
+__all__ = ["FieldKind", "delimiter", "fields", "is_number", "parts", "read_text", "write_text"]
 
 _MISSING = {"", "?", "-", "na", "n/a", "null", "none"}
 """Spellings of an absent number; a first row that has some, and numbers besides, is data and not a header."""
@@ -52,7 +52,7 @@ def parts(
     places = Places({}, ())
     numbers, taken = array("d"), {}
     with io.TextIOWrapper(handle, encoding="utf-8-sig", newline="") as text:
-        reader = csv.reader(text, delimiter=_delimiter(path), strict=True)
+        reader = csv.reader(text, delimiter=delimiter(path), strict=True)
         try:
             for row in reader:
                 if not row:
@@ -70,7 +70,7 @@ def parts(
                 if len(row) != width:
                     raise InputError(
                         f"`{path}`, line {reader.line_num}: {len(row)} fields where the lines before have {width}. "
-                        f"Fields are separated by {_delimiter(path)!r}."
+                        f"Fields are separated by {delimiter(path)!r}."
                     )
                 for name, place in places.taken.items():
                     taken[name].append(row[place])
@@ -188,10 +188,10 @@ def write_text(
             "another format."
         )
     text = io.TextIOWrapper(handle, encoding="utf-8", newline="")
-    writer = csv.writer(text, delimiter=_delimiter(path), lineterminator="\n")
+    writer = csv.writer(text, delimiter=delimiter(path), lineterminator="\n")
     rows = values.tolist()  # Python floats, whose text form is the shortest that reads back exactly
     if conditions:
-        beside = zip(*(_fields(column.values) for column in conditions), strict=True)
+        beside = zip(*(fields(column.values) for column in conditions), strict=True)
         rows = ([*row, *own] for row, own in zip(rows, beside, strict=True))
     try:
         if names is not None and named:
@@ -201,9 +201,11 @@ def write_text(
         text.detach()  # the handle is closed where it was opened
 
 
-def _fields(values: NDArray[Any]) -> list[Any]:
+def fields(values: NDArray[Any]) -> list[Any]:
+    """Entries of a column as they are written."""
     return values.tolist() if values.dtype.kind in "iuf" else [label_text(entry) for entry in values]
 
 
-def _delimiter(path: Path) -> str:
+def delimiter(path: Path) -> str:
+    """What separates fields, by the name of the file."""
     return "\t" if path.suffix.lower() == ".tsv" else ","
