@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from brenier.conditional.maps import ConditionalMap
     from brenier.data.conditions import Column
-    from brenier.data.stored import Stored
+    from brenier.data.stored.base import Stored
     from brenier.data.table import Table
     from brenier.general.maps import CostMap
     from brenier.maps import TransportMap
@@ -33,6 +33,7 @@ __all__ = [
     "check_output",
     "check_table",
     "check_weight",
+    "compare_names",
     "read_cloud",
     "read_pair",
     "weight_lines",
@@ -193,12 +194,21 @@ def check_names(cloud: Cloud, expected: Sequence[str] | None, owner: str) -> Non
     Raises:
         InputError: Other names, or another order.
     """
-    names = cloud.table.columns
+    compare_names(cloud.path, cloud.table.columns, expected, owner)
+
+
+def compare_names(path: Path, names: Sequence[str] | None, expected: Sequence[str] | None, owner: str) -> None:
+    """The same for the names alone.
+
+    Raises:
+        InputError: Other names, or another order.
+    """
+    names = None if names is None else list(names)
     expected = None if expected is None else list(expected)
     if names is not None and expected is not None and names != expected:
         what = "order" if sorted(names) == sorted(expected) else "names"
         raise InputError(
-            f"`{cloud.path}` must have the columns of {owner}, {', '.join(expected)}; got {', '.join(names)}. "
+            f"`{path}` must have the columns of {owner}, {', '.join(expected)}; got {', '.join(names)}. "
             f"Change the {what} of its columns, or write it without names."
         )
 

@@ -12,12 +12,15 @@ from brenier.cli.cells import is_cells
 from brenier.cli.clouds import Cloud
 
 if TYPE_CHECKING:
-    from brenier.data.stored import Stored
+    from brenier.data.stored.base import Stored
 
 __all__ = ["Memory", "check_streamed", "data_limit", "open_side", "streamed_line", "streamed_record", "table_bytes"]
 
 _SHARE = 4
 """Part of the machine's memory that the data of a command may take, where nothing else was said: one in so many."""
+
+_SMALL = 1 << 20
+"""Bytes of a file below which it is read whole."""
 
 _TEXT_GROWS = 4
 """Bytes that a byte of text may become: `1,` is a number of eight."""
@@ -52,10 +55,13 @@ def open_side(path: Path, key: str | None, memory: str | None) -> Cloud | None:
         key: Part of an .h5ad file, array of a .zarr group.
         memory: What `--memory` gave, for both sides together.
     """
-    from brenier.data.stored import MEMORY, is_stored, open_points
+    from brenier.data.stored.base import MEMORY
+    from brenier.data.stored.opening import is_stored, open_points
 
     limit = data_limit(memory) // 2
-    if not path.exists() or not is_stored(path):
+    if not path.exists() or not is_stored(path) or is_small(path, memory):
+        return None
+    if key is not None and path.suffix.lower() not in (".h5ad", ".zarr"):
         return None
     stored = open_points(path, key, memory=limit)
     if stored.fits:
@@ -81,7 +87,7 @@ def check_streamed(clouds: Sequence[Cloud], **options: object) -> None:
 
 def stored_of(cloud: Cloud) -> "Stored | None":
     """What a cloud is read from in parts, if it is."""
-    from brenier.data.stored import Stored
+    from brenier.data.stored.base import Stored
 
     return cloud.table if isinstance(cloud.table, Stored) else None
 
@@ -103,9 +109,14 @@ def streamed_line(clouds: Sequence[Cloud]) -> list[tuple[str, str]]:
     return [("Streamed", "; ".join(texts))] if texts else []
 
 
+def is_small(path: Path, memory: str | None) -> bool:
+    """Whether a file is so small that nobody needs to look into it; never where a limit was asked for."""
+    return memory is None and path.is_file() and path.stat().st_size < _SMALL
+
+
 def table_bytes(path: Path, key: str | None) -> float:
     """About how much memory the points of a table take in double precision, found out without reading them."""
-    from brenier.data.stored import is_stored, open_points
+    from brenier.data.stored.opening import is_stored, open_points
 
     if is_stored(path):
         stored: Any = open_points(path, key)

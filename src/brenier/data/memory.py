@@ -7,7 +7,7 @@ from pathlib import Path
 
 from brenier._errors import InputError
 
-__all__ = ["MOST_BYTES", "fits", "machine_bytes", "parse_size", "limit_text", "rows_at_once", "size_text"]
+__all__ = ["MOST_BYTES", "fits", "limit_text", "machine_bytes", "parse_size", "rows_at_once", "size_text"]
 
 MOST_BYTES = 1 << 31
 """Largest array, in bytes of float64, that is made of something that was smaller or not yet in memory."""

@@ -29,7 +29,9 @@ class NpyFile(Stored):
         try:
             with open(path, "rb") as handle:
                 version = np.lib.format.read_magic(handle)
-                header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                header = (
+                    np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                )
                 shape, self._fortran, self._dtype = header(handle)
                 self._offset = handle.tell()
                 size = handle.seek(0, 2)

@@ -49,7 +49,8 @@ class ParquetFiles(Stored):
                 raise InputError(f"`{file}` is not a whole .parquet file: {error}. Write it again.") from error
             if names is not None and schema.names != names:
                 raise InputError(
-                    f"`{file}` must have the columns of `{files[0]}`, {', '.join(names)}; got {', '.join(schema.names)}."
+                    f"`{file}` must have the columns of `{files[0]}`, {', '.join(names)}; got "
+                    f"{', '.join(schema.names)}."
                 )
             names = list(schema.names)
             index = (schema.pandas_metadata or {}).get("index_columns", [])

@@ -197,7 +197,9 @@ class _Parquet(RowWriter):
 
         arrays = [pyarrow.array(np.ascontiguousarray(column)) for column in points.T]
         arrays += [
-            pyarrow.array(own.values if own.values.dtype.kind in "biuf" else [label_text(entry) for entry in own.values])
+            pyarrow.array(
+                own.values if own.values.dtype.kind in "biuf" else [label_text(entry) for entry in own.values]
+            )
             for own in conditions
         ]
         names = [*self._names, *(str(column.name) for column in conditions)]
