@@ -15,7 +15,7 @@ from brenier.data.table import Matrix
 __all__ = ["ShuffledSource"]
 
 _SHARE = 0.4
-"""Of the memory, for the rows that are being drawn, and again for those that are read ahead; the rest is for reading."""
+"""Of the memory, for the rows that are being drawn, and again for those read ahead; the rest is for reading."""
 
 _TOGETHER = 256
 """Pieces that are mixed where rows can be read anywhere."""
