@@ -1,6 +1,5 @@
 """`brenier transform` in parts gives what it gives at once, and a whole output or none."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,8 @@ PARTS = ("--memory", "1MB")
 
 
 @pytest.fixture(autouse=True)
-def _small_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(brenier.batches, "_CHUNK", brenier.batches.BATCH)
-    yield
 
 
 @pytest.fixture(scope="module")

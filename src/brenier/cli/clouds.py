@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import typer
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from brenier.conditional.maps import ConditionalMap
     from brenier.data.conditions import Column
-    from brenier.data.stored.base import Stored
-    from brenier.data.table import Table
     from brenier.general.maps import CostMap
     from brenier.maps import TransportMap
 
@@ -65,7 +63,7 @@ class Cloud(NamedTuple):
     """
 
     path: Path
-    table: "Table | Stored"
+    table: Any  # `Table`, or `Stored` where the rows of a fit are read in parts
     image: tuple[int, int] | None = None
     conditions: "Sequence[Column]" = ()
     weight: "Column | None" = None

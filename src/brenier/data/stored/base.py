@@ -106,7 +106,7 @@ class Stored(abc.ABC):
 
 def _not_finite(points: Any) -> np.ndarray:  # noqa: ANN401
     """Rows with NaN or infinity, of what can be read as numbers."""
-    raw = points.values if isinstance(points, Table) else points
+    raw: Any = points.values if isinstance(points, Table) else points
     if hasattr(raw, "column_names"):
         parts = [np.asarray(column.to_numpy(zero_copy_only=False)) for column in raw.columns]
         raw = np.column_stack(parts) if all(part.dtype.kind in "iuf" for part in parts) else np.empty((0, 0))

@@ -1,5 +1,6 @@
 """Which class reads which file."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from brenier._errors import InputError
@@ -16,7 +17,7 @@ __all__ = ["is_stored", "open_points", "open_stored"]
 _PROBE = 16
 """Rows that are read at once, to find columns that hold no numbers."""
 
-_FORMATS: dict[str, type[Stored]] = {
+_FORMATS: dict[str, Callable[[Path, Asked], Stored]] = {
     ".npy": NpyFile,
     ".parquet": ParquetFiles,
     ".zarr": ZarrFolder,

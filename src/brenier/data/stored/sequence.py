@@ -166,6 +166,8 @@ class _Member:
     def __init__(self, handle: Any, name: str, owner: _Archive) -> None:  # noqa: ANN401
         self._handle = handle
         shape, fortran, self._dtype = _header(handle)
+        if not shape:
+            raise InputError(f"`{owner.path}`: `{name}` is a single number, not one for each point.")
         if fortran and len(shape) > 1:
             raise InputError(
                 f"`{owner.path}`: `{name}` is stored by columns, and an archive is read from start to end. Write it "
