@@ -129,7 +129,7 @@ def write_points(
 
 
 def _read(path: Path, asked: Asked) -> Content:
-    if path.is_dir():
+    if path.is_dir() and path.suffix.lower() in ("", ".parquet", ".zarr"):
         from brenier.data.stored.opening import open_stored
 
         stored = open_stored(path, asked)

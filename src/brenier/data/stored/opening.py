@@ -54,7 +54,7 @@ def open_points(path: FilePath, key: str | None = None, *, memory: int = MEMORY)
 def is_stored(path: FilePath) -> bool:
     """Whether a file is of a kind that can be read some rows at a time, in any order."""
     path = Path(path)
-    return path.suffix.lower() in _FORMATS or path.is_dir()
+    return path.suffix.lower() in _FORMATS or (path.is_dir() and path.suffix == "")
 
 
 def open_stored(path: FilePath, asked: Asked) -> Stored:
