@@ -165,7 +165,8 @@ class _Member:
 
     def __init__(self, handle: Any, name: str, owner: _Archive) -> None:  # noqa: ANN401
         self._handle = handle
-        shape, fortran, self._dtype = _header(handle)
+        found: tuple[Any, bool, np.dtype[Any]] = _header(handle)
+        shape, fortran, self._dtype = found
         if not shape:
             raise InputError(f"`{owner.path}`: `{name}` is a single number, not one for each point.")
         if fortran and len(shape) > 1:
@@ -251,7 +252,7 @@ def _place(name: str) -> int:
     return int(name[name.rindex("[") + 1 : -1])
 
 
-def _header(member: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:  # noqa: ANN401
+def _header(member: Any) -> Any:  # noqa: ANN401
     version = np.lib.format.read_magic(member)
     if version == (1, 0):
         return np.lib.format.read_array_header_1_0(member)
