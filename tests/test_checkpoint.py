@@ -12,12 +12,12 @@ import pytest
 
 from brenier import BrenierDensity, BrenierMap
 from brenier.checkpoint import keeping
-from brenier.training.flat import digest, flatten, restored
 from brenier.conditional.sides import BalancedSource
 from brenier.costs import PNorm
 from brenier.data.sources import ArraySource, SamplerSource
 from brenier.data.weights import WeightedSource
 from brenier.training import TrainingConfig
+from brenier.training.flat import digest, flatten, restored
 from brenier.training.schedule import Schedule
 from checkpointing import SMALL, clouds, cut_off, fit, result
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BATCH", "map_batches", "map_chunks"]
+__all__ = ["BATCH", "chunk_rows", "map_batches", "map_chunks"]
 
 BATCH = 8192
 """Rows in one compiled call."""
@@ -43,10 +43,15 @@ def map_chunks(fn: Callable[..., Any], *arrays: NDArray[Any]) -> Any:  # noqa: A
 
     For functions that do more than one compiled call: what they hold between calls then fits a chunk, not the input.
     """
-    chunk = max(BATCH, min(_CHUNK, 1 << (_ENTRIES // max(arrays[0][0].size, 1)).bit_length() - 1))
+    chunk = chunk_rows(arrays[0][0].size)
     starts = range(0, len(arrays[0]), chunk)
     parts = ([array[start : start + chunk] for array in arrays] for start in starts)
     return _gathered(len(arrays[0]), ((len(rows[0]), fn(*rows)) for rows in parts))
+
+
+def chunk_rows(columns: int) -> int:
+    """Rows of one chunk: slices of so many rows, moved one by one, give what all of them together do."""
+    return max(BATCH, min(_CHUNK, 1 << (_ENTRIES // max(columns, 1)).bit_length() - 1))
 
 
 def _padded(arrays: tuple[NDArray[Any], ...], batch: int, least: int) -> Iterator[tuple[int, list[NDArray[Any]]]]:

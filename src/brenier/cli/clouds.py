@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import typer
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from brenier.conditional.maps import ConditionalMap
     from brenier.data.conditions import Column
-    from brenier.data.table import Table
     from brenier.general.maps import CostMap
     from brenier.maps import TransportMap
 
@@ -32,13 +31,14 @@ __all__ = [
     "check_output",
     "check_table",
     "check_weight",
+    "compare_names",
     "read_cloud",
     "read_pair",
     "weight_lines",
 ]
 
 POINT_SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".parquet")
-FORMATS = "a .npy, .npz, .csv, .tsv, .parquet or .h5ad file, or an image"
+FORMATS = "a .npy, .npz, .csv, .tsv, .parquet or .h5ad file, a .zarr folder, a folder of .parquet files, or an image"
 
 _CHANNELS = ["red", "green", "blue"]
 
@@ -55,7 +55,7 @@ class Cloud(NamedTuple):
 
     Attributes:
         path: The file.
-        table: Its points; the colours of all pixels, from 0 to 1, if it is an image.
+        table: Its points, or what reads them in parts; the colours of all pixels, from 0 to 1, if it is an image.
         image: Height and width of an image.
         conditions: Columns of the file that are no part of the points, an entry for each.
         weight: The column with the weight of each point, if there is one.
@@ -63,11 +63,16 @@ class Cloud(NamedTuple):
     """
 
     path: Path
-    table: "Table"
+    table: Any  # `Table`, or `Stored` where the rows of a fit are read in parts
     image: tuple[int, int] | None = None
     conditions: "Sequence[Column]" = ()
     weight: "Column | None" = None
     part: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of points."""
+        return self.table.rows if hasattr(self.table, "rows") else len(self.table.values)
 
     @property
     def weights(self) -> "NDArray | None":
@@ -138,7 +143,7 @@ def weight_lines(clouds: Sequence[Cloud]) -> list[tuple[str, str]]:
 
     texts = []
     for cloud in clouds:
-        shares = as_weights(cloud.weights, len(cloud.table.values), "weight")
+        shares = None if cloud.weight is None else as_weights(cloud.weights, cloud.rows, "weight")
         if shares is not None and cloud.weight is not None:
             rows = f"{len(shares):,} rows count as {effective_size(shares):,.0f}"
             texts.append(f"{cloud.weight.name} of {cloud.path}, whose {rows}")
@@ -187,12 +192,21 @@ def check_names(cloud: Cloud, expected: Sequence[str] | None, owner: str) -> Non
     Raises:
         InputError: Other names, or another order.
     """
-    names = cloud.table.columns
+    compare_names(cloud.path, cloud.table.columns, expected, owner)
+
+
+def compare_names(path: Path, names: Sequence[str] | None, expected: Sequence[str] | None, owner: str) -> None:
+    """The same for the names alone.
+
+    Raises:
+        InputError: Other names, or another order.
+    """
+    names = None if names is None else list(names)
     expected = None if expected is None else list(expected)
     if names is not None and expected is not None and names != expected:
         what = "order" if sorted(names) == sorted(expected) else "names"
         raise InputError(
-            f"`{cloud.path}` must have the columns of {owner}, {', '.join(expected)}; got {', '.join(names)}. "
+            f"`{path}` must have the columns of {owner}, {', '.join(expected)}; got {', '.join(names)}. "
             f"Change the {what} of its columns, or write it without names."
         )
 

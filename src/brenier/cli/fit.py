@@ -15,6 +15,7 @@ from brenier.cli.cells import Layer, Obsm, part, part_record
 from brenier.cli.checkpoint import Checkpoint, ending_on_sigterm, resumed_lines, resumed_record
 from brenier.cli.clouds import (
     FORMATS,
+    Cloud,
     Key,
     TargetKey,
     check_map_output,
@@ -31,6 +32,7 @@ from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_
 from brenier.cli.processes import Coordinator, Distributed, Process, Processes, Shards, join, leaving_together
 from brenier.cli.progress import Interrupts
 from brenier.cli.report import check_report, report_lines, write_page
+from brenier.cli.streamed import Memory, check_streamed, open_side, streamed_line, streamed_record
 
 if TYPE_CHECKING:
     from brenier.estimator import BrenierMap
@@ -99,6 +101,7 @@ def fit(
     checkpoint: Checkpoint = None,
     key: Key = None,
     target_key: TargetKey = None,
+    memory: Memory = None,
     as_json: Json = False,
 ) -> None:
     """Learn the optimal-transport map from SOURCE to TARGET, and save it.
@@ -116,6 +119,9 @@ def fit(
 
     With conditions: `brenier fit control.csv treated.csv -o effect.brenier --condition sex --condition age
     --condition-type age=number`
+
+    Files of .npy, .parquet, .zarr and .h5ad whose points would take more than `--memory` are read in parts, in random
+    order, while the map is trained.
 
     Other costs: `brenier fit control.csv treated.csv -o effect.brenier --cost pnorm:1.5`. With them `auto` leaves the
     columns in the units of the data, and what is found is the least mean cost, of which no root is taken.
@@ -150,8 +156,17 @@ def fit(
         widths, own_cost = dequantize_widths(dequantize), read_cost(cost)
         if not condition:
             condition_types(condition_type, ())  # before columns of conditions are read as points
-        read = partial(read_cloud, conditions=condition or (), weight=weight)
+        whole = partial(read_cloud, conditions=condition or (), weight=weight)
+
+        def read(path: Path, own: str | None) -> Cloud:
+            # Columns of conditions and weights would be taken for points: the check of a table that has some says so.
+            streamed = open_side(path, own, memory)
+            if streamed is not None:
+                check_streamed([streamed], condition=condition, weight=weight)
+            return whole(path, own) if streamed is None else streamed
+
         clouds = read_pair(source, target, key, target_key, read, part(obsm, layer, source, target))
+        check_streamed(clouds, dequantize=dequantize, trim=trim, report=report)
         check_weight(weight, clouds)
         check_names(clouds[1], clouds[0].table.columns, f"`{source}`")
         if any(cloud.image for cloud in clouds):
@@ -201,14 +216,16 @@ def fit(
         interrupted = ot.stop_ == Stop.interrupted.value
         if not leads:
             raise typer.Exit(INTERRUPTED if interrupted else 0)
-        record = {"map": str(output), "rows": [len(cloud.table.values) for cloud in clouds]}
+        record = {"map": str(output), "rows": [cloud.rows for cloud in clouds]}
         record |= summary(ot) | cost_record(own_cost) | {"seconds": seconds, "interrupted": interrupted}
         record["dequantized"] = ot.map_.info.get("dequantized")
         record["conditions"] = described(ot.map_.space) if condition else None
         record["weight"] = weight
         record["trimmed"] = trim
         record["resumed_from"] = resumed_record(ot)
-        lines = [*_lines(record, map_, cost_line(map_, own_cost)), *weight_lines(clouds), *resumed_lines(ot)]
+        record["streamed"] = streamed_record(clouds)
+        lines = [*_lines(record, map_, cost_line(map_, own_cost)), *weight_lines(clouds), *streamed_line(clouds)]
+        lines += resumed_lines(ot)
         if report is not None:
             found = write_page(map_, list(clouds), report, conditions=list(conditions.values()), map_path=str(output))
             record["report"] = str(report)

@@ -16,7 +16,8 @@ from brenier.cli.costs import is_general
 
 if TYPE_CHECKING:
     from brenier.conditional.space import ConditionSpace
-    from brenier.data.conditions import Conditions
+    from brenier.data.conditions import Column, Conditions
+    from brenier.data.stored.sequence import Block, RowsInOrder
 
 __all__ = ["At", "OpenMap", "load_map"]
 
@@ -136,6 +137,43 @@ class OpenMap:
         conditions = [Column(name, np.repeat(np.array(self.at[name]), rows)) for name in present if name in self.names]
         weight = next((Column(name, present[name]) for name in others if name in present), None)
         return Cloud(path, table, conditions=conditions, weight=weight, part=key if is_cells(path) else None)
+
+    def read_rows(self, path: Path, key: str | None) -> "RowsInOrder":
+        """The same to be read from start to end; its columns beside the points are those that `read` would take.
+
+        Raises:
+            InputError: As for `read`.
+        """
+        from brenier.data.content import AbsentError, Asked
+        from brenier.data.stored.sequence import open_sequence
+
+        if is_cells(path) and key is None:
+            key = self.map_.info.get("anndata", "X")
+        wanted = [*self.names, *([] if self.weight is None else [self.weight])]
+        with naming_conditions():
+            rows = open_sequence(path, Asked(key, wanted, required=False))
+        missing = [f"`{name}`" for name in self.names if name not in rows.beside]
+        if missing and self.at is None:
+            error = AbsentError(f"`{path}` has no column {', '.join(missing)} to take conditions from.")
+            raise InputError(f"{error} To take all rows under one condition, give it with `--at`.") from error
+        return rows
+
+    def beside(self, path: Path, block: "Block") -> "list[Column]":
+        """Conditions of some rows, and behind them the weights if there are any."""
+        import numpy as np
+
+        from brenier.data.conditions import Column
+        from brenier.data.files import checked_columns
+
+        columns: list[Column] = []
+        for name in [own for own in (*self.names, self.weight) if own is not None and own in block.taken]:
+            if self.at is not None and name in self.names:
+                columns.append(Column(name, np.repeat(np.array(self.at[name]), len(block.points))))
+            elif self.at is not None:
+                columns.append(Column(name, block.taken[name]))
+            else:
+                columns += checked_columns(name, block.taken[name], len(block.points), path)
+        return columns
 
     def extra(self, cloud: Cloud) -> "tuple[Conditions, ...]":
         """What methods of the map take besides the points of a file: their conditions, if they ask for some."""

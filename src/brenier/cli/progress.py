@@ -3,11 +3,18 @@
 import signal
 import socket
 import threading
+import time
 from typing import Self
 
+from rich.progress import BarColumn, Progress, TextColumn
+
+from brenier._text import duration
 from brenier.cli.console import stderr
 
-__all__ = ["Doing", "Interrupts"]
+__all__ = ["Doing", "Interrupts", "RowsDone"]
+
+_SILENT, _BETWEEN = 1.0, 10.0
+"""Seconds before the first word, and between two lines."""
 
 
 class Doing:
@@ -32,6 +39,41 @@ class Doing:
             self._status.start()  # at the first words, because a bar may be there before
             self._shown = True
         self._status.update(words)
+
+
+class RowsDone:
+    """Says how many rows a command has done and how long the rest will take.
+
+    A bar on a terminal, elsewhere a line every ten seconds; nothing in the first second.
+    """
+
+    def __init__(self) -> None:
+        self._started = self._said = time.perf_counter()
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, rows: int, share: float) -> None:
+        """Take note of rows that are done, and of the share of the work that they are."""
+        now = time.perf_counter()
+        seconds = now - self._started
+        if seconds < _SILENT or not share > 0.0:
+            return
+        text = f"{rows:,} rows  {duration(seconds * (1.0 - share) / share)} left"
+        if stderr.is_terminal:
+            if self._bar is None:
+                self._bar = Progress(BarColumn(20), TextColumn("{task.fields[found]}"), console=stderr)
+                self._bar.add_task("rows", total=1.0, found="")
+                self._bar.start()
+            self._bar.update(self._bar.task_ids[0], completed=share, found=text)
+        elif now - self._said > _BETWEEN or self._said == self._started:
+            self._said = now
+            stderr.print(f"{100 * share:3.0f} %  {text}")
 
 
 class Interrupts:

@@ -1,7 +1,7 @@
 """`brenier transform`: move points, or the colours of an image, by a map."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
@@ -9,33 +9,12 @@ from brenier._errors import InputError
 from brenier.cli.cells import Layer, Obsm, is_cells, key_of, part
 from brenier.cli.clouds import FORMATS, Cloud, Key, check_columns, check_output, check_table
 from brenier.cli.console import Json, number, print_result, reporting, share
-from brenier.cli.costs import is_general
+from brenier.cli.moving import Moved, add_to_cells, in_parts, is_folder, move, transform_rows
 from brenier.cli.opened import At, OpenMap
 from brenier.cli.status import status_line, status_record
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from brenier.data.conditions import Conditions
-    from brenier.data.table import Matrix
+from brenier.cli.streamed import Memory, data_limit
 
 __all__ = ["transform"]
-
-
-class _Moved(NamedTuple):
-    """Moved points.
-
-    Attributes:
-        points: `(n, d)`.
-        failed: The numbers of those that an inverse did not find.
-        residual: The largest error of these.
-        disagree: `(n,)` for other costs, where two starts of the inverse led to different solutions.
-    """
-
-    points: "Matrix"
-    failed: "NDArray"
-    residual: float
-    disagree: "NDArray | None" = None
 
 
 def transform(
@@ -53,6 +32,7 @@ def transform(
     obsm: Obsm = None,
     layer: Layer = None,
     key: Key = None,
+    memory: Memory = None,
     as_json: Json = False,
 ) -> None:
     """Move the points in INPUT by the map, or back by its inverse.
@@ -70,6 +50,8 @@ def transform(
     X_pca_transported, X and layers give the layer transported; it is transported_back with --inverse, and interpolated
     with --t. What has that name already is replaced; uns/brenier says how it came about.
 
+    Tables of any size are moved in parts, where they would take more than `--memory`; the results are the same.
+
     Example: `brenier transform effect.brenier control.csv -o moved.csv --t 0.5`
 
     With a condition for all rows: `brenier transform effect.brenier men.csv -o moved.csv --at men`
@@ -78,16 +60,27 @@ def transform(
         if not 0.0 <= t <= 1.0:
             raise InputError(f"`--t` must lie between 0 and 1; got {t}.")
         _check_formats(source, output)
-        check_output(output, source, map_file)
+        if is_folder(output):
+            from brenier.data.stored.writers import check_folder
+
+            check_folder(output)
+            if output.exists() and output.resolve() == source.resolve():
+                raise InputError(f"`{output}` is also an input, and would be overwritten. Name another folder.")
+        else:
+            check_output(output, source, map_file)
         from brenier.data import to_image, write_image, write_points
 
-        opened = OpenMap.load(map_file, at)
-        map_, cloud = opened.map_, opened.read(source, key_of(source, key, part(obsm, layer, source)))
+        opened, own_key = OpenMap.load(map_file, at), key_of(source, key, part(obsm, layer, source))
+        if in_parts(source, output, own_key, memory):
+            record = transform_rows(opened, source, output, own_key, inverse, t, data_limit(memory))
+            print_result(record, [*_lines(record), *opened.lines()], as_json=as_json)
+            return
+        map_, cloud = opened.map_, opened.read(source, own_key)
         check_columns(cloud, map_)
         if cloud.image:
             moved = _move_image(map_, cloud, inverse, t)
         else:
-            moved = _move(map_, cloud.table.values, inverse, t, *opened.extra(cloud))
+            moved = move(map_, cloud.table.values, inverse, t, *opened.extra(cloud))
         record: dict[str, Any] = {"output": str(output), "rows": len(moved.points), "inverse": inverse, "t": t}
         record |= opened.record()
         if inverse:
@@ -98,7 +91,7 @@ def transform(
             record |= {"size": [cloud.image[1], cloud.image[0]], "clipped": clipped}
             write_image(output, image)
         elif is_cells(output):
-            record["added"] = _add(map_, cloud, output, moved.points, inverse, t)
+            record["added"] = add_to_cells(map_, source, cloud.part, output, moved.points, inverse, t)
         else:
             names = cloud.table.columns or map_.columns
             beside = [*cloud.conditions, *([] if cloud.weight is None else [cloud.weight])]
@@ -117,46 +110,17 @@ def _check_formats(source: Path, output: Path) -> None:
         raise InputError(
             f"`{output}` is to be INPUT with something added, but `{source}` is no .h5ad file. Name a table."
         )
-    if not is_image(output) and not is_cells(output):
+    if not is_image(output) and not is_cells(output) and not is_folder(output):
         check_table(output)
 
 
-def _add(map_: Any, cloud: Cloud, output: Path, points: "Matrix", inverse: bool, t: float) -> str:  # noqa: ANN401
-    """Write a copy of an .h5ad file with the points in it, and say where."""
-    from brenier.anndata import SUFFIXES, provenance
-    from brenier.data.cells import Place
-    from brenier.data.h5ad import add_to_h5ad
-
-    place, direction = Place.read(cloud.part or "X"), "inverse" if inverse else "forward" if t == 1.0 else "interpolate"
-    target = place.beside(SUFFIXES[direction])
-    add_to_h5ad(cloud.path, output, target, points, provenance(map_, place, direction, t))
-    return str(target)
-
-
-def _move(map_: Any, points: "Matrix", inverse: bool, t: float, *conditions: "Conditions") -> _Moved:  # noqa: ANN401
-    """Move points by any kind of map; one with conditions takes those of the points."""
-    import numpy as np
-
-    if not inverse:
-        images = map_.interpolate(points, t, *conditions) if t < 1.0 else map_.forward(points, *conditions)
-        return _Moved(images, np.empty(0, np.intp), 0.0)
-    solved = map_.inverse_with_status(points, *conditions)
-    failed = np.flatnonzero(~solved.converged)
-    found = solved.points
-    if t < 1.0:
-        found = (
-            map_.coordinates.between_points(points, found, t) if is_general(map_) else (1.0 - t) * points + t * found
-        )
-    return _Moved(found, failed, float(solved.residual[failed].max(initial=0.0)), solved.disagree)
-
-
-def _move_image(map_: Any, cloud: Cloud, inverse: bool, t: float) -> _Moved:  # noqa: ANN401
+def _move_image(map_: Any, cloud: Cloud, inverse: bool, t: float) -> Moved:  # noqa: ANN401
     """Move every distinct colour once."""
     import numpy as np
 
     levels = np.round(cloud.table.values * 255.0).astype(np.int64)
     _, first, number_of = np.unique(levels @ np.array([1 << 16, 1 << 8, 1]), return_index=True, return_inverse=True)
-    moved = _move(map_, cloud.table.values[first], inverse, t)
+    moved = move(map_, cloud.table.values[first], inverse, t)
     failed = np.flatnonzero(np.isin(number_of, moved.failed))
     disagree = None if moved.disagree is None else moved.disagree[number_of]
     return moved._replace(points=moved.points[number_of], failed=failed, disagree=disagree)

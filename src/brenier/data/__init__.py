@@ -10,6 +10,7 @@ from brenier.data.files import read_points, write_points
 from brenier.data.images import is_image, read_image, to_colours, to_image, write_image
 from brenier.data.pairs import check_pair
 from brenier.data.sources import ArraySource, IteratorSource, SamplerSource, Source, as_source
+from brenier.data.stored.opening import open_points
 from brenier.data.table import InputTypeError, Table
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "check_writable",
     "claim_files",
     "is_image",
+    "open_points",
     "read_image",
     "read_points",
     "to_colours",

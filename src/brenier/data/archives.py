@@ -21,7 +21,7 @@ from brenier.data.headers import read_header
 from brenier.data.memory import check_expansion
 from brenier.data.table import Table, listed, shortened
 
-__all__ = ["read_members", "read_npy", "read_npz", "write_npy", "write_npz"]
+__all__ = ["joined", "plain", "read_members", "read_npy", "read_npz", "write_npy", "write_npz"]
 
 _POINTS, _NAMES = "points", "columns"
 """Arrays of a written archive: the points, and the names of their columns where they have some."""
@@ -187,7 +187,7 @@ def write_npz(
     arrays: dict[str, NDArray[Any]] = {_POINTS: values}
     if columns is not None:
         arrays[_NAMES] = np.array(columns)
-    beside = _joined({str(column.name): _plain(column.values) for column in conditions})
+    beside = joined({str(column.name): plain(column.values) for column in conditions})
     clash = sorted({_POINTS, _NAMES} & beside.keys())
     if clash:
         raise InputError(f"`{path}` cannot hold a condition named `{clash[0]}`, as its own array has that name.")
@@ -198,16 +198,16 @@ def write_npz(
                 np.lib.format.write_array(member, array, allow_pickle=False)
 
 
-def _plain(values: NDArray[Any]) -> NDArray[Any]:
+def plain(values: NDArray[Any]) -> NDArray[Any]:
     """Numbers as they are, all else as text."""
     return values if values.dtype.kind in "biuf" else np.array([label_text(entry) for entry in values])
 
 
-def _joined(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def joined(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """The same arrays, with `c[0]`, `c[1]` and so on as the columns of `c` where they are of one type."""
-    joined = dict(arrays)
+    merged = dict(arrays)
     for owner in {match[1] for name in arrays if (match := _PART.fullmatch(name)) and match[1] not in arrays}:
         names = list(takewhile(arrays.__contains__, (f"{owner}[{place}]" for place in count())))
         if len({arrays[name].dtype.kind for name in names}) == 1:
-            joined[owner] = np.column_stack([joined.pop(name) for name in names])
-    return joined
+            merged[owner] = np.column_stack([merged.pop(name) for name in names])
+    return merged

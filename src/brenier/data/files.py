@@ -18,7 +18,7 @@ from brenier.data.parquet import read_parquet, write_parquet
 from brenier.data.table import Table
 from brenier.data.text import read_text, write_text
 
-__all__ = ["read_points", "read_with_conditions", "read_without", "write_points"]
+__all__ = ["checked_columns", "read_points", "read_with_conditions", "read_without", "write_points"]
 
 Reader: TypeAlias = Callable[[BinaryIO, Path, Asked], Content]
 """From an open file, its path and what is asked for to what is found."""
@@ -70,7 +70,9 @@ def read_with_conditions(path: FilePath, key: str | None, columns: Sequence[str]
     path = Path(path)
     content = _read(path, Asked(key, columns))
     table = as_points(content.points, str(path))
-    found = [column for name in columns for column in _checked(name, content.taken[name], len(table.values), path)]
+    found = [
+        column for name in columns for column in checked_columns(name, content.taken[name], len(table.values), path)
+    ]
     names = [column.name for column in found]
     twice = [str(name) for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
@@ -127,6 +129,12 @@ def write_points(
 
 
 def _read(path: Path, asked: Asked) -> Content:
+    if path.is_dir() and path.suffix.lower() in ("", ".parquet", ".zarr"):
+        from brenier.data.stored.opening import open_stored
+
+        stored = open_stored(path, asked)
+        content = stored.content(0, stored.rows)
+        return content._replace(points=Table(stored.checked(content.points, 0, stored.rows), stored.columns))
     reader, _ = _format(path)
     if asked.key is not None and path.suffix.lower() not in (".npz", ".h5ad"):
         raise InputError(
@@ -139,7 +147,7 @@ def _read(path: Path, asked: Asked) -> Content:
         raise InputError(f"`{path}` cannot be read: {error.strerror or error}. Check the path.") from error
 
 
-def _checked(name: str, values: NDArray[Any], rows: int, path: Path) -> list[Column]:
+def checked_columns(name: str, values: NDArray[Any], rows: int, path: Path) -> list[Column]:
     """One column of conditions, or those of an array; messages name the file and the column."""
     columns = read_conditions(values, rows, f"{path}`, column `{name}")
     several = np.ndim(values) == 2 and len(columns) > 1

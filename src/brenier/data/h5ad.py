@@ -4,7 +4,7 @@ import importlib.util
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,7 +21,7 @@ from brenier.data.frames import frame_columns
 from brenier.data.hdf5 import DAMAGE, check_parts, check_sparse
 from brenier.data.table import Matrix, Table, Unchecked, shortened
 
-__all__ = ["add_to_h5ad", "read_h5ad", "refuse_h5ad"]
+__all__ = ["add_to_h5ad", "names_of", "opened_h5ad", "read_h5ad", "refuse_h5ad"]
 
 
 def read_h5ad(handle: BinaryIO, path: Path, asked: Asked) -> Content:
@@ -34,7 +34,7 @@ def read_h5ad(handle: BinaryIO, path: Path, asked: Asked) -> Content:
             anndata to read it with.
     """
     place = Place.read(asked.key or "X")
-    with _opened(handle, path, "r") as (file, io), _reading(path):
+    with opened_h5ad(handle, path, "r") as (file, io), _reading(path):
         parts = [str(place), "obs"] + (["var"] if place.named else [])
         check_parts(file, parts, handle.seek(0, os.SEEK_END), str(path))
         element = file.get(str(place))
@@ -43,7 +43,7 @@ def read_h5ad(handle: BinaryIO, path: Path, asked: Asked) -> Content:
             there = {group: keys for group, keys in groups.items() if keys} | ({"X": []} if "X" in file else {})
             raise place.missing(str(path), there)
         points = _part(element, path, place, io)
-        names = _names(file["var"], io) if place.named else None
+        names = names_of(file["var"], io) if place.named else None
         if names is not None and np.ndim(points) == 2 and points.shape[1] != len(names):
             raise ValueError(f"`{place}` has {points.shape[1]} columns, `var` names {len(names)}")
         obs = io.read_elem(file["obs"])
@@ -63,7 +63,12 @@ def refuse_h5ad(handle: BinaryIO, path: Path, *given: object) -> None:
 
 
 def add_to_h5ad(
-    source: Path, output: Path, place: Place, values: Matrix, record: Mapping[str, Any] | None = None
+    source: Path,
+    output: Path,
+    place: Place,
+    values: Matrix | Iterable[Matrix],
+    record: Mapping[str, Any] | None = None,
+    shape: tuple[int, int] | None = None,
 ) -> None:
     """Write a copy of a file with points added to it, whole or not at all; all else is copied as it is.
 
@@ -71,8 +76,9 @@ def add_to_h5ad(
         source: The file.
         output: The copy.
         place: Where the points go; what is there is replaced.
-        values: `(n, d)`, a row for each observation.
+        values: `(n, d)`, a row for each observation; or such rows block by block, with `shape`.
         record: How they came about, for `uns["brenier"]` under the key of the place.
+        shape: `(n, d)`, where `values` are blocks.
 
     Raises:
         InputError: The copy cannot be written.
@@ -81,8 +87,12 @@ def add_to_h5ad(
         with open(source, "rb") as original:
             shutil.copyfileobj(original, handle, 1 << 20)
         handle.flush()
-        with _opened(handle, Path(handle.name), "r+") as (file, io):
-            io.write_elem(_group(file, place.group, io), str(place.key), values)
+        with opened_h5ad(handle, Path(handle.name), "r+") as (file, io):
+            group = _group(file, place.group, io)
+            if shape is None:
+                io.write_elem(group, str(place.key), values)
+            else:
+                _write_blocks(group, str(place.key), values, shape)
             if record is not None:
                 uns = _group(file, "uns", io)
                 others = io.read_elem(uns["brenier"]) if "brenier" in uns else {}
@@ -110,7 +120,7 @@ def _keys(group: Unchecked) -> list[str]:
 
 
 @contextmanager
-def _opened(handle: BinaryIO, path: Path, mode: str) -> Iterator[tuple[Any, Any]]:
+def opened_h5ad(handle: BinaryIO, path: Path, mode: str) -> Iterator[tuple[Any, Any]]:
     """A file of HDF5, and the functions of anndata that read and write its parts."""
     if importlib.util.find_spec("anndata") is None:
         raise InputError(f'`{path}`: .h5ad files need anndata. Run `pip install "brenier[anndata]"`.')
@@ -129,6 +139,18 @@ def _opened(handle: BinaryIO, path: Path, mode: str) -> Iterator[tuple[Any, Any]
         if not {"obs", "var"} <= there:
             raise InputError(f"`{path}` is no AnnData: it lacks `obs` or `var`. Write it with `AnnData.write_h5ad`.")
         yield file, io
+
+
+def _write_blocks(group: Any, key: str, blocks: Iterable[Matrix], shape: tuple[int, int]) -> None:  # noqa: ANN401
+    """Write a dense array as `write_elem` does, without ever holding all of it."""
+    if key in group:
+        del group[key]
+    written = group.create_dataset(key, shape=shape, dtype=np.float64)
+    written.attrs["encoding-type"], written.attrs["encoding-version"] = "array", "0.2.0"
+    start = 0
+    for block in blocks:
+        written[start : start + len(block)] = block
+        start += len(block)
 
 
 def _group(file: Any, name: str, io: Any) -> Any:  # noqa: ANN401
@@ -150,7 +172,7 @@ def _part(element: Unchecked, path: Path, place: Place, io: Any) -> Unchecked:  
     return io.read_elem(element)
 
 
-def _names(frame: Unchecked, io: Any) -> list[str]:  # noqa: ANN401
+def names_of(frame: Unchecked, io: Any) -> list[str]:  # noqa: ANN401
     """The index of a frame in an open file."""
     index: NDArray[Any] = np.asarray(io.read_elem(frame[frame.attrs["_index"]]))
     if index.ndim != 1:

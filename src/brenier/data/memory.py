@@ -1,10 +1,23 @@
 """How much is made a plain array at once, of what need not be one: sparse matrices, arrays of dask, files."""
 
 import math
+import os
+import re
+from pathlib import Path
 
 from brenier._errors import InputError
 
-__all__ = ["MOST_BYTES", "check_expansion", "fits", "limit_text", "most_contents", "rows_at_once", "size_text"]
+__all__ = [
+    "MOST_BYTES",
+    "check_expansion",
+    "fits",
+    "limit_text",
+    "machine_bytes",
+    "most_contents",
+    "parse_size",
+    "rows_at_once",
+    "size_text",
+]
 
 MOST_BYTES = 1 << 31
 """Largest array, in bytes of float64, that is made of something that was smaller or not yet in memory."""
@@ -65,3 +78,24 @@ def size_text(entries: float) -> str:
     while size >= 1024.0 and unit < 4:
         size, unit = size / 1024.0, unit + 1
     return f"{size:.3g} {('bytes', 'KiB', 'MiB', 'GiB', 'TiB')[unit]}"
+
+
+def machine_bytes() -> int:
+    """Memory of the machine, or of the control group that the process is in where that has less."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text().strip() if limit.exists() else ""
+    return min(found, int(text)) if text.isdigit() else found
+
+
+def parse_size(text: str, name: str) -> int:
+    """Bytes of a size as people write it: `500MB`, `2GB`, `1.5 GiB`, or a plain number of bytes.
+
+    Raises:
+        InputError: It is none.
+    """
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kKMGT]?)(i?)(B?)\s*", text)
+    if match is None:
+        raise InputError(f"`{name}` must be a size such as 500MB or 2GB; got {text!r}.")
+    base = 1024 if match[3] else 1000
+    return int(float(match[1]) * base ** " KMGT".index(match[2].upper() or " "))

@@ -15,7 +15,7 @@ from brenier.data.conditions import Column, label_text
 from brenier.data.content import Asked, Content
 from brenier.data.memory import check_expansion
 
-__all__ = ["read_parquet", "write_parquet"]
+__all__ = ["read_parquet", "require_pyarrow", "write_parquet"]
 
 _DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError, IndexError, OverflowError)
 """What pyarrow raises where a file is damaged."""
@@ -23,7 +23,7 @@ _DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError, IndexError, O
 
 def read_parquet(handle: BinaryIO, path: Path, asked: Asked) -> Content:
     """Read a table; the index of a frame counts only where it was asked for."""
-    _require_pyarrow(path)
+    require_pyarrow(path)
     import pyarrow
     from pyarrow import parquet
 
@@ -82,7 +82,7 @@ def write_parquet(
     conditions: Sequence[Column],
 ) -> None:
     """Write the columns of the points, x0, x1 and so on where they have no names, and those of the conditions."""
-    _require_pyarrow(path)
+    require_pyarrow(path)
     import pyarrow
     from pyarrow import parquet
 
@@ -97,6 +97,7 @@ def _plain(values: NDArray[Any]) -> NDArray[Any] | list[str]:
     return values if values.dtype.kind in "biuf" else [label_text(entry) for entry in values]
 
 
-def _require_pyarrow(path: Path) -> None:
+def require_pyarrow(path: Path) -> None:
+    """Refuse .parquet files where pyarrow is not installed."""
     if importlib.util.find_spec("pyarrow") is None:
         raise InputError(f'`{path}`: .parquet files need pyarrow. Run `pip install "brenier[parquet]"`.')

@@ -11,6 +11,8 @@ from brenier._errors import InputError
 from brenier.coordinates import Moments
 from brenier.data.checks import as_points
 from brenier.data.sources import ArraySource, Source, as_source, is_array_like
+from brenier.data.stored.base import Stored
+from brenier.data.stored.shuffled import ShuffledSource
 from brenier.data.table import Matrix, Table, Unchecked
 from brenier.data.weights import WeightedSource, effective_size, weighted_table
 from brenier.moments import accumulate_moments, moments
@@ -50,9 +52,9 @@ class Side(NamedTuple):
 
     @property
     def size(self) -> int | None:
-        """Samples to train on, the effective number where they have weights; None for streams."""
+        """Samples to train on, the effective number where they have weights; None for streams without end."""
         if self.training is None or self.weights is None:
-            return None if self.training is None else len(self.training)
+            return self.source.size if self.training is None else len(self.training)
         return max(round(effective_size(self.weights[0])), 1)
 
     @property
@@ -107,7 +109,7 @@ def split_side(
     An array gives `share` of its rows, at most `most`, to the held-out points; a stream gives `most` points.
 
     Args:
-        value: Array, frame, sampler `(key, n) -> points`, or iterable of arrays.
+        value: Array, frame, sampler `(key, n) -> points`, iterable of arrays, or what `open_points` returns.
         name: The argument's name in messages.
         share: Share of an array to hold out.
         most: Most points to hold out.
@@ -116,10 +118,19 @@ def split_side(
         weights: Of the rows of an array; see `as_weights`.
         weight_name: What messages call them; `x_weight` for `X` by default.
     """
+    own = f"{name.lower()}_weight" if weight_name is None else weight_name
+    if isinstance(value, Stored):
+        if not value.fits:
+            if weights is not None:
+                raise InputError(
+                    f"`{own}` was given, but `{value.path}` is read in parts, which have no weights. Pass an array, or "
+                    f"raise `memory`, {value.memory:,} bytes, beyond twice its size in double precision."
+                )
+            return _split_stored(value, share, most, least, seed)
+        value = value.table()
     if is_array_like(value):
         value = as_points(value, name)  # once, for it may have to be computed
     source = as_source(value, name, seed)
-    own = f"{name.lower()}_weight" if weight_name is None else weight_name
     if isinstance(source, ArraySource):
         return _split_array(*weighted_table(as_points(value, name), weights, own), share, most, least, seed)
     if weights is not None:
@@ -136,6 +147,14 @@ def held_out_count(size: int, share: float, most: int, least: int) -> int:
     """How many of so many rows to hold out; none where they would be too few to judge by."""
     count = min(max(int(share * size), min(least, int(_LARGEST_SHARE * size))), most)
     return count if count >= FEWEST_HELD_OUT else 0
+
+
+def _split_stored(stored: Stored, share: float, most: int, least: int, seed: int) -> Side:
+    """A stream with as many held-out points as the array would have; the first draws are its sample."""
+    count = held_out_count(stored.rows, share, most, least)
+    source = ShuffledSource(stored, seed, count)
+    sample = Table(source.draw(min(_MOMENT_BATCH, source.size)), stored.columns)
+    return Side(source, source.holdout, sample)
 
 
 def _split_array(table: Table, weights: Matrix | None, share: float, most: int, least: int, seed: int) -> Side:

@@ -14,6 +14,7 @@ from brenier._errors import InputError
 from brenier.data.checks import as_points
 from brenier.data.kinds import kind_of
 from brenier.data.kinds.dask import Blocks, is_lazy
+from brenier.data.stored.base import Stored
 from brenier.data.table import Matrix, Table, Unchecked
 
 __all__ = [
@@ -303,7 +304,7 @@ def as_source(value: Unchecked, name: str, seed: int) -> Source:
 
 def is_array_like(value: Unchecked) -> bool:
     """Whether a side of a fit is all of its points at once, rather than a supply of them."""
-    return isinstance(value, Table) or kind_of(value).is_whole(value)
+    return not isinstance(value, Stored) and (isinstance(value, Table) or kind_of(value).is_whole(value))
 
 
 def own_generator(rng: np.random.Generator, index: int) -> np.random.Generator:

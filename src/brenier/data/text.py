@@ -6,7 +6,7 @@ import math
 import re
 import warnings
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +18,7 @@ from brenier.data.conditions import Column, label_text
 from brenier.data.content import Asked, Content, Places
 from brenier.data.table import Table, shortened
 
-__all__ = ["is_number", "read_text", "write_text"]
+__all__ = ["FieldKind", "delimiter", "fields", "is_number", "parts", "read_text", "write_text"]
 
 _MISSING = {"", "?", "-", "na", "n/a", "null", "none"}
 """Spellings of an absent number; a first row that has some, and numbers besides, is data and not a header."""
@@ -32,12 +32,27 @@ _DIGITS, _INTEGER = re.compile(r"[+-]?[0-9]+"), re.compile(r"[+-]?(0|[1-9][0-9]{
 
 def read_text(handle: BinaryIO, path: Path, asked: Asked) -> Content:
     """Parse rows; every complaint names a line."""
+    for columns, places, numbers, taken in parts(handle, path, asked, None):
+        points = np.frombuffer(numbers, np.float64).reshape(-1, len(places.points))
+        names = None if columns is None else [columns[place] for place in places.points]
+        return Content(Table(points, names), {name: _typed(fields) for name, fields in taken.items()})
+    raise InputError(f"`{path}` has no rows of numbers. Is it the right file?")
+
+
+def parts(
+    handle: BinaryIO, path: Path, asked: Asked, count: int | None
+) -> Iterator[tuple[list[str] | None, Places, "array[float]", dict[str, list[str]]]]:
+    """Parse rows, so many at a time, or all at once; every complaint names a line.
+
+    Yields:
+        Names of all columns, places, the numbers of the points row by row, and the fields of what was asked for.
+    """
     columns: list[str] | None = None
     width = 0
     places = Places({}, ())
     numbers, taken = array("d"), {}
     with io.TextIOWrapper(handle, encoding="utf-8-sig", newline="") as text:
-        reader = csv.reader(text, delimiter=_delimiter(path), strict=True)
+        reader = csv.reader(text, delimiter=delimiter(path), strict=True)
         try:
             for row in reader:
                 if not row:
@@ -55,19 +70,46 @@ def read_text(handle: BinaryIO, path: Path, asked: Asked) -> Content:
                 if len(row) != width:
                     raise InputError(
                         f"`{path}`, line {reader.line_num}: {len(row)} fields where the lines before have {width}. "
-                        f"Fields are separated by {_delimiter(path)!r}."
+                        f"Fields are separated by {delimiter(path)!r}."
                     )
                 for name, place in places.taken.items():
                     taken[name].append(row[place])
                 numbers.extend(_parse(row, places.points, columns, path, reader.line_num))
+                if count is not None and len(numbers) >= count * len(places.points):
+                    yield columns, places, numbers, taken
+                    numbers, taken = array("d"), {name: [] for name in places.taken}
         except (csv.Error, UnicodeDecodeError) as error:
             message = f"`{path}`, after line {reader.line_num}: {error}. Save it as plain UTF-8 text."
             raise InputError(message) from error
-    if not numbers:
-        raise InputError(f"`{path}` has no rows of numbers. Is it the right file?")
-    points = np.frombuffer(numbers, np.float64).reshape(-1, len(places.points))
-    names = None if columns is None else [columns[place] for place in places.points]
-    return Content(Table(points, names), {name: _typed(fields) for name, fields in taken.items()})
+    if numbers:
+        yield columns, places, numbers, taken
+
+
+class FieldKind:
+    """Whether the fields of a column are integers, numbers or text, which takes all of them to say."""
+
+    def __init__(self) -> None:
+        self._given, self._integers, self._digits, self._numbers = False, True, True, True
+
+    def see(self, fields: Sequence[str]) -> None:
+        """Take some of the fields into account."""
+        given = [field for field in map(str.strip, fields) if field.lower() not in _MISSING]
+        self._given |= bool(given)
+        self._integers = self._integers and all(map(_INTEGER.fullmatch, given))
+        self._digits = self._digits and all(map(_DIGITS.fullmatch, given))
+        self._numbers = self._numbers and all(map(is_number, given))
+
+    def read(self, fields: Sequence[str]) -> NDArray[Any]:
+        """The fields as what they are; gaps become None, for others to name."""
+        if self._given and self._integers:
+            kind, gaps = int, _MISSING | {"nan"}
+        elif self._given and self._numbers and not self._digits:
+            kind, gaps = float, _MISSING | {"nan"}
+        else:
+            kind, gaps = str, _NO_LABEL
+        stripped = [field.strip() for field in fields]
+        values = [None if field.lower() in gaps else kind(field) for field in stripped]
+        return np.array(values, object if kind is str or None in values else None)
 
 
 def _parse(row: list[str], places: Sequence[int], columns: list[str] | None, path: Path, line: int) -> list[float]:
@@ -90,17 +132,9 @@ def _parse(row: list[str], places: Sequence[int], columns: list[str] | None, pat
 
 def _typed(fields: list[str]) -> NDArray[Any]:
     """A column as numbers if all of its fields are some, as text otherwise; gaps become None, for others to name."""
-    fields = [field.strip() for field in fields]
-    given = [field for field in fields if field.lower() not in _MISSING]
-    numbers = all(map(is_number, given))
-    if given and all(map(_INTEGER.fullmatch, given)):
-        kind, gaps = int, _MISSING | {"nan"}
-    elif given and numbers and not all(map(_DIGITS.fullmatch, given)):
-        kind, gaps = float, _MISSING | {"nan"}
-    else:
-        kind, gaps = str, _NO_LABEL
-    values = [None if field.lower() in gaps else kind(field) for field in fields]
-    return np.array(values, object if kind is str or None in values else None)
+    kind = FieldKind()
+    kind.see(fields)
+    return kind.read(fields)
 
 
 def _is_header(row: Sequence[str]) -> bool:
@@ -123,7 +157,7 @@ def _warn_if_counting(row: list[str], path: Path) -> None:
     if len(row) > 1 and row == [str(j) for j in range(len(row))]:
         message = f"The first row of `{path}` reads {','.join(row[:5])}... and is taken as a point. "
         message += "If it numbers the columns, as pandas does, write the file with names or `header=False`."
-        warnings.warn(message, DataWarning, stacklevel=5)  # points at the caller of `read_points`
+        warnings.warn(message, DataWarning, stacklevel=6)  # points at the caller of `read_points`
 
 
 def is_number(field: str) -> bool:
@@ -159,10 +193,10 @@ def write_text(
             "another format."
         )
     text = io.TextIOWrapper(handle, encoding="utf-8", newline="")
-    writer = csv.writer(text, delimiter=_delimiter(path), lineterminator="\n")
+    writer = csv.writer(text, delimiter=delimiter(path), lineterminator="\n")
     rows = values.tolist()  # Python floats, whose text form is the shortest that reads back exactly
     if conditions:
-        beside = zip(*(_fields(column.values) for column in conditions), strict=True)
+        beside = zip(*(fields(column.values) for column in conditions), strict=True)
         rows = ([*row, *own] for row, own in zip(rows, beside, strict=True))
     try:
         if names is not None and named:
@@ -172,9 +206,11 @@ def write_text(
         text.detach()  # the handle is closed where it was opened
 
 
-def _fields(values: NDArray[Any]) -> list[Any]:
+def fields(values: NDArray[Any]) -> list[Any]:
+    """Entries of a column as they are written."""
     return values.tolist() if values.dtype.kind in "iuf" else [label_text(entry) for entry in values]
 
 
-def _delimiter(path: Path) -> str:
+def delimiter(path: Path) -> str:
+    """What separates fields, by the name of the file."""
     return "\t" if path.suffix.lower() == ".tsv" else ","

@@ -1,0 +1,181 @@
+"""Points moved by a map on the command line: all of a table at once, or any number of rows in parts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from brenier._errors import InputError
+from brenier.cli.cells import is_cells
+from brenier.cli.costs import is_general
+from brenier.cli.opened import OpenMap
+from brenier.cli.progress import RowsDone
+from brenier.cli.streamed import data_limit, is_small, table_bytes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from brenier.data.conditions import Column, Conditions
+    from brenier.data.stored.sequence import RowsInOrder
+    from brenier.data.table import Matrix
+
+__all__ = ["Moved", "add_to_cells", "in_parts", "is_folder", "move", "transform_rows"]
+
+_FIRST_ROWS = 10
+"""Numbers of rows that failed which are kept."""
+
+_COPIES = 4
+"""Arrays of the size of the input that moving all of it at once takes."""
+
+
+class Moved(NamedTuple):
+    """Moved points.
+
+    Attributes:
+        points: `(n, d)`.
+        failed: The numbers of those that an inverse did not find.
+        residual: The largest error of these.
+        disagree: `(n,)` for other costs, where two starts of the inverse led to different solutions.
+    """
+
+    points: "Matrix"
+    failed: "NDArray"
+    residual: float
+    disagree: "NDArray | None" = None
+
+
+def move(map_: Any, points: "Matrix", inverse: bool, t: float, *conditions: "Conditions") -> Moved:  # noqa: ANN401
+    """Move points by any kind of map; one with conditions takes those of the points."""
+    import numpy as np
+
+    if not inverse:
+        images = map_.interpolate(points, t, *conditions) if t < 1.0 else map_.forward(points, *conditions)
+        return Moved(images, np.empty(0, np.intp), 0.0)
+    solved = map_.inverse_with_status(points, *conditions)
+    failed = np.flatnonzero(~solved.converged)
+    found = solved.points
+    if t < 1.0:
+        found = (
+            map_.coordinates.between_points(points, found, t) if is_general(map_) else (1.0 - t) * points + t * found
+        )
+    return Moved(found, failed, float(solved.residual[failed].max(initial=0.0)), solved.disagree)
+
+
+def add_to_cells(
+    map_: Any,  # noqa: ANN401
+    source: Path,
+    part: str | None,
+    output: Path,
+    points: "Matrix | Iterator[Matrix]",
+    inverse: bool,
+    t: float,
+    shape: tuple[int, int] | None = None,
+) -> str:
+    """Write a copy of an .h5ad file with the points in it, and say where."""
+    from brenier.anndata import SUFFIXES, provenance
+    from brenier.data.cells import Place
+    from brenier.data.h5ad import add_to_h5ad
+
+    place, direction = Place.read(part or "X"), "inverse" if inverse else "forward" if t == 1.0 else "interpolate"
+    target = place.beside(SUFFIXES[direction])
+    add_to_h5ad(source, output, target, points, provenance(map_, place, direction, t), shape)
+    return str(target)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path is to be a folder of zarr, by its name."""
+    return path.suffix.lower() == ".zarr"
+
+
+def in_parts(source: Path, output: Path, key: str | None, memory: str | None) -> bool:
+    """Whether a table is to be moved in parts: it would take too much memory at once, or is a folder."""
+    from brenier.data import is_image
+
+    if is_image(source) or not source.exists():
+        return False
+    if source.is_dir() or is_folder(output):
+        return True
+    return not is_small(source, memory) and _COPIES * table_bytes(source, key) > data_limit(memory)
+
+
+def transform_rows(
+    opened: OpenMap, source: Path, output: Path, key: str | None, inverse: bool, t: float, limit: int
+) -> dict[str, Any]:
+    """Move a table in parts, in memory that does not depend on its length.
+
+    A part has as many rows as the map works on at once, so that the results are those of all rows together.
+
+    Args:
+        opened: The map.
+        source: The table.
+        output: Where the moved points go.
+        key: Array or part that holds the points.
+        inverse: Whether to go from the target to the source.
+        t: Share of the way.
+        limit: Bytes that the points of a part, and the copies of them, should take; less than one batch of the map is
+            never taken.
+
+    Returns:
+        The record of the command.
+    """
+    from brenier.batches import chunk_rows
+    from brenier.data.stored.writers import row_writer
+
+    map_, rows = opened.map_, opened.read_rows(source, key)
+    if rows.dim != map_.dim:
+        raise InputError(f"`{source}` must have {map_.dim} columns, as in `fit`; got {rows.dim}.")
+    _check_names(source, rows, map_)
+    run = _Run(opened, source, rows, inverse, t, chunk_rows(rows.dim))
+    record: dict[str, Any] = {"output": str(output), "rows": 0, "inverse": inverse, "t": t}
+    with RowsDone() as said:
+        if is_cells(output):
+            part = map_.info.get("anndata", "X") if key is None else key
+            shape = (rows.counted(), rows.dim)
+            added = add_to_cells(map_, source, part, output, (own for own, _ in run.moved(said)), inverse, t, shape)
+        else:
+            count = rows.counted() if output.suffix.lower() == ".npz" else None
+            with row_writer(output, rows.dim, rows.columns or map_.columns, count) as writer:
+                for points, beside in run.moved(said):
+                    writer.write(points, beside)
+            added = None
+    record["rows"] = run.rows
+    record |= opened.record()
+    if inverse:
+        record |= {"unconverged": run.failed, "unconverged_rows": run.first, "largest_residual": run.residual}
+        record["disagree"] = None if run.disagree is None else run.disagree / run.rows
+    return record if added is None else record | {"added": added}
+
+
+class _Run:
+    """What is known of the rows that have been moved."""
+
+    def __init__(self, opened: OpenMap, source: Path, rows: "RowsInOrder", inverse: bool, t: float, count: int) -> None:
+        self._opened, self._source, self._input, self._inverse, self._t = opened, source, rows, inverse, t
+        self._count = count
+        self.rows, self.failed, self.residual = 0, 0, 0.0
+        self.first: list[int] = []
+        self.disagree: int | None = None
+
+    def moved(self, said: RowsDone) -> "Iterator[tuple[Matrix, list[Column]]]":
+        """Points, part by part, with the columns beside them."""
+        from brenier.data.conditions import Conditions
+
+        opened = self._opened
+        for block in self._input.blocks(self._count):
+            beside = opened.beside(self._source, block)
+            own = [column for column in beside if column.name != opened.weight]
+            extra = (Conditions(own),) if opened.names and opened.at is None else ()
+            moved = move(opened.map_, block.points, self._inverse, self._t, *extra)
+            self.failed += len(moved.failed)
+            self.first += (moved.failed[: _FIRST_ROWS - len(self.first)] + block.start).tolist()
+            self.residual = max(self.residual, moved.residual)
+            if moved.disagree is not None:
+                self.disagree = (self.disagree or 0) + int(moved.disagree.sum())
+            self.rows += len(block.points)
+            yield moved.points, beside
+            said(self.rows, block.share)
+
+
+def _check_names(source: Path, rows: "RowsInOrder", map_: Any) -> None:  # noqa: ANN401
+    from brenier.cli.clouds import compare_names
+
+    compare_names(source, rows.columns, map_.columns, "the map")
