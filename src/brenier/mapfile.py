@@ -153,12 +153,8 @@ def load(path: str | PathLike[str]) -> Contents:
         coordinates, space = _coordinates(description, tensors)
         kind, dim = description["kind"], coordinates.dim
         own = POTENTIALS[kind]
-        if (space is None) != issubclass(own, AbstractPotential):
-            raise ValueError(
-                "its potential needs conditions, but there are none"
-                if space is None
-                else "there are conditions, but its potential takes none"
-            )
+        if space is None and not issubclass(own, AbstractPotential):
+            raise ValueError("its potential needs conditions, but there are none")
         check_potential(kind, description["hyperparameters"], dim, tensors)
         potential = _fill(own.skeleton(**description["hyperparameters"]), tensors)
         if space is not None:

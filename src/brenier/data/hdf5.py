@@ -25,7 +25,13 @@ _PIECE = 1 << 20
 """Entries that are compared at once."""
 
 
-def check_parts(file: Any, names: Sequence[str], stored: int, where: str) -> None:  # noqa: ANN401
+def check_parts(
+    file: Any,  # noqa: ANN401
+    names: Sequence[str],
+    stored: int,
+    where: str,
+    whole: bool = True,
+) -> None:
     """Check all that lies under some names of an open file.
 
     Args:
@@ -33,6 +39,7 @@ def check_parts(file: Any, names: Sequence[str], stored: int, where: str) -> Non
         names: Paths in it; those that it lacks are passed over.
         stored: Bytes of the file.
         where: What messages call the file.
+        whole: Whether all of it will be in memory at once, rather than some rows.
 
     Raises:
         InputError: A link to elsewhere, or arrays far larger than the file.
@@ -60,7 +67,8 @@ def check_parts(file: Any, names: Sequence[str], stored: int, where: str) -> Non
             raise InputError(f"`{where}`: `{name}` is stored in pieces of {found.chunks}, which are too large to read.")
         if found.shape is not None:
             size += math.prod(found.shape) * found.dtype.itemsize
-    check_expansion(size, stored, where)
+    if whole:
+        check_expansion(size, stored, where)
 
 
 def _walked(file: Any, names: Sequence[str], where: str) -> Iterator[tuple[Any, str]]:  # noqa: ANN401

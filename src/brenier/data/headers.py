@@ -31,11 +31,13 @@ class Header(NamedTuple):
         dtype: Its type.
         shape: Its shape.
         offset: Bytes of the file before its entries.
+        fortran: Whether the first index changes fastest.
     """
 
     dtype: np.dtype
     shape: tuple[int, ...]
     offset: int
+    fortran: bool
 
     @property
     def size(self) -> int:
@@ -87,4 +89,4 @@ def read_header(handle: BinaryIO) -> Header:
     sizes = tuple(int(own) for own in re.findall("[0-9]+", shape))
     if len(sizes) > 32 or math.prod(max(own, 1) for own in sizes) * max(dtype.itemsize, 1) > _MOST_ENTRIES:
         raise ValueError(f"its shape {shape[:200]} is larger than any memory")
-    return Header(dtype, sizes, 8 + width + length)
+    return Header(dtype, sizes, 8 + width + length, "'fortran_order': True" in text or "'fortran_order':True" in text)

@@ -11,6 +11,7 @@ from brenier.data.conditions import as_labels
 from brenier.data.content import Asked, Content
 from brenier.data.frames import frame_columns
 from brenier.data.h5ad import names_of, opened_h5ad
+from brenier.data.hdf5 import check_parts, check_sparse
 from brenier.data.stored.base import Stored
 
 __all__ = ["H5adFile"]
@@ -31,6 +32,8 @@ class H5adFile(Stored):
         self.path = path
         self.part = Place.read(asked.key or "X")
         with open(path, "rb") as handle, opened_h5ad(handle, path, "r") as (file, io):
+            parts = [str(self.part), "obs"] + (["var"] if self.part.named else [])
+            check_parts(file, parts, handle.seek(0, 2), str(path), whole=False)
             element = file.get(str(self.part))
             if element is None:
                 groups = {group: list(file.get(group, ())) for group in ("obsm", "layers")}
@@ -42,6 +45,8 @@ class H5adFile(Stored):
                     f"`{path}`: `{self.part}` is stored as {kind}, of which rows cannot be read alone. Write it as an "
                     "array or a csr matrix."
                 )
+            if kind == "csr_matrix":
+                check_sparse(element, str(path), str(self.part))
             shape = element.shape if kind == "array" else tuple(element.attrs["shape"])
             if len(shape) != 2:
                 raise InputError(f"`{path}`: `{self.part}` must have two dimensions; got shape {shape}.")

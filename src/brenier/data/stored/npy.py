@@ -6,6 +6,7 @@ import numpy as np
 
 from brenier._errors import InputError
 from brenier.data.content import Asked, Content
+from brenier.data.headers import read_header
 from brenier.data.shapes import check_shape
 from brenier.data.stored.base import Stored
 
@@ -28,15 +29,11 @@ class NpyFile(Stored):
         self.path = path
         try:
             with open(path, "rb") as handle:
-                version = np.lib.format.read_magic(handle)
-                header = (
-                    np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                )
-                shape, self._fortran, self._dtype = header(handle)
-                self._offset = handle.tell()
+                header = read_header(handle)
                 size = handle.seek(0, 2)
         except (ValueError, EOFError) as error:
             raise InputError(f"`{path}` is not a whole .npy file of numbers: {error}. Write it again.") from error
+        shape, self._fortran, self._dtype, self._offset = header.shape, header.fortran, header.dtype, header.offset
         check_shape(shape, str(path), None, None)
         if self._dtype.kind not in "iuf":
             raise InputError(f"`{path}` must hold numbers; got dtype {self._dtype}.")
