@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export JAX_PLATFORMS ?= cpu
 
-.PHONY: demo test test-slow test-oldest test-newest lint types bench docs browser dist smoke clean help
+.PHONY: demo test test-slow test-oldest test-newest lint types bench fuzz docs browser dist smoke clean help
 
 help:
 	@echo "make demo       install into $(VENV), then transfer colours between two photographs"
@@ -15,6 +15,7 @@ help:
 	@echo "make dist       wheel and sdist, in dist; make smoke installs and uses either"
 	@echo "make docs       install, then the pages of docs as HTML; starts at docs/_build/html/index.html"
 	@echo "make browser    install Chromium from Debian's packages, for the tests of pages"
+	@echo "make fuzz       broken files for every reader, guided by coverage (half an hour; installs Atheris)"
 	@echo "make bench      brenier beside other solvers, in short (ten minutes); the rest is in benchmarks/README.md"
 
 $(STAMP): pyproject.toml requirements/pinned.txt
@@ -65,6 +66,10 @@ types: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/peers.py --short
+
+fuzz: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
+	$(BIN)/python benchmarks/fuzz.py --time 60
 
 docs: $(STAMP)
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet docs docs/_build/html

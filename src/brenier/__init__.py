@@ -6,7 +6,15 @@ use, so that importing the package is quick.
 
 from typing import TYPE_CHECKING
 
-from brenier._errors import CheckpointWarning, ConvergenceWarning, DataWarning, InputError, MapFileError, SolveError
+from brenier._errors import (
+    CheckpointWarning,
+    ConvergenceWarning,
+    DataWarning,
+    DistributedError,
+    InputError,
+    MapFileError,
+    SolveError,
+)
 
 if TYPE_CHECKING:
     from brenier.conditional.distance import ConditionalDistance
@@ -32,6 +40,7 @@ __all__ = [
     "CostDistance",
     "CostMap",
     "DataWarning",
+    "DistributedError",
     "Dequantizer",
     "Distance",
     "HopfLax",
