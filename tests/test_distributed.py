@@ -23,6 +23,7 @@ from brenier.data.sources import ArraySource, IteratorSource, SamplerSource
 from brenier.data.weights import WeightedSource
 from brenier.solvers import BFGS, LBFGS, Spectral
 from brenier.training import choose_config
+from brenier.training.exchange import _packed, _unpacked, from_all, from_first
 from brenier.training.sharded import refresh_shards, run_sharded_steps
 from brenier.training.shards import Shards, agreed, any_of, together
 from brenier.training.step import Batches, Context, TrainingState, run_steps, solve_pool, start
@@ -202,6 +203,69 @@ def test_iterators_cannot_be_divided():
     batches = [np.random.default_rng(0).normal(size=(5000, 2)) for _ in range(2)]
     with pytest.raises(InputError, match=r"`X` is an iterator, which cannot be divided into 2 `shards`"):
         BrenierMap(max_steps=16, shards=2, random_state=0).fit(batches, batches)
+
+
+class Cut(Exception):
+    """Ends a fit at a look, as a kill would."""
+
+
+def cut_at(steps):
+    def look(row):
+        if row.step >= steps:
+            raise Cut
+
+    return look
+
+
+@pytest.mark.parametrize("settings", [{}, {"solver": LBFGS(memory=2)}], ids=["bfgs", "lbfgs"])
+def test_a_fit_in_shards_goes_on_from_a_checkpoint(tmp_path, settings, rng, monkeypatch):
+    monkeypatch.setattr("brenier.checkpoint.keeping.COST", np.inf)  # after every chunk of steps
+    (X, Y), common = data("arrays")
+    common |= {"shards": 4, "max_steps": 640, **settings}
+    whole = BrenierMap(**common).fit(X, Y)
+    with pytest.raises(Cut):
+        BrenierMap(**common, checkpoint=tmp_path / "work", callbacks=cut_at(512)).fit(X, Y)
+    again = BrenierMap(**common, checkpoint=tmp_path / "work").fit(X, Y)
+    assert again.resumed_.step == 384
+    assert [row.dual for row in again.history_] == [row.dual for row in whole.history_]
+    points = rng.normal(size=(50, 2))
+    assert_same(again.transform(points), whole.transform(points))
+
+
+@pytest.mark.slow
+def test_processes_that_were_killed_go_on_together(files, rng):
+    steps = ["--max-steps", 1024, "--no-refit"]
+    whole, *others = commands(files, port(), 2, *steps)
+    for process in (whole, *others):
+        assert process.wait(timeout=300) == 0
+    expected = TransportMap.load(files / "map.brenier")
+    first, second = commands(files, port(), 2, *steps, "--checkpoint", files / "work")
+    while not [own for own in files.glob("work/*") if own.name.isdecimal() and int(own.name) > 1]:
+        assert first.poll() is None, first.stderr.read()
+        time.sleep(0.05)
+    second.kill()
+    assert first.wait(timeout=120) == 2
+    again = commands(files, port(), 2, *steps, "--checkpoint", files / "work", "--json")
+    out, err = again[0].communicate(timeout=300)
+    assert again[0].returncode == 0, err
+    assert json.loads(out)["resumed_from"]["step"] > 0
+    points = rng.normal(size=(50, 2))
+    assert_same(TransportMap.load(files / "map.brenier").forward(points), expected.forward(points))
+    alone = [sys.executable, "-m", "brenier", "fit", files / "x.npy", files / "y.npy", "-o", files / "one.brenier"]
+    alone += [*steps, "--shards", 2, "--checkpoint", files / "work", "--json"]
+    done = subprocess.run([*map(str, alone)], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["resumed_from"]["finished"]
+    assert_same(TransportMap.load(files / "one.brenier").forward(points), expected.forward(points))
+
+
+def test_states_survive_being_sent(monkeypatch):
+    state = {"a": [1, None, {"b": np.arange(6.0).reshape(2, 3)}], "c": np.zeros((0, 2), np.float32), "d": 2**70}
+    assert from_all(state) == [state]
+    assert from_first(state) is state
+    back = _unpacked(_packed(state))
+    assert (back["a"][:2], back["d"]) == ([1, None], 2**70)
+    assert_same(back["a"][2]["b"], state["a"][2]["b"])
+    assert_same(back["c"], state["c"])
 
 
 def test_parts_of_an_array_are_its_rows(rng):

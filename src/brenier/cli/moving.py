@@ -98,7 +98,7 @@ def in_parts(source: Path, output: Path, key: str | None, memory: str | None) ->
 
 
 def transform_rows(
-    opened: OpenMap, source: Path, output: Path, key: str | None, inverse: bool, t: float, limit: int
+    opened: OpenMap, source: Path, output: Path, key: str | None, inverse: bool, t: float
 ) -> dict[str, Any]:
     """Move a table in parts, in memory that does not depend on its length.
 
@@ -111,8 +111,6 @@ def transform_rows(
         key: Array or part that holds the points.
         inverse: Whether to go from the target to the source.
         t: Share of the way.
-        limit: Bytes that the points of a part, and the copies of them, should take; less than one batch of the map is
-            never taken.
 
     Returns:
         The record of the command.

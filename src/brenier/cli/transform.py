@@ -12,7 +12,7 @@ from brenier.cli.console import Json, number, print_result, reporting, share
 from brenier.cli.moving import Moved, add_to_cells, in_parts, is_folder, move, transform_rows
 from brenier.cli.opened import At, OpenMap
 from brenier.cli.status import status_line, status_record
-from brenier.cli.streamed import Memory, data_limit
+from brenier.cli.streamed import Memory
 
 __all__ = ["transform"]
 
@@ -72,7 +72,7 @@ def transform(
 
         opened, own_key = OpenMap.load(map_file, at), key_of(source, key, part(obsm, layer, source))
         if in_parts(source, output, own_key, memory):
-            record = transform_rows(opened, source, output, own_key, inverse, t, data_limit(memory))
+            record = transform_rows(opened, source, output, own_key, inverse, t)
             print_result(record, [*_lines(record), *opened.lines()], as_json=as_json)
             return
         map_, cloud = opened.map_, opened.read(source, own_key)

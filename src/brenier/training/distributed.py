@@ -84,10 +84,11 @@ class ShardedFit(Fit):
 
     def _passing(self) -> FitState:
         """What is the same everywhere, and all parts in order: other processes and devices can take them up."""
-        state, parts = self.state, []
-        for number, pool in enumerate(self.pools):
-            arrays = jax.tree.leaves((state.conjugates, state.memory))
-            parts.append({"pool": pool.state(), "arrays": [self.shards.local(own)[number] for own in arrays]})
+        state = self.state
+        arrays = [self.shards.local(own) for own in jax.tree.leaves((state.conjugates, state.memory))]
+        parts = [
+            {"pool": pool.state(), "arrays": [own[number] for own in arrays]} for number, pool in enumerate(self.pools)
+        ]
         return {
             "same": leaves_of((state.parameters, state.optimizer, state.steps)),
             "parts": [part for own in from_all(parts) for part in own],

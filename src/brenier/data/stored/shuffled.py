@@ -144,7 +144,7 @@ class ShuffledSource(Source):
     def _start(self, ahead: int = 0) -> "_Ahead":
         number = self._count + ahead
         found = _Ahead(self._stored, number, self._chosen(number), self._piece, self._held_out)
-        weakref.finalize(self, found.stop)
+        found.at_the_end = weakref.finalize(self, found.stop)
         return found
 
     def _chosen(self, number: int) -> NDArray[np.intp]:
@@ -167,6 +167,7 @@ class _Ahead:
         self, stored: Stored, number: int, pieces: NDArray[np.intp], piece: int, held_out: NDArray[np.intp]
     ) -> None:
         self.number = number
+        self.at_the_end: weakref.finalize | None = None
         self._stored, self._pieces, self._piece, self._held_out = stored, pieces, piece, held_out
         self._stopped, self._values, self._error = threading.Event(), None, None
         self._thread = threading.Thread(target=self._read, name="brenier-read-ahead", daemon=True)
@@ -181,6 +182,8 @@ class _Ahead:
     def result(self) -> Matrix:
         """The rows, once they are read; what went wrong is raised here."""
         self._thread.join()
+        if self.at_the_end is not None:
+            self.at_the_end.detach()  # a source of many rounds is not to remember them all
         if self._error is not None:
             raise self._error
         values, self._values = self._values, None
