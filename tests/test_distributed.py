@@ -220,16 +220,16 @@ def cut_at(steps):
 @pytest.mark.parametrize("settings", [{}, {"solver": LBFGS(memory=2)}], ids=["bfgs", "lbfgs"])
 def test_a_fit_in_shards_goes_on_from_a_checkpoint(tmp_path, settings, rng, monkeypatch):
     monkeypatch.setattr("brenier.checkpoint.keeping.COST", np.inf)  # after every chunk of steps
-    (X, Y), common = data("arrays")
-    common |= {"shards": 4, "max_steps": 640, **settings}
+    # In eight dimensions three in four targets, with what is known of them, outlive a chunk of steps.
+    X, Y = rng.normal(size=(2, 1500, 8))
+    Y, common = Y + np.tanh(3.0 * Y), data("arrays")[1] | {"shards": 4, "max_steps": 640, **settings}
     whole = BrenierMap(**common).fit(X, Y)
     with pytest.raises(Cut):
         BrenierMap(**common, checkpoint=tmp_path / "work", callbacks=cut_at(512)).fit(X, Y)
     again = BrenierMap(**common, checkpoint=tmp_path / "work").fit(X, Y)
     assert again.resumed_.step == 384
     assert [row.dual for row in again.history_] == [row.dual for row in whole.history_]
-    points = rng.normal(size=(50, 2))
-    assert_same(again.transform(points), whole.transform(points))
+    assert_same(again.transform(X[:50]), whole.transform(X[:50]))
 
 
 @pytest.mark.slow
