@@ -16,6 +16,7 @@ from safetensors.numpy import save as to_bytes
 
 from brenier import InputError, MapFileError, load_map, mapfile
 from brenier.data import memory, read_points
+from brenier.data.conditions import label_text
 from brenier.data.files import read_with_conditions
 from brenier.data.images import read_image
 from brenier.datasets._compressed import read_decompressed
@@ -338,6 +339,7 @@ def test_labels_in_bytes_that_are_no_text(tmp_path):
     (tmp_path / "a.npz").write_bytes(npz({"points.npy": npy(VALUES), "c.npy": labels}))
     table, (column,) = read_with_conditions(tmp_path / "a.npz", "points", ["c"])
     assert len(table.values) == len(column.values) == 3
+    assert [label_text(entry) for entry in column.values] == ["a", r"\xff", "b"]
 
 
 def test_no_file_is_left_open(tmp_path):

@@ -117,7 +117,7 @@ def read_conditions(value: Unchecked, rows: int, name: str) -> list[Column]:
 def label_text(entry: object) -> str:
     """How a label is spelled wherever it comes from: 3, 3.0, `np.int64(3)` and "3" are one class."""
     if isinstance(entry, bytes):
-        return entry.decode()
+        return entry.decode(errors="backslashreplace")  # of another encoding, its bytes spell it
     if isinstance(entry, float | np.floating) and float(entry).is_integer():
         return str(int(entry))
     return str(entry)
