@@ -19,6 +19,7 @@ from asserts import assert_close, assert_same
 from brenier import BrenierMap, TransportMap
 from brenier._errors import DistributedError, InputError
 from brenier.conditional.sides import BalancedSource
+from brenier.data import open_points
 from brenier.data.sources import ArraySource, IteratorSource, SamplerSource
 from brenier.data.weights import WeightedSource
 from brenier.solvers import BFGS, LBFGS, Spectral
@@ -391,3 +392,16 @@ def test_processes_that_are_not_found_are_an_error(files):
     done = subprocess.run([*map(str, command), "--distributed"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "the processes did not find each other" in done.stderr
+
+
+def test_files_larger_than_memory_are_divided(tmp_path, rng):
+    X = rng.normal(size=(40_000, 2))
+    for name, points in (("x", X), ("y", X * [2.0, 0.5] + 1.0)):
+        np.save(tmp_path / f"{name}.npy", points[rng.permutation(len(points))])
+    sides = [open_points(tmp_path / f"{name}.npy", memory=1_000_000) for name in "xy"]
+    settings = {"max_steps": 256, "hidden": (8,), "batch_size": 64, "pool_size": 1024, "random_state": 0}
+    ot = BrenierMap(shards=2, checkpoint=tmp_path / "work", **settings).fit(*sides)
+    assert_close(ot.transform(X[:20]), X[:20] * [2.0, 0.5] + 1.0, atol=0.05)
+    again = BrenierMap(shards=2, checkpoint=tmp_path / "work", **settings).fit(*sides)
+    assert again.resumed_.finished
+    assert_same(again.transform(X[:20]), ot.transform(X[:20]))
