@@ -83,7 +83,7 @@ def steps(dim: int, widths: tuple[int, ...] | None, batch: int, precision: str, 
     spent: dict[str, float] = defaultdict(float)
     counted = {"evaluations": [], "marks": []}
 
-    class Timed(training._Fit):
+    class Timed(training.Fit):
         def _refresh(self) -> None:
             since = time.perf_counter()
             super()._refresh()

@@ -169,7 +169,7 @@ class TestUsps:
             (b"1 1:nan\n", "image 1: pixels of USPS lie between -1 and 1"),
             (b"1 1:1\n0 1:1\n", "image 2: labels of USPS go from 1 to 10; got 0"),
             (b"1.5 1:1\n", "image 1: labels of USPS go from 1 to 10; got 1.5"),
-            (bz2.compress(USPS.encode())[:-5], "is damaged or incomplete: Compressed data ended before"),
+            (bz2.compress(USPS.encode())[:-5], "is damaged or incomplete: Compressed file ended before"),
             (b"BZh9" + bytes(40), "is damaged or incomplete: Invalid data stream"),
         ],
     )

@@ -15,7 +15,7 @@ from brenier.potentials import ICNN
 from brenier.solvers import BFGS, LBFGS, Spectral
 from brenier.training import Holdout, Stop, TrainingConfig, choose_config, train
 from brenier.training.holdout import HoldoutValue
-from brenier.training.loop import _Fit
+from brenier.training.loop import Fit
 from brenier.training.step import Batches, Context, run_steps, start
 
 DIM = 2
@@ -111,7 +111,7 @@ def test_gain_and_its_error_by_hand() -> None:
 
 @pytest.mark.parametrize(("loss", "kept"), [(1.5, False), (0.02, False), (0.005, True)])
 def test_one_point_in_a_heavy_tail_hides_no_loss(loss: float, kept: bool) -> None:
-    fit = object.__new__(_Fit)
+    fit = object.__new__(Fit)
     fit.gaussian = HoldoutValue(np.zeros(100), np.ones(100), 0.0)
     fit.lowest = HoldoutValue(np.zeros(100), np.full(100, 0.9), 0.0)
     fit.state, fit.steps = SimpleNamespace(average=jnp.zeros(2)), 1
