@@ -20,6 +20,7 @@ from brenier.data.conditions import label_text
 from brenier.data.files import read_with_conditions
 from brenier.data.images import read_image
 from brenier.datasets._compressed import read_decompressed
+from brenier.datasets.tabular import load_magic
 from fuzz.corpus import FORMATS, VALUES, corpus, npy, npz
 
 FIELDS = "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2), }"
@@ -349,3 +350,10 @@ def test_no_file_is_left_open(tmp_path):
         with pytest.raises(InputError):
             read_points(tmp_path / f"a.{suffix}")
     assert before == (len(os.listdir("/proc/self/fd")) if before else 0)
+
+
+def test_a_class_of_any_length_has_a_short_message(tmp_path):
+    (tmp_path / "magic04.data").write_text("1," * 10 + "x" * 100_000 + "\n")
+    with pytest.raises(InputError, match="is neither 'g' nor 'h'") as caught:
+        load_magic(tmp_path / "magic04.data")
+    assert len(str(caught.value)) < 1000

@@ -6,6 +6,7 @@ import numpy as np
 
 from brenier._errors import InputError
 from brenier.data.atomic import FilePath
+from brenier.data.table import shortened
 from brenier.datasets.tabular._files import Opened, locate, open_file
 from brenier.datasets.tabular._numbers import read_lines, read_rows, refuse_pickle
 from brenier.datasets.tabular._sources import MAGIC
@@ -45,6 +46,6 @@ def _numbered(lines: Iterable[str], file: Opened) -> Iterator[str]:
         features, _, letter = line.strip().rpartition(",")
         if letter not in _CLASSES:
             raise InputError(
-                f"`{file.where}`, row {number}: the class {letter!r} is neither 'g' nor 'h'. Is it the original file?"
+                f"`{file.where}`, row {number}: the class {shortened(letter)!r} is neither 'g' nor 'h'. Is it the original file?"
             )
         yield f"{features},{_CLASSES[letter]}"
