@@ -46,6 +46,7 @@ def _numbered(lines: Iterable[str], file: Opened) -> Iterator[str]:
         features, _, letter = line.strip().rpartition(",")
         if letter not in _CLASSES:
             raise InputError(
-                f"`{file.where}`, row {number}: the class {shortened(letter)!r} is neither 'g' nor 'h'. Is it the original file?"
+                f"`{file.where}`, row {number}: the class {shortened(letter)!r} is neither 'g' nor 'h'. Is it the "
+                "original file?"
             )
         yield f"{features},{_CLASSES[letter]}"
