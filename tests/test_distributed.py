@@ -236,18 +236,20 @@ def test_a_fit_in_shards_goes_on_from_a_checkpoint(tmp_path, settings, rng, monk
 @pytest.mark.slow
 def test_processes_that_were_killed_go_on_together(files, rng):
     steps = ["--max-steps", 1024, "--no-refit"]
-    whole, *others = commands(files, port(), 2, *steps)
-    for process in (whole, *others):
-        assert process.wait(timeout=300) == 0
+    for process in commands(files, port(), 2, *steps):
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
     expected = TransportMap.load(files / "map.brenier")
     first, second = commands(files, port(), 2, *steps, "--checkpoint", files / "work")
     while not [own for own in files.glob("work/*") if own.name.isdecimal() and int(own.name) > 1]:
         assert first.poll() is None, first.stderr.read()
         time.sleep(0.05)
     second.kill()
-    assert first.wait(timeout=120) == 2
+    for process in (first, second):
+        process.communicate(timeout=120)
+    assert first.returncode == 2
     again = commands(files, port(), 2, *steps, "--checkpoint", files / "work", "--json")
-    out, err = again[0].communicate(timeout=300)
+    (out, err), _ = (process.communicate(timeout=300) for process in again)
     assert again[0].returncode == 0, err
     assert json.loads(out)["resumed_from"]["step"] > 0
     points = rng.normal(size=(50, 2))
