@@ -20,7 +20,7 @@ from brenier import BrenierMap, TransportMap
 from brenier._errors import DistributedError, InputError
 from brenier.conditional.sides import BalancedSource
 from brenier.data import open_points
-from brenier.data.sources import ArraySource, IteratorSource, SamplerSource
+from brenier.data.sources import ArraySource, IteratorSource, SamplerSource, Source
 from brenier.data.weights import WeightedSource
 from brenier.solvers import BFGS, LBFGS, Spectral
 from brenier.training import choose_config
@@ -304,6 +304,17 @@ def test_every_part_of_a_weighted_sample_has_its_weights(rng):
     values, weights = np.array([[0.0], [1.0]]), np.array([0.25, 0.75])
     part = WeightedSource(values, weights, rng).part(1, 2)
     assert part.draw(400).mean() == 0.75
+
+
+def test_a_supply_of_ones_own_needs_no_parts_until_it_is_divided():
+    class Own(Source):
+        dim, size = 2, None
+
+        def draw(self, n):
+            return np.zeros((n, 2))
+
+    with pytest.raises(InputError, match=r"divided into 3 parts, not a Own\. Give it the method `part`"):
+        Own().part(0, 3)
 
 
 def test_an_iterator_has_no_parts():

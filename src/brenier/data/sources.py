@@ -57,13 +57,16 @@ class Source(abc.ABC):
     def draw(self, n: int) -> Matrix:
         """The next `n` points, `(n, dim)`."""
 
-    @abc.abstractmethod
     def part(self, index: int, count: int) -> "Source":
         """An own supply for one of `count` shards of a fit, the same whatever has been drawn from this one before.
 
         Raises:
             InputError: This supply cannot be divided, or has too few points.
         """
+        raise InputError(
+            f"`shards` needs points that can be divided into {count} parts, not a {type(self).__name__}. Give it the "
+            "method `part`, or pass an array or a sampler `(key, n) -> points`."
+        )
 
     def state(self) -> dict[str, Any]:
         """Where the supply stands: JSON values and NumPy arrays that `restore` can go on from.
