@@ -14,7 +14,16 @@ from brenier.cli.clouds import Cloud
 if TYPE_CHECKING:
     from brenier.data.stored.base import Stored
 
-__all__ = ["Memory", "check_streamed", "data_limit", "open_side", "streamed_line", "streamed_record", "table_bytes"]
+__all__ = [
+    "Memory",
+    "check_streamed",
+    "data_limit",
+    "is_small",
+    "open_side",
+    "streamed_line",
+    "streamed_record",
+    "table_bytes",
+]
 
 _SHARE = 4
 """Part of the machine's memory that the data of a command may take, where nothing else was said: one in so many."""

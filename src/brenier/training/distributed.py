@@ -34,8 +34,24 @@ from brenier.training.step import Batches, Context, Statistics, TrainingState, s
 __all__ = ["ShardedFit"]
 
 
+class _AgreedSchedule(Schedule):
+    """The schedule of the first process, in all of them."""
+
+    def progress(self, steps: int) -> float:
+        return agreed(super().progress(steps))
+
+    def next_cycle(self, steps: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        rates, tolerances = super().next_cycle(steps)
+        both = np.zeros((2, self._config.cycle), np.float32)
+        both[:, : len(rates)] = rates, tolerances
+        count, both, self._position = agreed((len(rates), both, self._position))
+        return both[0, :count], both[1, :count]
+
+
 class ShardedFit(Fit):
     """One call of `train` with more than one part."""
+
+    clock = _AgreedSchedule
 
     def _fill(self, source: Source, target: Source, coordinates: Coordinates, seed: int) -> None:
         config = self.config
@@ -52,8 +68,6 @@ class ShardedFit(Fit):
             )
             for number in self.shards.own
         ]
-        self.pool = self.pools[0]
-        self.schedule = _AgreedSchedule(self.schedule)
         self._take_pool()
 
     def _take_pool(self) -> None:
@@ -173,23 +187,6 @@ class Presses:
         self.count += 1
         if self.count > 1:
             raise KeyboardInterrupt
-
-
-class _AgreedSchedule(Schedule):
-    """The schedule of the first process, in all of them."""
-
-    def __init__(self, own: Schedule) -> None:
-        self.__dict__.update(own.__dict__)
-
-    def progress(self, steps: int) -> float:
-        return agreed(super().progress(steps))
-
-    def next_cycle(self, steps: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        rates, tolerances = super().next_cycle(steps)
-        both = np.zeros((2, self._config.cycle), np.float32)
-        both[:, : len(rates)] = rates, tolerances
-        count, both, self._position = agreed((len(rates), both, self._position))
-        return both[0, :count], both[1, :count]
 
 
 def _is_none(node: object) -> bool:

@@ -76,6 +76,9 @@ class AbstractFit(abc.ABC):
     row: ClassVar[Callable[..., Any]]
     """Makes a row of the history from its values."""
 
+    clock: ClassVar[type[Schedule]] = Schedule
+    """Where the fit stands in its budget."""
+
     def __init__(
         self,
         config: TrainingConfig,
@@ -85,7 +88,7 @@ class AbstractFit(abc.ABC):
         keeper: Keeper | None = None,
     ) -> None:
         self.config, self.on_look, self.until, self.keeper = config, on_look, until, keeper
-        self.schedule = Schedule(config, started)
+        self.schedule = self.clock(config, started)
         self.history: list[Any] = []
         self.best_progress = 0.0
         self.steps = self.restarts = 0
