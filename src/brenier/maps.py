@@ -27,7 +27,7 @@ from brenier.data.weights import weighted_table
 from brenier.density.change import LogDensity
 from brenier.density.methods import DensityMethods
 from brenier.potentials import AbstractPotential
-from brenier.refined import refined
+from brenier.refined import gradients, refined
 
 __all__ = [
     "Distance",
@@ -156,7 +156,7 @@ class TransportMap(DensityMethods, eqx.Module):
         def solve(target: Matrix) -> Inverse:
             solved = conjugate_points(self.potential, c.enter_y(target), scale=c.spread, tolerance=tolerance)
             found = refined(self.potential, c.precise_y(target), solved, c.spread, tolerance)
-            reached = map_batches(lambda part: _gradient(self.potential, part), found.points.astype(np.float32))
+            reached = map_batches(lambda part: gradients(self.potential, part), found.points.astype(np.float32))
             residual = np.linalg.norm(c.leave_y(reached) - target, axis=1)
             errors = inverse_errors(c, self.potential, target, found.points) if error else None
             return Inverse(c.leave_x(found.points), residual, found.converged, found.steps, errors)
@@ -271,7 +271,7 @@ class TransportMap(DensityMethods, eqx.Module):
 
     def _forward(self, x: Matrix) -> Matrix:
         """Images of one batch."""
-        images = _gradient(self.potential, jnp.asarray(self.coordinates.enter_x(x)))
+        images = gradients(self.potential, jnp.asarray(self.coordinates.enter_x(x)))
         return self.coordinates.leave_y(np.asarray(images))
 
     def _points(self, value: Unchecked, name: str) -> Matrix:
@@ -301,11 +301,6 @@ def warn_unconverged(result: Inverse) -> None:
             ConvergenceWarning,
             stacklevel=3,
         )
-
-
-@eqx.filter_jit
-def _gradient(u: AbstractPotential, x: Points) -> Points:
-    return u.gradient(x)
 
 
 @eqx.filter_jit

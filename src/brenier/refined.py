@@ -19,7 +19,7 @@ from brenier.certificates.terms import double
 from brenier.conjugate import ConjugatePoints, Tolerance, solve_stragglers
 from brenier.potentials import AbstractPotential
 
-__all__ = ["Refined", "refined"]
+__all__ = ["Refined", "gradients", "refined"]
 
 Array = NDArray[np.float64]
 
@@ -67,14 +67,14 @@ def refined(
     points = solved.points.astype(np.float64)
     with jax.enable_x64(True):
         precise = double(u)
-        gradient = map_batches(lambda part: _gradient(precise, jnp.asarray(part)), points)
+        gradient = map_batches(lambda part: gradients(precise, jnp.asarray(part)), points)
         converged = solved.converged & (_norms((gradient - y) / scale) <= _ROUNDING * bound)
         # Where single precision overflows, the forward map has no image either.
         left = np.flatnonzero(~converged & np.isfinite(points).all(axis=1) & np.isfinite(solved.residual))
         if not len(left):
             return Refined(points, converged, solved.steps)
         again = solve_stragglers(precise, y[left], points[left], jnp.asarray(scale), tolerance, max_steps)
-        better = map_batches(lambda part: _gradient(precise, jnp.asarray(part)), again.points)
+        better = map_batches(lambda part: gradients(precise, jnp.asarray(part)), again.points)
     points[left] = again.points
     converged[left] = _norms((better - y[left]) / scale) <= bound[left]
     steps = solved.steps.copy()
@@ -87,5 +87,6 @@ def _norms(residual: Array) -> Array:
 
 
 @eqx.filter_jit
-def _gradient(u: AbstractPotential, x: Points) -> Points:
+def gradients(u: AbstractPotential, x: Points) -> Points:
+    """Gradients of a potential, in the precision of its arrays."""
     return u.gradient(x)
