@@ -54,7 +54,7 @@ def measure(path: Path, rows: int, rounds: int) -> dict[str, float]:
     forward_memory = peak() - before - y.nbytes / 2**20
     before = peak()
     back = ot.map_.inverse_with_status(y)
-    inverse_memory = peak() - before - sum(part.nbytes for part in back) / 2**20
+    inverse_memory = peak() - before - sum(part.nbytes for part in back if part is not None) / 2**20
     times: dict[str, list[float]] = {"bare": [], "forward": [], "inverse": []}
     bare()
     for _ in range(rounds):

@@ -1,6 +1,8 @@
 """What training costs, in counts that do not depend on the machine."""
 
+import importlib.util
 import tracemalloc
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -86,3 +88,15 @@ def test_memory_of_a_map_does_not_grow_with_the_rows(direction: str) -> None:
 
     # One more copy of 262,144 more points would take 6 MB.
     assert extra(3 << 17) < extra(1 << 17) + 1.0
+
+
+def test_the_inference_benchmark_counts_the_rounds_of_an_inverse(shared_data: Path, monkeypatch) -> None:
+    path = Path(__file__).parents[1] / "benchmarks" / "inference.py"
+    spec = importlib.util.spec_from_file_location("inference", path)
+    inference = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(inference)
+    monkeypatch.setattr(inference, "STEPS", 256)
+    found = inference.measure(shared_data / "w2bench" / "2.npz", rows=16384, rounds=1)
+    assert found["unconverged"] == 0.0
+    # A gradient is needed to see that a guess is a root; batches that wait for their slowest rows take twelve and more.
+    assert 1.0 <= found["inverse_rounds"] <= 10.0
