@@ -1,4 +1,4 @@
-"""What training costs, in counts that do not depend on the machine."""
+"""What training and maps cost, in counts that do not depend on the machine."""
 
 import importlib.util
 import tracemalloc
@@ -98,5 +98,5 @@ def test_the_inference_benchmark_counts_the_rounds_of_an_inverse(shared_data: Pa
     monkeypatch.setattr(inference, "STEPS", 256)
     found = inference.measure(shared_data / "w2bench" / "2.npz", rows=16384, rounds=1)
     assert found["unconverged"] == 0.0
-    # A gradient is needed to see that a guess is a root; batches that wait for their slowest rows take twelve and more.
+    # Eight with curvature that is learned on the way; a gradient is needed to see that a guess is a root.
     assert 1.0 <= found["inverse_rounds"] <= 10.0
