@@ -24,6 +24,7 @@ from brenier.data.sources import ArraySource, IteratorSource, SamplerSource, Sou
 from brenier.data.weights import WeightedSource
 from brenier.solvers import BFGS, LBFGS, Spectral
 from brenier.training import choose_config
+from brenier.training.calibration import Affine, Calibration
 from brenier.training.exchange import _packed, _unpacked, from_all, from_first
 from brenier.training.sharded import refresh_shards, run_sharded_steps
 from brenier.training.shards import Shards, agreed, any_of, together
@@ -60,8 +61,9 @@ def assert_same_map(one, other, points):
     assert_close(one.inverse(points), other.inverse(points), atol=10 * SLACK)
 
 
+@pytest.mark.parametrize("calibrated", [False, True])
 @pytest.mark.parametrize("solver", [BFGS(), LBFGS(memory=2), Spectral()], ids=["bfgs", "lbfgs", "spectral"])
-def test_a_step_in_shards_is_the_step_in_one_piece(rng, x64, solver):
+def test_a_step_in_shards_is_the_step_in_one_piece(rng, x64, solver, calibrated):
     u = double(perturb(fresh("icnn-softplus", 2, (3, 2)), 1, 0.4))
     shards = Shards.over(2)
     x, y = rng.standard_normal((2, 2, 6, 2))
@@ -78,8 +80,12 @@ def test_a_step_in_shards_is_the_step_in_one_piece(rng, x64, solver):
     halves = jax.tree.map(lambda array: array.reshape(2, 6, *array.shape[1:]), (state.conjugates, state.memory))
     divided = TrainingState(state.parameters, state.average, state.optimizer, *halves, state.steps)
     divided = jax.tree.map(jnp.copy, divided)
-    expected, counts = run_steps(whole, state, Batches(jnp.asarray(flat), jnp.asarray(flat), rates, tolerances))
-    parts = Batches(jnp.asarray(slots), jnp.asarray(slots), rates, tolerances)
+    matrix, shift = np.eye(2) + 0.1 * rng.standard_normal((3, 2, 2)), 0.1 * rng.standard_normal((3, 2))
+    both = [Affine(matrix, shift), Affine(np.swapaxes(matrix, 1, 2), -shift)]
+    same = jax.tree.map(jnp.asarray, Calibration(*both)) if calibrated else None
+    of_parts = jax.tree.map(lambda array: jnp.stack([array, array], axis=1), same)
+    expected, counts = run_steps(whole, state, Batches(jnp.asarray(flat), jnp.asarray(flat), rates, tolerances, same))
+    parts = Batches(jnp.asarray(slots), jnp.asarray(slots), rates, tolerances, of_parts)
     found, statistics = run_sharded_steps(context(x, y), divided, parts, shards.mesh)
     for name in ("parameters", "average", "optimizer"):
         assert_close(*(ravel_pytree(getattr(own, name))[0] for own in (found, expected)), rtol=1e-6, atol=1e-9)

@@ -14,6 +14,7 @@ from brenier.conjugate import conjugate, dual_values
 from brenier.coordinates import BuresCoordinates
 from brenier.moments import moments
 from brenier.solvers import BFGS, Newton, Spectral
+from brenier.training.calibration import Affine, Calibration
 from brenier.training.holdout import Holdout
 from brenier.training.step import Batches, Context, run_steps, solve_pool, start
 from networks import double, fresh, perturb, quadratic
@@ -59,6 +60,29 @@ def test_the_gradient_of_a_step_is_that_of_the_dual(rng, x64):
     sure = np.abs(gradient) > 1e-4
     assert_close((moved - flat)[sure], -0.01 * np.sign(gradient[sure]), rtol=1e-3)
     assert_same(average, moved)
+
+
+def test_calibrated_points_take_the_place_of_the_others_in_the_gradient_alone(rng, x64):
+    u = double(perturb(fresh("icnn-softplus", 2, (3, 2)), 1, 0.4))
+    x, y = rng.standard_normal((2, 12, 2))
+    chosen = np.array([[0, 3, 5, 7]])
+    context, state, arrays = setting(u, x, y, BFGS())
+    flat, unflatten = ravel_pytree(arrays)
+    moves = [(np.eye(2) + 0.2 * rng.standard_normal((2, 2)), 0.1 * rng.standard_normal(2)) for _ in "xz"]
+    roots = np.asarray(conjugate(u, jnp.asarray(y[chosen[0]]), Newton(), tolerance=1e-12).value)
+    sources, preimages = (
+        jnp.asarray(rows @ matrix + shift) for rows, (matrix, shift) in zip((x[chosen[0]], roots), moves, strict=True)
+    )
+
+    @jax.jit
+    def objective(parameters):
+        u = eqx.combine(unflatten(parameters), context.static)
+        return jnp.mean(u(sources)) - jnp.mean(u(preimages))
+
+    affine = Calibration(*(Affine(jnp.asarray(matrix)[None], jnp.asarray(shift)[None]) for matrix, shift in moves))
+    after, _ = run_steps(context, state, batches(chosen, chosen)._replace(calibration=affine))
+    assert_gradient(objective, ravel_pytree(after.optimizer.mu)[0] / 0.1, flat, rtol=1e-7)
+    assert_close(np.asarray(after.conjugates)[chosen[0]], roots, atol=10 * EXACT)
 
 
 def test_decay_takes_its_share_of_every_parameter(rng, x64):

@@ -13,10 +13,10 @@ from brenier.data.sources import ArraySource
 from brenier.moments import moments
 from brenier.potentials import ICNN
 from brenier.solvers import BFGS, LBFGS, Spectral
-from brenier.training import Holdout, Stop, TrainingConfig, choose_config, train
+from brenier.training import Holdout, Stop, TrainingConfig, choose_config, loop, train
 from brenier.training.holdout import HoldoutValue
 from brenier.training.loop import Fit
-from brenier.training.step import Batches, Context, run_steps, start
+from brenier.training.step import Batches, Context, run_steps, solve_pool, start
 
 DIM = 2
 
@@ -76,6 +76,19 @@ def test_the_number_of_compilations_does_not_depend_on_the_number_of_steps() -> 
     second = run_steps._cached._cache_size() - before - first
     assert first <= 1
     assert second == 0
+
+
+def test_fresh_targets_are_solved_to_the_present_tolerance(monkeypatch) -> None:
+    used = []
+
+    def solved(context, parameters, rows, tolerance, max_rounds):
+        used.append(float(tolerance))
+        return solve_pool(context, parameters, rows, tolerance, max_rounds)
+
+    monkeypatch.setattr(loop, "solve_pool", solved)
+    outcome(max_steps=512, tolerance=(0.1, 0.02))
+    progress = np.array([0.25, 0.5, 0.75])
+    assert used == pytest.approx(0.02 + 0.08 * 0.5 * (1.0 + np.cos(np.pi * progress)), rel=1e-5)
 
 
 def test_budget_in_steps_is_exact_and_history_adds_up() -> None:

@@ -25,6 +25,9 @@ _FEW_DIMENSIONS = 4
 _LONG = 90.0
 """Seconds from which on noise limits them in any dimension; four times as long, and it does so again."""
 
+_MEASURABLE = 8
+"""Points a dimension from which on a batch's covariance says more than it errs."""
+
 _LARGEST_POOL = 1 << 17
 """Points a side beyond which a sampler's pool costs more memory than it couples closer."""
 
@@ -50,6 +53,7 @@ class TrainingConfig:
         jitter: Noise added to every draw of a finite sample, in standard deviations of each coordinate.
         refresh: Share of the target points replaced at a refreshment; the source points all are.
         coupled: Whether batches hold matching points.
+        calibrated: Whether batches are given the mean and the covariance of their pool.
         solver: Inner solver of the training steps.
         rounds: Fewest and most rounds of it a step.
         fresh_rounds: Most rounds for target points that are new to the pool.
@@ -81,6 +85,7 @@ class TrainingConfig:
     jitter: float = 0.0
     refresh: float = 0.25
     coupled: bool = True
+    calibrated: bool = False
     solver: AbstractSolver = field(default_factory=BFGS)
     rounds: tuple[int, int] = (1, 4)
     fresh_rounds: int = 16
@@ -125,6 +130,7 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
     - Pools of samplers of up to 16 dimensions start at 32,768 points a side: twice as many couple closer, and each
       target point is used half as often. Beyond, at 16,384: coupling gains less there, and costs more. They grow with
       the batches, up to 131,072.
+    - Batches of samplers with at least eight points a dimension are given the moments of their pool.
     - Conjugate memory: a full inverse Jacobian a point up to 16 dimensions, three secant pairs beyond.
     - Tolerance of the conjugates: 0.01 standard deviations at the end of the schedule, in proportion to the dimension
       below 16, where maps become accurate enough for it to matter; ten times that at the start.
@@ -177,6 +183,7 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
         refresh=min(max(2.0 / dim, 0.25), 1.0),
         patience=None if size is None else TrainingConfig.patience,
         batch=batch * shards,
+        calibrated=size is None and changes.get("batch", batch * shards) // shards >= _MEASURABLE * dim,
         tolerance=(10.0 * tolerance, tolerance),
         solver=BFGS() if dim <= BFGS_DIMENSIONS else LBFGS(memory=3),
     )

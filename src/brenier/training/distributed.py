@@ -19,6 +19,7 @@ from brenier._types import Array
 from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
 from brenier.potentials import AbstractFamily
+from brenier.training.calibration import Calibration, calibration
 from brenier.training.config import TrainingConfig
 from brenier.training.exchange import from_all, from_first
 from brenier.training.fit import Stop
@@ -130,15 +131,28 @@ class ShardedFit(Fit):
 
     def _advance(self, rates: NDArray[np.float32], tolerances: NDArray[np.float32]) -> None:
         if self.steps:
-            self._refresh()
+            self._refresh(tolerances[0])
         conjugates = self.shards.local(self.state.conjugates)
         orders = [pool.schedule(own, len(rates)) for pool, own in zip(self.pools, conjugates, strict=True)]
         source, target = (self.shards.divided(np.stack(own, axis=1), axis=1) for own in zip(*orders, strict=True))
-        batches = Batches(source, target, self.shards.same(rates), self.shards.same(tolerances))
+        batches = Batches(
+            source, target, self.shards.same(rates), self.shards.same(tolerances), self._calibration(conjugates, orders)
+        )
         self.state, statistics = run_sharded_steps(self.context, self.state, batches, self.shards.mesh)
         self.statistics.append(here(jax.block_until_ready(statistics)))
 
-    def _refresh(self) -> None:
+    def _calibration(self, conjugates: NDArray[np.float32], orders: list[Any]) -> Calibration | None:
+        """That of every part, behind the axis of steps."""
+        if not self.config.calibrated:
+            return None
+        spread = jnp.asarray(self.spread)
+        parts = [
+            calibration(jnp.asarray(pool.x), jnp.asarray(own), jnp.asarray(source), jnp.asarray(target), spread)
+            for pool, own, (source, target) in zip(self.pools, conjugates, orders, strict=True)
+        ]
+        return jax.tree.map(lambda *own: self.shards.divided(np.stack(own, axis=1), axis=1), *parts)
+
+    def _refresh(self, tolerance: np.float32) -> None:
         slots, *_ = [pool.refresh() for pool in self.pools]  # the ring of every pool is at the same place
         self._take_pool()
         batch = self.config.batch // self.config.shards
@@ -148,7 +162,7 @@ class ShardedFit(Fit):
             self.state,
             self.shards.divided(fresh),
             self.shards.same(slots.astype(np.int32)),
-            self.shards.same(np.array(self.config.tolerance[0], np.float32)),
+            self.shards.same(np.asarray(tolerance)),
             self.config.fresh_rounds,
             self.shards.mesh,
         )

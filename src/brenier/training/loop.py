@@ -13,6 +13,7 @@ from brenier._types import Array
 from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
 from brenier.potentials import ICNN, AbstractFamily, AbstractPotential, ModulatedICNN
+from brenier.training.calibration import calibration
 from brenier.training.config import TrainingConfig
 from brenier.training.fit import SIGNIFICANT, AbstractFit, Outcome, Stop
 from brenier.training.history import OnLook, Row
@@ -206,9 +207,12 @@ class Fit(AbstractFit):
     def _advance(self, rates: NDArray[np.float32], tolerances: NDArray[np.float32]) -> None:
         """Refresh the pool, and use it for one cycle of steps."""
         if self.steps:
-            self._refresh()
-        source, target = self.pool.schedule(self.state.conjugates, len(rates))
-        batches = Batches(*map(jnp.asarray, (source, target, rates, tolerances)))
+            self._refresh(tolerances[0])
+        source, target = map(jnp.asarray, self.pool.schedule(self.state.conjugates, len(rates)))
+        calibrated = None
+        if self.config.calibrated:
+            calibrated = calibration(self.context.x, self.state.conjugates, source, target, self.spread)
+        batches = Batches(source, target, jnp.asarray(rates), jnp.asarray(tolerances), calibrated)
         self.state, statistics = run_steps(self.context, self.state, batches)
         self.statistics.append(jax.block_until_ready(statistics))
 
@@ -272,13 +276,14 @@ class Fit(AbstractFit):
             lambda c: (c.x, c.y), self.context, (jnp.asarray(self.pool.x), jnp.asarray(self.pool.y))
         )
 
-    def _refresh(self) -> None:
+    def _refresh(self, tolerance: np.float32) -> None:
         """Draw fresh points into the pool and solve the conjugates of the new targets from a cold start."""
         slots = self.pool.refresh()
         self._take_pool()
         fresh = jnp.asarray(self.pool.y[slots]).reshape(-1, self.config.batch, self.pool.y.shape[1])
-        tolerance = jnp.asarray(self.config.tolerance[0], jnp.float32)
-        conjugates, memory = solve_pool(self.context, self.state.parameters, fresh, tolerance, self.config.fresh_rounds)
+        conjugates, memory = solve_pool(
+            self.context, self.state.parameters, fresh, jnp.asarray(tolerance), self.config.fresh_rounds
+        )
         self.state = eqx.tree_at(
             lambda s: (s.conjugates, s.memory),
             self.state,

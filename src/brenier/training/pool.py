@@ -13,7 +13,7 @@ from brenier.data.sources import Source
 from brenier.training.config import TrainingConfig
 from brenier.training.coupling import coupled_orders
 
-__all__ = ["Pool"]
+__all__ = ["Pool", "scatter", "strata"]
 
 
 _CLASSES = 1e3
@@ -97,7 +97,7 @@ class Pool:
 
         Args:
             conjugates: Present preimage of each target point, which decides what matches what.
-            steps: How many; each point is used equally often, up to one.
+            steps: How many; each point is used equally often, up to one, as far as batches divide the pool.
         """
         config = self._config
         if config.coupled:
@@ -106,10 +106,8 @@ class Pool:
             order_x, order_y = coupled_orders(self._keys(self.x), self._keys(targets))
         else:
             order_x, order_y = self._rng.permutation(config.pool), self._rng.permutation(config.pool)
-        epochs = -(-steps * config.batch // config.pool)
-        pairs = np.concatenate([self._rng.permutation(config.pool) for _ in range(epochs)])[: steps * config.batch]
-        shape = (steps, config.batch)
-        return order_x[pairs].reshape(shape).astype(np.int32), order_y[pairs].reshape(shape).astype(np.int32)
+        pairs = strata(self._rng, config.pool, config.batch, steps)
+        return order_x[pairs].astype(np.int32), order_y[pairs].astype(np.int32)
 
     def _keys(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """What decides which points match: their places, before that their classes, and the numbers of conditions."""
@@ -119,6 +117,21 @@ class Pool:
         units = np.full(rows.shape[1], _NUMBERS, np.float32)
         units[:dim], units[dim] = 1.0, _CLASSES
         return rows * units
+
+
+def strata(rng: np.random.Generator, pool: int, batch: int, steps: int) -> NDArray[np.intp]:
+    """Places in an order of `pool` points for each batch, `(steps, batch)`: one in each of equally many runs of it.
+
+    Neighbours in a coupled order are neighbours in space, so that every batch covers it as the pool does. Each place is
+    used once before any is used again, but for those that are left over where batches do not divide the pool.
+    """
+    length = pool // batch
+    batches: list[NDArray[np.intp]] = []
+    for _ in range(-(-steps // length)):
+        first = rng.integers(pool) if pool % batch else 0  # other places are left over each time
+        within = rng.permuted(np.tile(np.arange(length), (batch, 1)), axis=1)
+        batches.append(((first + length * np.arange(batch)[:, None] + within) % pool).T)
+    return np.concatenate(batches)[:steps]
 
 
 def scatter(old: Any, slots: NDArray[np.intp], new: Any) -> Any:  # noqa: ANN401

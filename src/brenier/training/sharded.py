@@ -68,7 +68,7 @@ def run_sharded_steps(
         return new, jax.lax.pmean(statistics, AXIS)
 
     steps = PartitionSpec(None, AXIS)
-    specs = (_pools(arrays), _STATE, Batches(steps, steps, _ALL, _ALL))  # type: ignore[arg-type]
+    specs = (_pools(arrays), _STATE, Batches(steps, steps, _ALL, _ALL, steps))  # type: ignore[arg-type]
     run = jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=(_STATE, _ALL), check_vma=False)
     return run(arrays, state, batches)
 
@@ -109,11 +109,12 @@ def _pools(arrays: Context) -> Any:  # noqa: ANN401
 def _matched(context: Context, state: TrainingState, batch: Batches) -> Pairs:
     """Pairs of every part of a device, along a leading axis."""
 
-    def one(x: Array, y: Array, conjugates: Points, memory: Any, source: Array, target: Array) -> Pairs:  # noqa: ANN401
+    def one(x: Array, y: Array, conjugates: Points, memory: Any, part: Batches) -> Pairs:  # noqa: ANN401
         own = eqx.tree_at(lambda c: (c.x, c.y), context, (x, y))
-        return match(own, _with_conjugates(state, conjugates, memory), batch._replace(source=source, target=target))
+        return match(own, _with_conjugates(state, conjugates, memory), part)
 
-    return jax.vmap(one)(context.x, context.y, state.conjugates, state.memory, batch.source, batch.target)
+    own = Batches(0, 0, None, None, 0)  # type: ignore[arg-type]
+    return jax.vmap(one, (0, 0, 0, 0, own))(context.x, context.y, state.conjugates, state.memory, batch)
 
 
 def _remembering(state: TrainingState, batch: Batches, pairs: Pairs) -> TrainingState:

@@ -11,6 +11,7 @@ from brenier._types import Array, Bool, Float, Int, Points, Scalar
 from brenier.potentials import AbstractFamily
 from brenier.solvers import AbstractSolver, Solution, iterate
 from brenier.surplus import AbstractSurplus, InnerProduct
+from brenier.training.calibration import Calibration
 
 __all__ = [
     "AVERAGING",
@@ -113,12 +114,13 @@ class TrainingState(eqx.Module):
 
 
 class Batches(NamedTuple):
-    """What a chunk of steps needs, one leading entry a step."""
+    """What a chunk of steps needs, one leading entry a step; points are left where they are without calibration."""
 
     source: Int[Array, "k b"]
     target: Int[Array, "k b"]
     rate: Float[Array, " k"]
     tolerance: Float[Array, " k"]
+    calibration: Calibration | None = None
 
 
 class Statistics(NamedTuple):
@@ -152,7 +154,7 @@ class Pairs(NamedTuple):
     """The pairs of one step, with the preimages of their targets.
 
     Attributes:
-        rows: Source points above preimages, both with the numbers of the target's condition behind them.
+        rows: Source points above preimages, calibrated, both with the numbers of the target's condition behind them.
         usable: Pairs that take part in the gradient.
         solution: The preimages.
         memory: What the inner solver remembers of them.
@@ -202,7 +204,10 @@ def match(context: Context, state: TrainingState, batch: Batches) -> Pairs:
     # Both points of a pair count under the condition of the target, which is about that of the source. A function
     # of the condition alone then cancels pair by pair; otherwise it could make the loss as low as one likes, for
     # no two points of a finite sample have the same condition. Only pairs of one class count.
-    rows = jnp.concatenate([jnp.concatenate([x[:, :dim], solution.value]), jnp.tile(codes, (2, 1))], axis=1)
+    sources, preimages = x[:, :dim], solution.value
+    if batch.calibration is not None:
+        sources, preimages = batch.calibration.source(sources), batch.calibration.target(preimages)
+    rows = jnp.concatenate([jnp.concatenate([sources, preimages]), jnp.tile(codes, (2, 1))], axis=1)
     return Pairs(rows, usable, solution, memory)
 
 
