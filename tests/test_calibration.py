@@ -93,6 +93,13 @@ def test_batches_that_do_not_divide_the_pool_leave_other_places_over_each_time()
     assert len(np.unique(places)) == 1024
 
 
+def test_batches_larger_than_the_pool_hold_all_of_it():
+    for batch in (512, 600):
+        counts = np.stack([np.bincount(row, minlength=256) for row in strata(np.random.default_rng(0), 256, batch, 10)])
+        assert (counts.sum(axis=1) == batch).all()
+        assert set(np.unique(counts)) == ({2} if batch == 512 else {2, 3})
+
+
 def test_calibrated_are_batches_of_samplers_that_know_their_covariance():
     assert [choose_config(dim, None).calibrated for dim in (64, 65)] == [True, False]
     assert not choose_config(8, 1000).calibrated

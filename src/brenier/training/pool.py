@@ -123,8 +123,12 @@ def strata(rng: np.random.Generator, pool: int, batch: int, steps: int) -> NDArr
     """Places in an order of `pool` points for each batch, `(steps, batch)`: one in each of equally many runs of it.
 
     Neighbours in a coupled order are neighbours in space, so that every batch covers it as the pool does. Each place is
-    used once before any is used again, but for those that are left over where batches do not divide the pool.
+    used once before any is used again, but for those that are left over where batches do not divide the pool. Batches
+    larger than the pool hold all of it, as often as it fits, and such a choice for the rest.
     """
+    if batch > pool:
+        whole = np.tile(np.arange(pool), (steps, batch // pool))
+        return np.hstack([whole, strata(rng, pool, batch % pool, steps)]) if batch % pool else whole
     length = pool // batch
     batches: list[NDArray[np.intp]] = []
     for _ in range(-(-steps // length)):
