@@ -11,6 +11,8 @@ from brenier import BrenierMap
 from brenier._errors import ConvergenceWarning, DataWarning
 
 DIM, ROWS = 2, 3000
+SAMPLED = 5
+"""Dimensions of the samplers, whose batches are calibrated from there on."""
 
 
 def data(kind):
@@ -21,9 +23,9 @@ def data(kind):
     settings = {"max_steps": 256, "hidden": (16, 16), "batch_size": 128, "pool_size": 2048, "random_state": 0}
     if kind == "samplers":
         return (
-            lambda key, n: jax.random.normal(key, (n, DIM)),
-            lambda key, n: np.sinh(np.asarray(jax.random.normal(key, (n, DIM)))),
-        ), settings
+            lambda key, n: jax.random.normal(key, (n, SAMPLED)),
+            lambda key, n: np.sinh(np.asarray(jax.random.normal(key, (n, SAMPLED)))),
+        ), {**settings, "batch_size": 4 * 8 * SAMPLED}
     if kind == "weights":
         return (X, Y), {**settings, "refit": False, "x_weight": 1.0 + (X[:, 0] > 0)}
     if kind == "seconds":

@@ -101,7 +101,7 @@ def test_batches_larger_than_the_pool_hold_all_of_it():
 
 
 def test_calibrated_are_batches_of_samplers_that_know_their_covariance():
-    assert [choose_config(dim, None).calibrated for dim in (64, 65)] == [True, False]
+    assert [choose_config(dim, None).calibrated for dim in (4, 5, 64, 65)] == [False, True, True, False]
     assert not choose_config(8, 1000).calibrated
     assert not choose_config(8, None, batch=60).calibrated
     assert choose_config(64, None, shards=2).calibrated

@@ -140,7 +140,8 @@ def test_four_devices_find_what_one_does(tmp_path, kind, rng):
     (found,) = finished(worker)
     assert (found["devices"], found["steps"], found["gaussian"]) == (4, alone["steps"], False)
     assert_close(found["duals"], alone["duals"], atol=SLACK)
-    assert_same_map(*(TransportMap.load(tmp_path / name) for name in ("four", "one")), rng.normal(size=(50, 2)))
+    maps = [TransportMap.load(tmp_path / name) for name in ("four", "one")]
+    assert_same_map(*maps, rng.normal(size=(50, maps[0].dim)))
 
 
 @pytest.mark.parametrize("processes", [2, pytest.param(4, marks=pytest.mark.slow)])

@@ -20,7 +20,8 @@ _SHORT = 1024
 """Training steps up to which a high rate pays more than a fine end."""
 
 _FEW_DIMENSIONS = 4
-"""Most dimensions in which noise, more than the number of steps, limits fits to samplers from the start."""
+"""Most dimensions in which noise, more than the number of steps, limits fits to samplers from the start, and in which
+coupled pairs lie closer than a calibrated batch is moved."""
 
 _LONG = 90.0
 """Seconds from which on noise limits them in any dimension; four times as long, and it does so again."""
@@ -130,7 +131,8 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
     - Pools of samplers of up to 16 dimensions start at 32,768 points a side: twice as many couple closer, and each
       target point is used half as often. Beyond, at 16,384: coupling gains less there, and costs more. They grow with
       the batches, up to 131,072.
-    - Batches of samplers with at least eight points a dimension are given the moments of their pool.
+    - Batches of samplers of more than 4 dimensions, with at least eight points a dimension, are given the moments of
+      their pool. In fewer, pairs lie closer than such a move, and the inverse suffers.
     - Conjugate memory: a full inverse Jacobian a point up to 16 dimensions, three secant pairs beyond.
     - Tolerance of the conjugates: 0.01 standard deviations at the end of the schedule, in proportion to the dimension
       below 16, where maps become accurate enough for it to matter; ten times that at the start.
@@ -183,7 +185,9 @@ def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:
         refresh=min(max(2.0 / dim, 0.25), 1.0),
         patience=None if size is None else TrainingConfig.patience,
         batch=batch * shards,
-        calibrated=size is None and changes.get("batch", batch * shards) // shards >= _MEASURABLE * dim,
+        calibrated=size is None
+        and dim > _FEW_DIMENSIONS
+        and changes.get("batch", batch * shards) // shards >= _MEASURABLE * dim,
         tolerance=(10.0 * tolerance, tolerance),
         solver=BFGS() if dim <= BFGS_DIMENSIONS else LBFGS(memory=3),
     )
