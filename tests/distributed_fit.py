@@ -15,16 +15,21 @@ SAMPLED = 5
 """Dimensions of the samplers, whose batches are calibrated from there on."""
 
 
+def bent(points):
+    """Points whose columns have two humps."""
+    return points + np.tanh(3.0 * points)
+
+
 def data(kind):
     """Two sides of a fit, and how it is set."""
     rng = np.random.default_rng(1)
     X, Y = rng.normal(size=(2, ROWS, DIM))
-    Y = Y + np.tanh(3.0 * Y)
+    Y = bent(Y)
     settings = {"max_steps": 256, "hidden": (16, 16), "batch_size": 128, "pool_size": 2048, "random_state": 0}
     if kind == "samplers":
         return (
             lambda key, n: jax.random.normal(key, (n, SAMPLED)),
-            lambda key, n: np.sinh(np.asarray(jax.random.normal(key, (n, SAMPLED)))),
+            lambda key, n: bent(np.asarray(jax.random.normal(key, (n, SAMPLED)))),
         ), {**settings, "batch_size": 4 * 8 * SAMPLED}
     if kind == "weights":
         return (X, Y), {**settings, "refit": False, "x_weight": 1.0 + (X[:, 0] > 0)}
