@@ -84,9 +84,9 @@ def steps(dim: int, widths: tuple[int, ...] | None, batch: int, precision: str, 
     counted = {"evaluations": [], "marks": []}
 
     class Timed(training.Fit):
-        def _refresh(self) -> None:
+        def _refresh(self, tolerance: np.float32) -> None:
             since = time.perf_counter()
-            super()._refresh()
+            super()._refresh(tolerance)
             jax.block_until_ready(self.state.conjugates)
             spent["fresh points"] += time.perf_counter() - since
 
