@@ -30,8 +30,7 @@ _RIDGE = 1e-3
 _FARTHEST = 0.5
 """Entry of a map, less the identity, above which a batch is left as it is: in heavy tails a few points decide."""
 
-
-Moments = tuple[Array, Array]
+MeanAndRoot = tuple[Array, Array]
 """A mean, and the lower Cholesky factor of a covariance."""
 
 
@@ -74,7 +73,7 @@ def calibration(
     """
     dim = x.shape[1]
 
-    def between(whole: Moments, own: Moments) -> Affine:
+    def between(whole: MeanAndRoot, own: MeanAndRoot) -> Affine:
         (mean, root), (own_mean, own_root) = whole, own
         matrix = solve_triangular(own_root.T, root.T, lower=False)
         return Affine(matrix, mean - product(own_mean, matrix))
@@ -94,7 +93,7 @@ def calibration(
     return jax.lax.map(one, (source, target))
 
 
-def _moments(points: Points) -> Moments:
+def _moments(points: Points) -> MeanAndRoot:
     """Those of a cloud, with the ridge."""
     mean = jnp.mean(points, axis=0)
     centred = points - mean
