@@ -7,10 +7,10 @@ import pytest
 
 import brenier.maps as maps
 from asserts import assert_at_most
-from brenier.conjugate import Tolerance, conjugate_points
-from brenier.coordinates import BuresCoordinates, Moments
+from brenier.conjugates import Tolerance, conjugate_points
+from brenier.conjugates.precision import refined
+from brenier.geometry import Moments, QuadraticGeometry
 from brenier.maps import TransportMap
-from brenier.refined import refined
 from networks import double, fresh, perturb
 
 DIM = 6
@@ -20,12 +20,12 @@ def narrow(width: float) -> TransportMap:
     """A map whose coordinates have standard deviations from one down to `width`."""
     covariance = np.diag(np.geomspace(width**2, 1.0, DIM))
     side = Moments(np.zeros(DIM), covariance, 1000)
-    return TransportMap(BuresCoordinates.between(side, side), perturb(fresh("icnn-ramp", DIM, (16, 8)), 0, 0.3))
+    return TransportMap(QuadraticGeometry.between(side, side), perturb(fresh("icnn-ramp", DIM, (16, 8)), 0, 0.3))
 
 
 def residuals(map_: TransportMap, y: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Residuals of preimages in units of each coordinate, in double precision, as multiples of the tolerance."""
-    c, tolerance = map_.coordinates, Tolerance()
+    c, tolerance = map_.geometry, Tolerance()
     with jax.enable_x64(True):
         gradient = np.asarray(double(map_.potential).gradient(jnp.asarray(c.precise_x(points))))
     inner = c.precise_y(y) / c.spread
@@ -38,8 +38,8 @@ def test_what_counts_as_solved_is_solved_in_double_precision(width: float, rng: 
     map_ = narrow(width)
     x = rng.standard_normal((200, DIM)) * np.sqrt(np.geomspace(width**2, 1.0, DIM))
     with jax.enable_x64(True):
-        images = np.asarray(double(map_.potential).gradient(jnp.asarray(map_.coordinates.precise_x(x))))
-    y = map_.coordinates.leave_y(images)
+        images = np.asarray(double(map_.potential).gradient(jnp.asarray(map_.geometry.precise_x(x))))
+    y = map_.geometry.leave_y(images)
     found = map_.inverse_with_status(y, error=True)
     assert found.converged.all()
     assert_at_most(residuals(map_, y, found.points), 2.0, "residual in tolerances")
@@ -47,7 +47,7 @@ def test_what_counts_as_solved_is_solved_in_double_precision(width: float, rng: 
     assert_at_most(np.linalg.norm(found.points - x, axis=1), found.error, "distance to the exact preimage")
     if width == 1e-6:
         # Single precision alone would have it otherwise: some rows seem solved that are not.
-        c = map_.coordinates
+        c = map_.geometry
         alone = conjugate_points(map_.potential, c.enter_y(y), scale=c.spread)
         missed = residuals(map_, y, c.leave_x(alone.points)) > 2.0
         assert missed.any()
@@ -55,7 +55,7 @@ def test_what_counts_as_solved_is_solved_in_double_precision(width: float, rng: 
 
 def test_rows_without_a_solution_stay_marked(rng: np.random.Generator) -> None:
     map_ = narrow(1e-2)
-    c = map_.coordinates
+    c = map_.geometry
     y = c.precise_y(rng.standard_normal((20, DIM)) * c.spread)
     solved = conjugate_points(map_.potential, y.astype(np.float32), scale=c.spread, max_steps=1)
     residual = np.where(np.arange(20) < 3, np.nan, solved.residual).astype(np.float32)

@@ -20,7 +20,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import brenier.maps
 from asserts import assert_at_most, assert_close
 from brenier import BrenierDensity, BrenierMap, InputError, JoinedMap
-from brenier.conjugate import ConjugatePoints
+from brenier.conjugates import ConjugatePoints
 from brenier.data.checks import as_points
 
 TINY: dict[str, Any] = {"max_steps": 8, "hidden": [8], "batch_size": 16, "refit": False}
@@ -370,5 +370,5 @@ class TestScore:
             return found._replace(residual=found.residual + 0.1)
 
         monkeypatch.setattr(module, "conjugate_points", worse)
-        lost = ot.map_.coordinates.unit**2 * 0.1**2 / (2 * float(ot.map_.family.convexity_floor()))
+        lost = ot.map_.geometry.unit**2 * 0.1**2 / (2 * float(ot.map_.potential.convexity_floor()))
         assert_close(exact - ot.score(x, y, **kinds), lost, rtol=1e-2)

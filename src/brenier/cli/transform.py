@@ -80,7 +80,7 @@ def transform(
         if cloud.image:
             moved = _move_image(map_, cloud, inverse, t)
         else:
-            moved = move(map_, cloud.table.values, inverse, t, *opened.extra(cloud))
+            moved = move(map_, cloud.table.values, inverse, t, opened.condition(cloud.conditions))
         record: dict[str, Any] = {"output": str(output), "rows": len(moved.points), "inverse": inverse, "t": t}
         record |= opened.record()
         if inverse:
