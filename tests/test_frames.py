@@ -97,8 +97,8 @@ class TestFramesComeBack:
         given, map_ = make(SAMPLE), conditional.map_
         assert map_.conditions is not None
         for move, raw in [
-            (conditional.transform, map_.forward),
-            (conditional.inverse_transform, map_.inverse),
+            (conditional.transform, lambda x, condition: map_.forward(x, condition=condition)),
+            (conditional.inverse_transform, lambda x, condition: map_.inverse(x, condition=condition)),
             (lambda x, condition: conditional.interpolate(x, 0.3, condition=condition), None),
         ]:
             raw = raw or (lambda x, condition: map_.interpolate(x, 0.3, condition=condition))

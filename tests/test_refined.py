@@ -1,16 +1,18 @@
 """Preimages in directions of next to no variance: found, and judged by what double precision says."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import brenier.maps as maps
 from asserts import assert_at_most
-from brenier.conjugates import Tolerance, conjugate_points
-from brenier.conjugates.precision import refined
+from brenier.conjugates import Tolerance, conjugate_points, refine
 from brenier.geometry import Moments, QuadraticGeometry
 from brenier.maps import TransportMap
+from brenier.solvers import Status
+from made import conditional_map
 from networks import double, fresh, perturb
 
 DIM = 6
@@ -59,9 +61,28 @@ def test_rows_without_a_solution_stay_marked(rng: np.random.Generator) -> None:
     y = c.precise_y(rng.standard_normal((20, DIM)) * c.spread)
     solved = conjugate_points(map_.potential, y.astype(np.float32), scale=c.spread, max_steps=1)
     residual = np.where(np.arange(20) < 3, np.nan, solved.residual).astype(np.float32)
-    lost = solved._replace(residual=residual, converged=np.zeros(20, bool))
-    found = refined(map_.potential, y, lost, c.spread)
+    lost = solved._replace(residual=residual, code=np.full(20, Status.max_steps_reached.code, np.int32))
+    found = refine(map_.potential, y, lost, c.spread)
     assert not found.converged[:3].any()
     assert found.converged[3:].all()
     assert (found.steps[3:] > lost.steps[3:]).any()
-    assert maps.refined is refined
+    assert Status.of(found.code)[:3].tolist() == [Status.max_steps_reached] * 3
+
+
+@pytest.mark.parametrize("different", [64, 65])
+def test_any_number_of_conditions_is_judged_in_double_precision(different: int, rng: np.random.Generator) -> None:
+    family = conditional_map(1, 1, DIM)
+    spread = np.geomspace(1e-6, 1.0, DIM)
+    # In these coordinates the spread is that of the data: the factor is the identity, and the centres are zero.
+    still = {name: np.zeros_like(getattr(family.geometry, name)) for name in ("mean_x", "mean_y", "factor")}
+    geometry = replace(family.geometry, **still, rotation=np.eye(DIM), scale=np.ones(DIM), unit=1.0, spread=spread)
+    map_ = replace(family, geometry=geometry)
+    assert map_.conditions is not None
+    numbers = np.linspace(map_.conditions.low[0, 0], map_.conditions.high[0, 0], different)
+    y = rng.standard_normal((different, DIM)) * spread
+    found = map_.inverse_with_status(y, condition=numbers)
+    assert found.converged.all()
+    assert found.status is not None
+    assert set(found.status) == {Status.converged}
+    alone = [residuals(map_.at(float(c)), y[[k]], found.points[[k]])[0] for k, c in enumerate(numbers)]
+    assert_at_most(np.array(alone), 2.1, "residual in tolerances")

@@ -122,7 +122,7 @@ def test_the_baseline_is_the_translation_between_the_centres(cost) -> None:
     data = c.leave_x(x)
     k, u = c.surplus, c.surplus.baseline()
     images = c.leave_y(k.image(jnp.asarray(x, jnp.float32), u.gradient(jnp.asarray(x, jnp.float32))))
-    moved = data - c.inner.mean_x + c.inner.mean_y
+    moved = data - c.mean_x + c.mean_y
     # Single precision: the root of a rounding error, where the gradient of the conjugate is a root.
     assert_close(images, moved, atol=5e-3 if cost == PNorm(3.0) else 2e-5)
     with jax.enable_x64(True):
@@ -130,7 +130,7 @@ def test_the_baseline_is_the_translation_between_the_centres(cost) -> None:
         values, conjugates = precise.baseline_values(x, y)
         assert_close(values, u(jnp.asarray(x)), rtol=1e-5)
         for row, conjugate in zip(y, conjugates, strict=True):
-            start = np.asarray(precise.guess(row[None]))[0] + 0.3
+            start = np.asarray(precise.x0(row[None]))[0] + 0.3
             assert_close(largest(precise, precise.baseline(), row, start), conjugate, atol=1e-6)
         assert_close(precise.x0(c.precise_y(moved)), x, atol=1e-9)
 

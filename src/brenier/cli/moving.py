@@ -1,5 +1,6 @@
 """Points moved by a map on the command line: all of a table at once, or any number of rows in parts."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -142,6 +143,7 @@ def transform_rows(
     record |= opened.record()
     if inverse:
         record |= {"unconverged": run.failed, "unconverged_rows": run.first, "largest_residual": run.residual}
+        record["reasons"] = dict(run.reasons)
         record["disagree"] = None if run.disagree is None else run.disagree / run.rows
     return record if added is None else record | {"added": added}
 
@@ -154,6 +156,7 @@ class _Run:
         self._count = count
         self.rows, self.failed, self.residual = 0, 0, 0.0
         self.first: list[int] = []
+        self.reasons: Counter[str] = Counter()
         self.disagree: int | None = None
 
     def moved(self, said: RowsDone) -> "Iterator[tuple[Matrix, list[Column]]]":
@@ -166,6 +169,7 @@ class _Run:
             self.failed += len(moved.failed)
             self.first += (moved.failed[: _FIRST_ROWS - len(self.first)] + block.start).tolist()
             self.residual = max(self.residual, moved.residual)
+            self.reasons.update(moved.reasons)
             if moved.disagree is not None:
                 self.disagree = (self.disagree or 0) + int(moved.disagree.sum())
             self.rows += len(block.points)
