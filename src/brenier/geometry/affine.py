@@ -119,5 +119,6 @@ def read_affine(tensors: Tensors) -> dict[str, Any]:
     d = tensors["mean_x"].size
     vectors, matrices = ("mean_x", "mean_y", "spread"), ("to_x", "to_y", "from_x", "from_y")
     shapes = dict.fromkeys(vectors, (d,)) | dict.fromkeys(matrices, (d, d)) | {"unit": ()}
+    shapes |= {"root": (d, d)} if "root" in tensors else {}
     check_shapes(tensors, shapes, ("unit", "spread"))
     return {name: tensors[name] for name in (*vectors, *matrices)} | {"unit": float(tensors["unit"])}

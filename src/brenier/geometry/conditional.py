@@ -176,8 +176,8 @@ class ConditionalGeometry(AbstractGeometry):
             "scale": (d,),
         }
         check_shapes(tensors, shapes, ("unit", "spread", "scale"))
-        arrays: dict[str, Any] = {name: tensors[name] for name in shapes}
-        return cls(**arrays | {"unit": float(arrays["unit"])}, degree=degree)
+        arrays: dict[str, Any] = {name: tensors[name] for name in shapes if name != "unit"}
+        return cls(**arrays, unit=float(tensors["unit"]), degree=degree)
 
     def matrices(self, codes: Matrix) -> tuple[Matrix, Matrix, Matrix, Matrix]:
         """Centres `(n, d)` of both sides and matrices `(n, d, d)` of both, for points in units of the cost."""
