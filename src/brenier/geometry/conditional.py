@@ -231,9 +231,9 @@ class ConditionalGeometry(AbstractGeometry):
 
 
 def _joined(points: NDArray[np.floating], codes: Matrix | None) -> Matrix:
-    """Points with the codes of their conditions behind them."""
-    assert codes is not None, "points under conditions need the codes of these"
-    return np.column_stack([points, codes]).astype(np.float64, copy=False)
+    """Points with the codes of their conditions behind them, as they are where they have them already."""
+    rows = points if codes is None else np.column_stack([points, codes])
+    return np.asarray(rows, np.float64)
 
 
 def _by_class(numbers: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:
