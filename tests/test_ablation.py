@@ -17,7 +17,7 @@ from brenier.bench.ablation import CELLS, ablate, cells, centred_coordinates, lo
 from brenier.bench.ablation_figure import write_ablation
 from brenier.bench.smooth_max import random_pair
 from brenier.cli.app import app
-from brenier.coordinates import Moments
+from brenier.geometry import Moments
 from brenier.potentials import Quadratic
 from brenier.solvers import BFGS
 from brenier.training import Outcome, Row, Stop, choose_config

@@ -25,7 +25,7 @@ from brenier.bench.statements import (
     picard,
     unrolled_gradient,
 )
-from brenier.conjugate import dual_values
+from brenier.conjugates import dual_values
 from brenier.solvers import Newton, Picard
 from brenier.training.step import Batches, Context, run_steps, start
 from networks import double, fresh, perturb, quadratic

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from brenier._types import Array, Float, Points, Scalar, Values
 from brenier.bench.sgd import Gaussians, distance
 from brenier.bench.smooth_max import SmoothMax
-from brenier.conjugate import conjugate, dual_values
+from brenier.conjugates import conjugate, dual_values
 from brenier.potentials import AbstractPotential, Quadratic
 from brenier.solvers import Newton, Picard, iterate
 

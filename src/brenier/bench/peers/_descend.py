@@ -11,9 +11,8 @@ import optax
 
 from brenier._types import Array, Points, Scalar
 from brenier.bench.problem import Clock, Problem
-from brenier.coordinates import BuresCoordinates
 from brenier.data.sources import Source
-from brenier.moments import accumulate_moments, moments
+from brenier.geometry import QuadraticGeometry, accumulate_moments, moments
 
 __all__ = ["Setting", "adam", "descend", "parameters"]
 
@@ -32,7 +31,7 @@ class Setting(NamedTuple):
 
     x: Source
     y: Source
-    coordinates: BuresCoordinates
+    coordinates: QuadraticGeometry
 
     @classmethod
     def of(cls, problem: Problem) -> "Setting":
@@ -42,7 +41,7 @@ class Setting(NamedTuple):
             of_x, of_y = (accumulate_moments(s.draw(_MOMENT_BATCH) for _ in range(_MOMENT_BATCHES)) for s in (x, y))
         else:
             of_x, of_y = (moments(points) for points in problem.samples())
-        return cls(x, y, BuresCoordinates.between(of_x, of_y))
+        return cls(x, y, QuadraticGeometry.between(of_x, of_y))
 
     def draw(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Points of both sides in the inner coordinates, independent of each other."""
