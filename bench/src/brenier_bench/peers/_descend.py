@@ -10,10 +10,10 @@ import numpy as np
 import optax
 
 from brenier._types import Array, Points, Scalar
-from brenier.bench.problem import Clock, Problem
 from brenier.coordinates import BuresCoordinates
 from brenier.data.sources import Source
 from brenier.moments import accumulate_moments, moments
+from brenier_bench.problem import Clock, Problem
 
 __all__ = ["Setting", "adam", "descend", "parameters"]
 
