@@ -25,13 +25,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier.bench.problem import Clock, Problem
 from brenier.datasets import Wasserstein2Pair
 from brenier.geometry import QuadraticGeometry, moments
 from brenier.geometry.coupling import partitioned_orders, sorted_orders
 from brenier.training import choose_config
 from brenier.training import loop as training
 from brenier.training.holdout import Holdout
+from brenier_bench.problem import Clock, Problem
 
 SIDE = 8192
 CELLS = (
@@ -152,7 +152,7 @@ def couplings(pool: int, dim: int) -> dict[str, Any]:
 
 def enot(dim: int, seconds: float) -> dict[str, Any]:
     """ENOT's steps a second in a budget, its first steps and their compilation left out."""
-    from brenier.bench.peers import enot as peer
+    from brenier_bench.peers import enot as peer
 
     marks: list[float] = []
 

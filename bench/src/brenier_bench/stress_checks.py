@@ -17,7 +17,6 @@ from scipy.spatial.distance import cdist
 
 from brenier._errors import ConvergenceWarning, DataWarning, InputError
 from brenier._types import Points, Values
-from brenier.bench.stress import StressProblem
 from brenier.certificates.couplings import exact_plan
 from brenier.certificates.empirical import empirical_interval
 from brenier.certificates.terms import dual_terms
@@ -30,6 +29,7 @@ from brenier.estimator import BrenierMap
 from brenier.maps import TransportMap
 from brenier.potentials import AbstractPotential, double
 from brenier.training import TrainingConfig
+from brenier_bench.stress import StressProblem
 
 __all__ = ["ERRORS", "FAILURES", "examine", "steps_for"]
 

@@ -10,9 +10,9 @@ import numpy as np
 import optax
 
 from brenier._types import Array, Points, Scalar
-from brenier.bench.problem import Clock, Problem
 from brenier.data.sources import Source
 from brenier.geometry import QuadraticGeometry, accumulate_moments, moments
+from brenier_bench.problem import Clock, Problem
 
 __all__ = ["Setting", "adam", "descend", "parameters"]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from brenier.cli.console import Json, number, print_result, print_table, reporting, share, stderr
-from brenier.cli.device import Device, use_device
+from brenier_bench.cli.device import Device, use_device
 
 __all__ = ["tabular"]
 
@@ -52,8 +52,8 @@ def tabular(
     """
     with reporting(as_json, name="--data", data="--data", path="--path"):
         use_device(device)
-        from brenier.bench.tabular import bench_tabular
         from brenier.datasets import load_table
+        from brenier_bench.tabular import bench_tabular
 
         table = load_table(data, path)
         record = bench_tabular(table, seed=seed, max_steps=max_steps, max_seconds=max_seconds, compare=compare)

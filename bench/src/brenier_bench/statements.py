@@ -13,11 +13,11 @@ from jax.flatten_util import ravel_pytree
 from numpy.typing import NDArray
 
 from brenier._types import Array, Float, Points, Scalar, Values
-from brenier.bench.sgd import Gaussians, distance
-from brenier.bench.smooth_max import SmoothMax
 from brenier.conjugates import conjugate, dual_values
 from brenier.potentials import AbstractPotential, Quadratic
 from brenier.solvers import Newton, Picard, iterate
+from brenier_bench.sgd import Gaussians, distance
+from brenier_bench.smooth_max import SmoothMax
 
 __all__ = [
     "Curve",

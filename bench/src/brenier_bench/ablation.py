@@ -11,10 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.bench.method import Fitted, score
-from brenier.bench.problem import Problem
-from brenier.bench.smooth_max import random_pair
-from brenier.bench.visits import Visits
 from brenier.conjugates import conjugate_points
 from brenier.datasets import Wasserstein2Pair
 from brenier.geometry import Moments, QuadraticGeometry, accumulate_moments
@@ -22,6 +18,10 @@ from brenier.maps import TransportMap
 from brenier.potentials import AbstractPotential
 from brenier.solvers import BFGS, LBFGS, AbstractSolver, Anderson, Newton, Picard, Spectral
 from brenier.training import Outcome, TrainingConfig, choose_config, train
+from brenier_bench.method import Fitted, score
+from brenier_bench.problem import Problem
+from brenier_bench.smooth_max import random_pair
+from brenier_bench.visits import Visits
 
 __all__ = ["CELLS", "DEFAULT", "Cell", "Row", "ablate", "cells", "centred_coordinates", "load_problem"]
 

@@ -15,9 +15,9 @@ import numpy as np
 import ot.da
 from numpy.typing import NDArray
 
-from brenier.bench.method import Fitted, Map
-from brenier.bench.problem import Clock, Problem
 from brenier.metrics import unexplained_variance
+from brenier_bench.method import Fitted, Map
+from brenier_bench.problem import Clock, Problem
 
 __all__ = ["emd", "linear", "mapping", "sinkhorn"]
 

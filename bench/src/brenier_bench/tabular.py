@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.bench.method import count_parameters, peak_memory
 from brenier.datasets import TabularSet
-from brenier.datasets.tabular import PUBLISHED
 from brenier.density.bases import Normal
 from brenier.density.estimator import BrenierDensity
 from brenier.maps import TransportMap
 from brenier.metrics import mmd_squared, sliced_w2
+from brenier_bench.method import count_parameters, peak_memory
+from brenier_bench.published import PUBLISHED
 
 __all__ = ["Prepared", "bench_tabular", "measure", "normal_nll", "otflow_mmd", "prepare"]
 
@@ -123,7 +123,7 @@ def bench_tabular(
         "published": published,
     }
     if compare:
-        from brenier.bench.tabular_peers import compare_peers
+        from brenier_bench.tabular_peers import compare_peers
 
         record["peers"] = compare_peers(rows.train, rows.validation, rows.test, seed)
     return record

@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import NamedTuple
 
 from brenier._errors import InputError
-from brenier.bench.method import Fitted
+from brenier_bench.method import Fitted
 
 __all__ = ["METHODS", "OURS", "Method", "chosen"]
 
@@ -16,7 +16,7 @@ class Method(NamedTuple):
     """A row of the comparison.
 
     Attributes:
-        module, function: Where it is, below `brenier.bench.peers`; imported only in its own process.
+        module, function: Where it is, below `brenier_bench.peers`; imported only in its own process.
         label: What it is, for people.
         streams: Whether it learns from samplers.
         finite: Whether it learns from finite samples.
@@ -37,11 +37,11 @@ class Method(NamedTuple):
             InputError: Something is not installed.
         """
         try:
-            return getattr(import_module(f"brenier.bench.peers.{self.module}"), self.function)
+            return getattr(import_module(f"brenier_bench.peers.{self.module}"), self.function)
         except ModuleNotFoundError as error:
             if self.needs is None:
                 raise
-            raise InputError(f"{self.needs} is not installed ({error}): pip install 'brenier[peers]'.") from error
+            raise InputError(f"{self.needs} is not installed ({error}): pip install 'brenier-bench[peers]'.") from error
 
 
 _OTT = "OTT-JAX"

@@ -12,9 +12,9 @@ import jax
 from ott.neural.methods.expectile_neural_dual import ExpectileNeuralDual, PotentialModelWrapper
 from ott.neural.networks.potentials import MLP
 
-from brenier.bench.method import Fitted, Map
-from brenier.bench.peers._ott import ENDLESS, adam, run
-from brenier.bench.problem import Clock, Problem
+from brenier_bench.method import Fitted, Map
+from brenier_bench.peers._ott import ENDLESS, adam, run
+from brenier_bench.problem import Clock, Problem
 
 __all__ = ["documented", "tuned"]
 

@@ -9,7 +9,7 @@ import typer
 from brenier.cli.console import Json, number, print_record, print_table, reporting, stderr
 
 if TYPE_CHECKING:
-    from brenier.bench.ablation import Row
+    from brenier_bench.ablation import Row
 
 __all__ = ["ablation"]
 
@@ -52,10 +52,10 @@ def ablation(
     """
     with reporting(as_json):
         from brenier._errors import InputError
-        from brenier.bench.ablation import ablate, cells, load_problem
-        from brenier.bench.ablation_figure import write_ablation
-        from brenier.bench.statements import measure
         from brenier.data.atomic import check_writable
+        from brenier_bench.ablation import ablate, cells, load_problem
+        from brenier_bench.ablation_figure import write_ablation
+        from brenier_bench.statements import measure
 
         dims, counts = dim or [2, 16, 64], steps or [512]
         if len(counts) not in (1, len(dims)):

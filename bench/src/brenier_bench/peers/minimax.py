@@ -15,11 +15,11 @@ import numpy as np
 import optax
 
 from brenier._types import Array, Points, Scalar
-from brenier.bench.method import Fitted
-from brenier.bench.peers._descend import Setting, adam, descend, parameters
-from brenier.bench.problem import Clock, Problem
 from brenier.potentials import MLP
 from brenier.training import choose_config
+from brenier_bench.method import Fitted
+from brenier_bench.peers._descend import Setting, adam, descend, parameters
+from brenier_bench.problem import Clock, Problem
 
 __all__ = ["fit"]
 

@@ -12,9 +12,9 @@ from ott.neural.methods.neuraldual import W2NeuralDual
 from ott.neural.networks.icnn import ICNN
 from ott.neural.networks.potentials import PotentialMLP
 
-from brenier.bench.method import Fitted, Map
-from brenier.bench.peers._ott import ENDLESS, adam, run
-from brenier.bench.problem import Clock, Problem
+from brenier_bench.method import Fitted, Map
+from brenier_bench.peers._ott import ENDLESS, adam, run
+from brenier_bench.problem import Clock, Problem
 
 __all__ = ["documented", "tuned"]
 

@@ -9,9 +9,9 @@ import numpy as np
 from ott.geometry.pointcloud import PointCloud
 from ott.solvers import linear
 
-from brenier.bench.method import Fitted
-from brenier.bench.problem import Clock, Problem
 from brenier.metrics import unexplained_variance
+from brenier_bench.method import Fitted
+from brenier_bench.problem import Clock, Problem
 
 __all__ = ["fit"]
 

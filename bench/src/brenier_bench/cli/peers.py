@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brenier.cli.console import Json, number, print_record, print_table, reporting, stderr
-from brenier.cli.device import Device, use_device
+from brenier_bench.cli.device import Device, use_device
 
 if TYPE_CHECKING:
-    from brenier.bench.contest import Row
+    from brenier_bench.contest import Row
 
 __all__ = ["peers"]
 
@@ -45,9 +45,9 @@ def peers(
     """
     with reporting(as_json):
         from brenier._errors import InputError
-        from brenier.bench.contest import Contest, compare, summary
-        from brenier.bench.methods import chosen
-        from brenier.bench.problem import PAIRS
+        from brenier_bench.contest import Contest, compare, summary
+        from brenier_bench.methods import chosen
+        from brenier_bench.problem import PAIRS
 
         given = {kind: value for kind, value in (("w2", pair), ("gaussian", gaussian), ("random", random)) if value}
         if len(given) != 1:

@@ -1,11 +1,11 @@
 """brenier on finite samples as users get it: the estimator with its defaults.
 
-On samplers it is `brenier.bench.exact.bench_problem`, as in `brenier bench w2`.
+On samplers it is `brenier_bench.exact.bench_problem`, as in `brenier bench w2`.
 """
 
-from brenier.bench.method import Fitted
-from brenier.bench.problem import Clock, Problem
 from brenier.estimator import BrenierMap
+from brenier_bench.method import Fitted
+from brenier_bench.problem import Clock, Problem
 
 __all__ = ["fit"]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from brenier.bench.methods import LIMIT, METHODS, OURS
+from brenier_bench.methods import LIMIT, METHODS, OURS
 
 __all__ = ["Contest", "compare", "summary"]
 
@@ -80,7 +80,7 @@ def _process(contest: Contest, name: str, seed: int, steps: int | None) -> Row:
         "device": contest.device,
         "asked": time.time(),
     }
-    command = [sys.executable, "-m", "brenier.bench.worker", json.dumps(task)]
+    command = [sys.executable, "-m", "brenier_bench.worker", json.dumps(task)]
     # The limit takes as many steps as brenier did, however long they last.
     patience = contest.seconds * (10.0 if name == LIMIT else 1.0) + _GRACE
     try:

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._types import Points, Scalar
-from brenier.bench.method import Fitted
-from brenier.bench.peers._descend import Setting, adam, descend, parameters
-from brenier.bench.problem import Clock, Problem
 from brenier.potentials import ICNN
 from brenier.training import choose_config
+from brenier_bench.method import Fitted
+from brenier_bench.peers._descend import Setting, adam, descend, parameters
+from brenier_bench.problem import Clock, Problem
 
 __all__ = ["fit"]
 

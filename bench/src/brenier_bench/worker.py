@@ -1,4 +1,4 @@
-"""One method on one problem in a process of its own: `python -m brenier.bench.worker '{...}'` prints one JSON line."""
+"""One method on one problem in a process of its own: `python -m brenier_bench.worker '{...}'` prints one JSON line."""
 
 import json
 import sys
@@ -20,10 +20,10 @@ def run(task: dict[str, Any], started: float) -> dict[str, Any]:
     import jax
 
     jax.config.update("jax_platforms", task.get("device", "cpu"))
-    from brenier.bench.exact import bench_problem
-    from brenier.bench.method import peak_memory, score
-    from brenier.bench.methods import LIMIT, METHODS, OURS
-    from brenier.bench.problem import PAIRS, Clock, Problem
+    from brenier_bench.exact import bench_problem
+    from brenier_bench.method import peak_memory, score
+    from brenier_bench.methods import LIMIT, METHODS, OURS
+    from brenier_bench.problem import PAIRS, Clock, Problem
 
     problem = Problem.of(PAIRS[task["kind"]](task["path"]), task["seed"], task.get("size"))
     seconds, name = task["seconds"], task["method"]

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from brenier.cli.ablation import ablation
 from brenier.cli.console import Json, number, print_result, reporting
-from brenier.cli.device import Device, use_device
-from brenier.cli.peers import peers
-from brenier.cli.tabular import tabular
+from brenier_bench.cli.ablation import ablation
+from brenier_bench.cli.device import Device, use_device
+from brenier_bench.cli.peers import peers
+from brenier_bench.cli.tabular import tabular
 
 __all__ = ["bench"]
 
@@ -18,7 +18,10 @@ _STARTED = time.perf_counter()
 """As close to the start of the program as its own code can look: before JAX is imported."""
 
 bench = typer.Typer(
-    name="bench", help="Measure accuracy: on pairs whose optimal map is known, and on tables.", no_args_is_help=True
+    help="Measure accuracy: on pairs whose optimal map is known, and on tables.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
 )
 
 Pair = Annotated[Path | None, typer.Option("--pair", help="The .npz file of the pair.")]
@@ -45,8 +48,8 @@ def w2(
     """
     with reporting(as_json):
         use_device(device)
-        from brenier.bench import bench_w2
         from brenier.datasets import Wasserstein2Pair
+        from brenier_bench.exact import bench_w2
 
         record = bench_w2(
             Wasserstein2Pair.load(pair), seconds=seconds, seed=seed, started=_STARTED, max_steps=max_steps
@@ -71,8 +74,8 @@ def gaussian(
     with reporting(as_json):
         use_device(device)
         from brenier._errors import InputError
-        from brenier.bench import bench_gaussian
         from brenier.datasets import GaussianPair
+        from brenier_bench.exact import bench_gaussian
 
         if (pair is None) == (dim is None):
             raise InputError("give either `--pair FILE.npz` or `--dim D`.")

@@ -10,9 +10,9 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from brenier.bench.problem import Problem
 from brenier.maps import TransportMap
 from brenier.metrics import cosine_similarity, unexplained_variance
+from brenier_bench.problem import Problem
 
 __all__ = ["Fitted", "Map", "count_parameters", "peak_memory", "score"]
 

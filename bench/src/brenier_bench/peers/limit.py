@@ -6,13 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._types import Points, Scalar
-from brenier.bench.method import Fitted
-from brenier.bench.peers._descend import Setting, adam, descend, parameters
-from brenier.bench.problem import Clock, Problem
 from brenier.conjugates import conjugate_points
 from brenier.potentials import ICNN
 from brenier.training import choose_config
 from brenier.training.step import AVERAGING
+from brenier_bench.method import Fitted
+from brenier_bench.peers._descend import Setting, adam, descend, parameters
+from brenier_bench.problem import Clock, Problem
 
 __all__ = ["fit"]
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from brenier.bench.method import Fitted, Map
-from brenier.bench.problem import Clock, Problem, batches
+from brenier_bench.method import Fitted, Map
+from brenier_bench.problem import Clock, Problem, batches
 
 __all__ = ["ENDLESS", "adam", "run"]
 

@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.bench.method import Fitted, count_parameters, peak_memory, score
-from brenier.bench.problem import Problem
 from brenier.datasets import GaussianPair, Wasserstein2Pair
 from brenier.estimator import BrenierMap
 from brenier.geometry import Moments, QuadraticGeometry
@@ -21,6 +19,8 @@ from brenier.maps import TransportMap
 from brenier.metrics import unexplained_variance
 from brenier.potentials import ICNN
 from brenier.training import choose_config
+from brenier_bench.method import Fitted, count_parameters, peak_memory, score
+from brenier_bench.problem import Problem
 
 __all__ = ["bench_gaussian", "bench_problem", "bench_w2"]
 
