@@ -130,3 +130,8 @@ def test_other_doors_are_found() -> None:
     assert opened("from anndata import io\nio.read_elem(x)\nio.write_elem(x)") == {"anndata.io.read_elem"}
     assert opened("import numpy as np\nnp.load(x)\nnp.loadtxt(x)") == {"np.load"}
     assert opened("import pickle, zarr\npickle.loads(x)\nzarr.open(x)") == {"pickle.loads", "zarr.open"}
+
+
+def test_one_function_counts_the_calls_between_a_warning_and_the_user() -> None:
+    users = [name for name, path in modules().items() if "stacklevel" in path.read_text()]
+    assert users == ["brenier._errors"]
