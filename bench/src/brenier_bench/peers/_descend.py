@@ -15,7 +15,7 @@ from brenier.data.sources import Source
 from brenier.moments import accumulate_moments, moments
 from brenier_bench.problem import Clock, Problem
 
-__all__ = ["Setting", "adam", "descend", "parameters"]
+__all__ = ["Setting", "adam", "descend"]
 
 _CHUNK = 64
 _MOMENT_BATCHES = 8
@@ -95,8 +95,3 @@ def descend(
         state = jax.block_until_ready(chunk(state, x, y, jnp.full(size, peak * share, jnp.float32)))
         count += size
     return state, count
-
-
-def parameters(*trees: Any) -> int:  # noqa: ANN401
-    """Numbers in the arrays of some pytrees."""
-    return sum(int(leaf.size) for leaf in jax.tree.leaves(trees))
