@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from asserts import assert_at_most, assert_close, assert_same
 from brenier._errors import InputError
 from brenier.cli.app import app
-from brenier.coordinates import Moments
+from brenier.geometry import Moments
 from brenier.potentials import Quadratic
 from brenier.solvers import BFGS
 from brenier.training import Outcome, Row, Stop, choose_config

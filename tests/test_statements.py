@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 
 from asserts import assert_at_most, assert_close
-from brenier.conjugate import dual_values
+from brenier.conjugates import dual_values
 from brenier.solvers import Newton, Picard
 from brenier.training.step import Batches, Context, run_steps, start
 from brenier_bench.ablation_figure import write_ablation

@@ -10,11 +10,10 @@ from typing import Any, cast
 import numpy as np
 
 from brenier._errors import InputError
-from brenier.conjugate import conjugate_points
-from brenier.coordinates import BuresCoordinates, Moments
+from brenier.conjugates import conjugate_points
 from brenier.datasets import Wasserstein2Pair
+from brenier.geometry import Moments, QuadraticGeometry, accumulate_moments
 from brenier.maps import TransportMap
-from brenier.moments import accumulate_moments
 from brenier.potentials import AbstractPotential
 from brenier.solvers import BFGS, LBFGS, AbstractSolver, Anderson, Newton, Picard, Spectral
 from brenier.training import Outcome, TrainingConfig, choose_config, train
@@ -166,7 +165,7 @@ def ablate(
     return rows
 
 
-def centred_coordinates(source: Moments, target: Moments) -> BuresCoordinates:
+def centred_coordinates(source: Moments, target: Moments) -> QuadraticGeometry:
     """Coordinates that only centre both sides and divide both by one number: the root mean variance.
 
     The identity stands between the two sides in place of the Gaussian map, so a fit starts at a translation.
@@ -174,7 +173,7 @@ def centred_coordinates(source: Moments, target: Moments) -> BuresCoordinates:
     dim = len(source.mean)
     unit = math.sqrt((np.trace(source.covariance) + np.trace(target.covariance)) / (2 * dim))
     enter, leave = np.eye(dim) / unit, np.eye(dim) * unit
-    return BuresCoordinates(
+    return QuadraticGeometry(
         source.mean, target.mean, enter, enter, leave, leave, unit, spread=np.ones(dim), scale=np.ones(dim)
     )
 
@@ -182,7 +181,7 @@ def centred_coordinates(source: Moments, target: Moments) -> BuresCoordinates:
 def _run(cell: Cell, problem: Problem, moments: tuple[Moments, Moments], steps: int) -> Row:
     """Train one cell and measure it."""
     config = cell.config(problem.dim, steps)
-    coordinates = (BuresCoordinates.between if cell.bures else centred_coordinates)(*moments)
+    coordinates = (QuadraticGeometry.between if cell.bures else centred_coordinates)(*moments)
     source, target = problem.sources()
     x, y = source.draw(config.holdout), target.draw(config.holdout)
     holdout = Visits(x, y, coordinates, config)

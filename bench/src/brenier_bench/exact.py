@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.coordinates import BuresCoordinates, Moments
 from brenier.datasets import GaussianPair, Wasserstein2Pair
 from brenier.estimator import BrenierMap
+from brenier.geometry import Moments, QuadraticGeometry
 from brenier.maps import TransportMap
 from brenier.metrics import unexplained_variance
 from brenier.potentials import ICNN
@@ -77,7 +77,7 @@ def bench_problem(problem: Problem, *, seconds: float, started: float, max_steps
     record = score(problem, fitted)
     held_out = problem.pair.sample_target(jnp.asarray([problem.seed, 2**32 - 2], jnp.uint32), _HELD_OUT)
     dual = ot.map_.dual(problem.test_x, held_out).value
-    c = ot.map_.coordinates
+    c = ot.map_.geometry
     linear = c.leave_y(c.enter_x(np.asarray(problem.test_x, np.float64)))
     return record | {
         "dim": problem.dim,
@@ -99,7 +99,7 @@ def _rehearse(dim: int, points: NDArray[np.floating]) -> float:
     bent = tuple(layer.root_output * _BENT for layer in potential.layers)
     potential = eqx.tree_at(lambda u: tuple(layer.root_output for layer in u.layers), potential, bent)
     standard = Moments(np.zeros(dim), np.eye(dim), 0)
-    coordinates = BuresCoordinates.between(standard, standard)
+    coordinates = QuadraticGeometry.between(standard, standard)
     trial = TransportMap(coordinates, potential)
     for _ in range(2):
         since = time.perf_counter()

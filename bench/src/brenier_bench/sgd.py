@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._types import Array, Float, Points, Scalar
-from brenier.conjugate import conjugate
+from brenier.conjugates import conjugate
 from brenier.potentials import Quadratic
 from brenier.solvers import Picard
 

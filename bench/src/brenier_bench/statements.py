@@ -13,7 +13,7 @@ from jax.flatten_util import ravel_pytree
 from numpy.typing import NDArray
 
 from brenier._types import Array, Float, Points, Scalar, Values
-from brenier.conjugate import conjugate, dual_values
+from brenier.conjugates import conjugate, dual_values
 from brenier.potentials import AbstractPotential, Quadratic
 from brenier.solvers import Newton, Picard, iterate
 from brenier_bench.sgd import Gaussians, distance

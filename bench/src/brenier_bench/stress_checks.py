@@ -19,15 +19,15 @@ from brenier._errors import ConvergenceWarning, DataWarning, InputError
 from brenier._types import Points, Values
 from brenier.certificates.couplings import exact_plan
 from brenier.certificates.empirical import empirical_interval
-from brenier.certificates.terms import double, dual_terms
+from brenier.certificates.terms import dual_terms
 from brenier.certificates.transforms import EPS
-from brenier.conjugate import Tolerance
+from brenier.conjugates import Tolerance
 from brenier.data.checks import as_points
 from brenier.data.pairs import check_pair
 from brenier.data.sides import split_side
 from brenier.estimator import BrenierMap
 from brenier.maps import TransportMap
-from brenier.potentials import AbstractPotential
+from brenier.potentials import AbstractPotential, double
 from brenier.training import TrainingConfig
 from brenier_bench.stress import StressProblem
 
@@ -151,7 +151,7 @@ class New:
     """
 
     def __init__(self, map_: TransportMap, x: Array, y: Array) -> None:
-        c = map_.coordinates
+        c = map_.geometry
         self.x, self.y = x, y
         self.inner_x, self.inner_y = c.precise_x(x), c.precise_y(y)
         self.inverse = map_.inverse_with_status(y, error=True)
@@ -181,7 +181,7 @@ def _history_faults(estimator: BrenierMap, x: Array, y: Array, seed: int) -> lis
         split_side(points, name, share=0.1, most=config.holdout, least=500, seed=part)
         for points, name, part in zip((x, y), "XY", seeds, strict=False)
     ]
-    measured_x, measured_y = (estimator.map_.coordinates.measured(side.holdout) for side in sides)
+    measured_x, measured_y = (estimator.map_.geometry.measured(side.holdout) for side in sides)
     bound = _coupling_cost(measured_x, measured_y)
     slack = _SINGLE * 0.5 * (measured_x.var(axis=0).sum() + measured_y.var(axis=0).sum())
     for row in estimator.history_:
@@ -222,7 +222,7 @@ def _beside_gaussian(map_: TransportMap, new: New) -> dict[str, float]:
     The Gaussian dual is the closed form of half the squared norm. The network's has everything taken off that inexact
     conjugates could have added.
     """
-    c, inner_x, inner_y, places = map_.coordinates, new.inner_x, new.inner_y, new.places
+    c, inner_x, inner_y, places = map_.geometry, new.inner_x, new.inner_y, new.places
     values, (at, gradient) = new.of_x[0], new.of_places
     floor = float(np.asarray(map_.potential.convexity_floor()))
     residual = np.sum(np.square(gradient - inner_y), axis=1)
@@ -251,7 +251,7 @@ def _check_moved(estimator: BrenierMap, new: New, record: dict[str, Any]) -> Non
 
 def _check_inverse(map_: TransportMap, new: New, record: dict[str, Any]) -> None:
     """What counts as solved is solved, and error bounds hold for points whose preimage is known."""
-    c, tolerance, inverse, inner_y, x = map_.coordinates, Tolerance(), new.inverse, new.inner_y, new.x
+    c, tolerance, inverse, inner_y, x = map_.geometry, Tolerance(), new.inverse, new.inner_y, new.x
     images, gradient = c.leave_y(new.of_x[1]), new.of_places[1]
     norms = np.sqrt(np.mean(np.square((gradient - inner_y) / c.spread), axis=1))
     allowed = tolerance.atol + tolerance.rtol * np.sqrt(np.mean(np.square(inner_y / c.spread), axis=1))
@@ -286,7 +286,7 @@ def _check_distance(map_: TransportMap, new: New, record: dict[str, Any]) -> Non
     distance = map_.distance(x, y)
     assert distance.empirical is not None
     assert distance.mismatch is not None
-    c = map_.coordinates
+    c = map_.geometry
     exact, rounding = _exact_cost(*(c.measured(points - x.mean(axis=0)) for points in (x, y)))
     numbers = [distance.w2, distance.dual, distance.cost, *distance.mismatch, *distance.empirical[:2]]
     if distance.population is not None:

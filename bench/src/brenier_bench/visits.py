@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._types import Array, Points, Scalar
-from brenier.coordinates import BuresCoordinates
+from brenier.geometry import QuadraticGeometry
 from brenier.potentials import AbstractPotential
 from brenier.solvers import AbstractSolver, Solution, iterate
 from brenier.training import Holdout, TrainingConfig
@@ -36,7 +36,7 @@ class Visits(Holdout):
     """
 
     def __init__(
-        self, x: NDArray[np.float64], y: NDArray[np.float64], coordinates: BuresCoordinates, config: TrainingConfig
+        self, x: NDArray[np.float64], y: NDArray[np.float64], coordinates: QuadraticGeometry, config: TrainingConfig
     ) -> None:
         inner_x, inner_y = coordinates.enter_x(x), coordinates.enter_y(y)
         offset = coordinates.dual_offset(x, y)

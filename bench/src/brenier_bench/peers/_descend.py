@@ -10,9 +10,8 @@ import numpy as np
 import optax
 
 from brenier._types import Array, Points, Scalar
-from brenier.coordinates import BuresCoordinates
 from brenier.data.sources import Source
-from brenier.moments import accumulate_moments, moments
+from brenier.geometry import QuadraticGeometry, accumulate_moments, moments
 from brenier_bench.problem import Clock, Problem
 
 __all__ = ["Setting", "adam", "descend"]
@@ -32,28 +31,28 @@ class Setting(NamedTuple):
 
     x: Source
     y: Source
-    coordinates: BuresCoordinates
+    geometry: QuadraticGeometry
 
     @classmethod
     def of(cls, problem: Problem) -> "Setting":
-        """Supplies of both sides and the coordinates between their moments."""
+        """Supplies of both sides and the geometry between their moments."""
         x, y = problem.sources()
         if problem.size is None:
             of_x, of_y = (accumulate_moments(s.draw(_MOMENT_BATCH) for _ in range(_MOMENT_BATCHES)) for s in (x, y))
         else:
             of_x, of_y = (moments(points) for points in problem.samples())
-        return cls(x, y, BuresCoordinates.between(of_x, of_y))
+        return cls(x, y, QuadraticGeometry.between(of_x, of_y))
 
     def draw(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Points of both sides in the inner coordinates, independent of each other."""
-        c = self.coordinates
+        c = self.geometry
         return c.enter_x(self.x.draw(count)), c.enter_y(self.y.draw(count))
 
     def maps(
         self, forward: Callable[[Array], Any], inverse: Callable[[Array], Any]
     ) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
         """Maps of the inner coordinates as maps of the data."""
-        c = self.coordinates
+        c = self.geometry
         return (
             lambda points: c.leave_y(np.asarray(forward(jnp.asarray(c.enter_x(points))))),
             lambda points: c.leave_x(np.asarray(inverse(jnp.asarray(c.enter_y(points))))),
