@@ -173,9 +173,8 @@ def centred_coordinates(source: Moments, target: Moments) -> QuadraticGeometry:
     dim = len(source.mean)
     unit = math.sqrt((np.trace(source.covariance) + np.trace(target.covariance)) / (2 * dim))
     enter, leave = np.eye(dim) / unit, np.eye(dim) * unit
-    return QuadraticGeometry(
-        source.mean, target.mean, enter, enter, leave, leave, unit, spread=np.ones(dim), scale=np.ones(dim)
-    )
+    parts: dict[str, Any] = {"to_x": enter, "to_y": enter, "from_x": leave, "from_y": leave, "unit": unit}
+    return QuadraticGeometry(**parts, mean_x=source.mean, mean_y=target.mean, spread=np.ones(dim), scale=np.ones(dim))
 
 
 def _run(cell: Cell, problem: Problem, moments: tuple[Moments, Moments], steps: int) -> Row:

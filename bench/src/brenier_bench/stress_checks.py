@@ -6,7 +6,7 @@ whether bounds hold against exact answers, and whether what is not solved says s
 
 import time
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -26,6 +26,7 @@ from brenier.data.checks import as_points
 from brenier.data.pairs import check_pair
 from brenier.data.sides import split_side
 from brenier.estimator import BrenierMap
+from brenier.geometry import QuadraticGeometry
 from brenier.maps import TransportMap
 from brenier.potentials import AbstractPotential, double
 from brenier.training import TrainingConfig
@@ -142,6 +143,7 @@ class New:
     """Points that the fit has not seen, with their preimages, and what the potential is there in double precision.
 
     Attributes:
+        geometry, potential: Of the map, which is one for the quadratic cost without conditions.
         x, y: Points of the two sides.
         inner_x, inner_y: The same in the coordinates of the potential.
         inverse: Preimages of `y` by the map.
@@ -151,13 +153,14 @@ class New:
     """
 
     def __init__(self, map_: TransportMap, x: Array, y: Array) -> None:
-        c = map_.geometry
+        self.geometry = c = cast(QuadraticGeometry, map_.geometry)
+        self.potential = cast(AbstractPotential, map_.potential)
         self.x, self.y = x, y
         self.inner_x, self.inner_y = c.precise_x(x), c.precise_y(y)
         self.inverse = map_.inverse_with_status(y, error=True)
         self.places = c.precise_x(self.inverse.points)
         with jax.enable_x64(True):
-            u = double(map_.potential)
+            u = double(self.potential)
             rounded = self.places + EPS * (np.abs(self.inverse.points) + np.abs(c.mean_x)) @ np.abs(c.to_x).T
             self.of_x, self.of_places, self.of_rounded = (
                 tuple(np.asarray(part) for part in _value_and_gradient(u, jnp.asarray(points)))
@@ -251,7 +254,7 @@ def _check_moved(estimator: BrenierMap, new: New, record: dict[str, Any]) -> Non
 
 def _check_inverse(map_: TransportMap, new: New, record: dict[str, Any]) -> None:
     """What counts as solved is solved, and error bounds hold for points whose preimage is known."""
-    c, tolerance, inverse, inner_y, x = map_.geometry, Tolerance(), new.inverse, new.inner_y, new.x
+    c, tolerance, inverse, inner_y, x = new.geometry, Tolerance(), new.inverse, new.inner_y, new.x
     images, gradient = c.leave_y(new.of_x[1]), new.of_places[1]
     norms = np.sqrt(np.mean(np.square((gradient - inner_y) / c.spread), axis=1))
     allowed = tolerance.atol + tolerance.rtol * np.sqrt(np.mean(np.square(inner_y / c.spread), axis=1))
@@ -286,14 +289,14 @@ def _check_distance(map_: TransportMap, new: New, record: dict[str, Any]) -> Non
     distance = map_.distance(x, y)
     assert distance.empirical is not None
     assert distance.mismatch is not None
-    c = map_.geometry
+    c = new.geometry
     exact, rounding = _exact_cost(*(c.measured(points - x.mean(axis=0)) for points in (x, y)))
     numbers = [distance.w2, distance.dual, distance.cost, *distance.mismatch, *distance.empirical[:2]]
     if distance.population is not None:
         numbers += list(distance.population[:3])
     if not np.isfinite(numbers).all():
         record[FAILURES].append(f"`distance` has numbers that are not finite: {distance.record()}")
-    terms = dual_terms(c, map_.potential, x, y, new.places)
+    terms = dual_terms(c, new.potential, x, y, new.places)
     centre = 0.5 * (x.mean(axis=0) + y.mean(axis=0))
     measured_x, measured_y, images = (c.measured(points - centre) for points in (x, y, np.asarray(map_.forward(x))))
     intervals = [distance.empirical]
