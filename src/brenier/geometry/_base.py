@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Mapping
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import equinox as eqx
 import jax
@@ -38,9 +38,22 @@ class AbstractGeometry(eqx.Module):
     """
 
     unit: eqx.AbstractVar[float]
-    spread: eqx.AbstractVar[Matrix]
-    scale: eqx.AbstractVar[Matrix]
-    cost: eqx.AbstractVar[AbstractCost]
+
+    if TYPE_CHECKING:  # fields of some leaves and properties of others
+
+        @property
+        def spread(self) -> Matrix: ...
+
+        @property
+        def scale(self) -> Matrix: ...
+
+        @property
+        def cost(self) -> AbstractCost: ...
+
+    else:
+        spread: eqx.AbstractVar[Matrix]
+        scale: eqx.AbstractVar[Matrix]
+        cost: eqx.AbstractVar[AbstractCost]
 
     @property
     @abc.abstractmethod
@@ -103,11 +116,11 @@ class AbstractGeometry(eqx.Module):
 
     @abc.abstractmethod
     def leave_x(self, points: NDArray[np.floating], codes: Matrix | None = None) -> Matrix:
-        """Source points `(n, dim)` in the units of the data, from the new coordinates and the codes of conditions."""
+        """Source points `(n, dim)` in the units of the data: of rows in the new coordinates, or of points and their codes."""
 
     @abc.abstractmethod
     def leave_y(self, points: NDArray[np.floating], codes: Matrix | None = None) -> Matrix:
-        """Target points `(n, dim)` in the units of the data, from the new coordinates and the codes of conditions."""
+        """Target points `(n, dim)` in the units of the data: of rows in the new coordinates, or of points and their codes."""
 
     @abc.abstractmethod
     def source_offsets(self, rows: Matrix) -> Matrix:

@@ -176,8 +176,8 @@ class ConditionalGeometry(AbstractGeometry):
             "scale": (d,),
         }
         check_shapes(tensors, shapes, ("unit", "spread", "scale"))
-        arrays: dict[str, Any] = {name: tensors[name] for name in shapes}
-        return cls(**arrays | {"unit": float(arrays["unit"])}, degree=degree)
+        arrays: dict[str, Any] = {name: tensors[name] for name in shapes if name != "unit"}
+        return cls(**arrays, unit=float(tensors["unit"]), degree=degree)
 
     def matrices(self, codes: Matrix) -> tuple[Matrix, Matrix, Matrix, Matrix]:
         """Centres `(n, d)` of both sides and matrices `(n, d, d)` of both, for points in units of the cost."""
@@ -231,9 +231,9 @@ class ConditionalGeometry(AbstractGeometry):
 
 
 def _joined(points: NDArray[np.floating], codes: Matrix | None) -> Matrix:
-    """Points with the codes of their conditions behind them."""
-    assert codes is not None, "points under conditions need the codes of these"
-    return np.column_stack([points, codes]).astype(np.float64, copy=False)
+    """Points with the codes of their conditions behind them, as they are where they have them already."""
+    rows = points if codes is None else np.column_stack([points, codes])
+    return np.asarray(rows, np.float64)
 
 
 def _by_class(numbers: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:

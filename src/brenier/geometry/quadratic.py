@@ -125,8 +125,6 @@ class QuadraticGeometry(AbstractAffine):
         parts = read_affine(tensors)
         d = len(parts["mean_x"])
         check_shapes(tensors, {"scale": (d,)}, ("scale",))
-        if "root" in tensors:
-            check_shapes(tensors, {"root": (d, d)})
         return cls(**parts, scale=tensors["scale"], root=tensors.get("root"))
 
     @property

@@ -36,7 +36,7 @@ from brenier.geometry import AbstractGeometry
 from brenier.maps import mapfile
 from brenier.maps.distances import check_confidence, measure
 from brenier.maps.groups import conditioned_blocks, group_rows, merge
-from brenier.maps.results import Dual, Inverse, warn_steep, warn_unconverged
+from brenier.maps.results import Dual, Images, Inverse, warn_steep, warn_unconverged
 from brenier.maps.sides import read_sides, weigh_towards
 from brenier.potentials import AbstractFamily
 from brenier.solvers import Status
@@ -302,11 +302,11 @@ class TransportMap(DensityMethods, eqx.Module):
         potential = self.potential.at(jnp.asarray(np.asarray(code, np.float32)))
         return TransportMap(self.geometry.at(code), potential, None, self.columns, self.info)
 
-    def images(self, rows: Matrix) -> tuple[Matrix, NDArray[np.bool_]]:
-        """Images `(n, dim)` of checked rows, and where the potential was too steep."""
+    def images(self, rows: Matrix) -> Images:
+        """Images of checked rows."""
         g, surplus = self.geometry, self.geometry.surplus
         inner, steep = map_batches(lambda part: images(self.potential, surplus, part), g.enter_x(rows))
-        return g.leave_y(inner, rows[:, g.dim :]), steep
+        return Images(g.leave_y(inner, rows[:, g.dim :]), steep)
 
     def conjugates(self, rows: Matrix, tolerance: Tolerance | None = None) -> GlobalConjugates:
         """Maximisers of the conjugate at checked rows of the target, in the new coordinates and single precision."""
