@@ -13,10 +13,11 @@ from asserts import assert_at_most, assert_close, assert_gradient, assert_same
 from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, DataWarning, InputError, TransportMap
 from brenier.conjugate import ConjugatePoints, conjugate_points
 from brenier.coordinates import BuresCoordinates
-from brenier.density.likelihood import climb, log_likelihood, start
+from brenier.density.likelihood import OPTIMIZER, log_likelihood, negative_log_likelihood
 from brenier.density.log_det import log_dets
 from brenier.moments import moments
 from brenier.potentials import ICNN, Quadratic
+from brenier.training.descent import Rules, begin, descend
 from problems import covariance, gaussians
 
 
@@ -199,12 +200,13 @@ class TestLikelihood:
 
     def test_steps_climb(self, rng) -> None:
         x = rng.exponential(size=(4096, 1)).astype(np.float32) - 1.0
-        state = start(ICNN(1, (16, 16), rng=rng, activation="softplus"))
+        state = begin(ICNN(1, (16, 16), rng=rng, activation="softplus"), OPTIMIZER)
         static = eqx.filter(ICNN(1, (16, 16), rng=rng, activation="softplus"), eqx.is_inexact_array, inverse=True)
         rates = jnp.full(64, 0.01)
         batches = jnp.asarray(x[rng.integers(0, 4096, (64, 256))])
-        _, values = climb((static, jnp.ones(1), 0.0), state, batches, None, rates)
-        assert float(values[-16:].mean()) > float(values[:16].mean()) + 0.05
+        rules = Rules(negative_log_likelihood, OPTIMIZER)
+        _, losses = descend((rules, static, jnp.ones(1)), state, (batches, None), rates)
+        assert float(losses[-16:].mean()) < float(losses[:16].mean()) - 0.05
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ from brenier.parameters import (
 from brenier.potentials import AbstractPotential
 from brenier.solvers import AbstractSolver
 from brenier.training import PotentialFactory
-from brenier.training.shards import chosen_shards
+from brenier.training.placement import chosen_shards
 
 __all__ = ["BrenierMap"]
 
