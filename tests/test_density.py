@@ -240,6 +240,12 @@ class TestEstimator:
         assert_close(fitted.score(x), fitted.score_samples(x).mean(), rtol=1e-12)
         assert_close(fitted.history_[-1].log_likelihood, fitted.score(x), atol=0.1)
 
+    def test_one_that_diverges_before_its_first_good_state_starts_again(self, curved) -> None:
+        """The steps give the memory of their state away, and with it, once, the network to start again from."""
+        with pytest.warns(match="diverged"):
+            fitted = BrenierDensity(max_steps=256, learning_rate=50.0, refit=False, random_state=0).fit(curved[0])
+        assert fitted.gaussian_
+
     def test_it_integrates_to_one(self, fitted) -> None:
         axes = [np.linspace(-5, 5, 301), np.linspace(-40, 200, 601)]
         points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)

@@ -14,7 +14,7 @@ from brenier.coordinates import BuresCoordinates
 from brenier.data.sources import Source
 from brenier.density.likelihood import OPTIMIZER, WHOLE_HESSIANS, log_base, negative_log_likelihood
 from brenier.density.log_det import log_dets
-from brenier.potentials import AbstractPotential, Quadratic
+from brenier.potentials import AbstractPotential
 from brenier.training.config import TrainingConfig
 from brenier.training.descent import LossObjective
 from brenier.training.history import describe_row
@@ -101,10 +101,6 @@ class LikelihoodObjective(LossObjective):
         if c.dim > WHOLE_HESSIANS:
             signs = jnp.asarray(self.rng.choice(np.array([-1.0, 1.0], np.float32), size=shape))
         return jnp.asarray(points.reshape(shape)), signs
-
-    def baseline(self) -> Losses:
-        """The held-out value of the normal distribution with the moments of the data."""
-        return self.evaluate(Quadratic.identity(self.coordinates.dim))
 
     def evaluate(self, potential: AbstractPotential) -> Losses:
         """Negative log likelihoods of the held-out points."""

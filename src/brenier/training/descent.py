@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from brenier._errors import InputError
 from brenier._states import State
 from brenier._types import Array, Float, Int, Scalar, Values
 from brenier.coordinates import Coordinates
@@ -18,6 +19,7 @@ from brenier.potentials import AbstractFamily
 from brenier.training.config import TrainingConfig
 from brenier.training.network import network
 from brenier.training.objective import AbstractObjective, Chunk, Statistics
+from brenier.training.placement import Placement
 from brenier.training.step import AVERAGING
 
 __all__ = ["DescentState", "Loss", "LossObjective", "begin", "descend"]
@@ -131,6 +133,16 @@ class LossObjective(AbstractObjective):
     def batches(self, steps: int) -> Any:  # noqa: ANN401
         """Points of the next steps: a pytree of arrays, one leading entry a step."""
 
+    def place(self, placement: Placement) -> None:
+        """Stay in one part.
+
+        Raises:
+            InputError: There are to be several.
+        """
+        if placement.count > 1:
+            raise InputError(f"`shards` must be 1 for {type(self).__name__}, in one part; got {placement.count}.")
+        super().place(placement)
+
     def untrained(self) -> AbstractFamily:
         """The network that the settings ask for."""
         return network(self.config, self.coordinates, self.seed)
@@ -146,6 +158,10 @@ class LossObjective(AbstractObjective):
         batches = self.batches(len(chunk.rates))
         state, losses = descend((rules, self.static, self.constants), state, batches, jnp.asarray(chunk.rates))
         return state, {"training": np.asarray(losses)}
+
+    def baseline(self) -> Any:  # noqa: ANN401 - what `evaluate` gives
+        """The held-out value of the baseline of the coordinates."""
+        return self.evaluate(self.coordinates.surplus.baseline())
 
     def state(self, state: DescentState) -> State:
         """The state, and where the points and the randomness stand."""
