@@ -12,12 +12,15 @@ from sklearn.base import clone
 from asserts import assert_at_most, assert_close, assert_gradient, assert_same
 from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, DataWarning, InputError, TransportMap
 from brenier.conjugate import ConjugatePoints, conjugate_points
-from brenier.coordinates import BuresCoordinates
-from brenier.density.likelihood import OPTIMIZER, log_likelihood, negative_log_likelihood
+from brenier.coordinates import BuresCoordinates, Moments
+from brenier.data.sources import ArraySource
+from brenier.density.fitting import choose_density_config
+from brenier.density.likelihood import log_likelihood
 from brenier.density.log_det import log_dets
+from brenier.density.objective import LikelihoodObjective
 from brenier.moments import moments
 from brenier.potentials import ICNN, Quadratic
-from brenier.training.descent import Rules, begin, descend
+from brenier.training import Chunk
 from problems import covariance, gaussians
 
 
@@ -199,14 +202,14 @@ class TestLikelihood:
             assert_close(b, a, atol=2e-3 * max(float(jnp.abs(a).max()), 1e-3))
 
     def test_steps_climb(self, rng) -> None:
-        x = rng.exponential(size=(4096, 1)).astype(np.float32) - 1.0
-        state = begin(ICNN(1, (16, 16), rng=rng, activation="softplus"), OPTIMIZER)
-        static = eqx.filter(ICNN(1, (16, 16), rng=rng, activation="softplus"), eqx.is_inexact_array, inverse=True)
-        rates = jnp.full(64, 0.01)
-        batches = jnp.asarray(x[rng.integers(0, 4096, (64, 256))])
-        rules = Rules(negative_log_likelihood, OPTIMIZER)
-        _, losses = descend((rules, static, jnp.ones(1)), state, (batches, None), rates)
-        assert float(losses[-16:].mean()) < float(losses[:16].mean()) - 0.05
+        x = rng.exponential(size=(4096, 1)) - 1.0
+        coordinates = BuresCoordinates.between(*[Moments(np.zeros(1), np.eye(1), len(x))] * 2)
+        config = choose_density_config(1, None, widths=(16, 16))
+        objective = LikelihoodObjective(ArraySource(x, rng), coordinates, x[:64], None, 0.0, config, seed=0)
+        rates = np.full(64, 0.01, np.float32)
+        _, statistics = objective.advance(objective.start(objective.untrained()), Chunk(0, rates, rates))
+        losses = statistics["training"]
+        assert losses[-16:].mean() < losses[:16].mean() - 0.05
 
 
 @pytest.fixture(scope="module")
