@@ -16,8 +16,8 @@ from sklearn.exceptions import NotFittedError
 from asserts import assert_at_most
 from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, InputError
 from brenier.callbacks import Callback, End, Progress, Start
-from brenier.conjugate import Tolerance
-from brenier.coordinates import BuresCoordinates, Moments
+from brenier.conjugates import Tolerance
+from brenier.geometry import Moments, QuadraticGeometry
 from brenier.training import Fit, Holdout, Losses, LossObjective, Stop, TrainingConfig
 
 QUICK: dict[str, Any] = {"max_steps": 256, "hidden": [32], "batch_size": 64, "random_state": 0}
@@ -175,7 +175,7 @@ class TestWhatIsTold:
         seen: list[int] = []
         config, coordinates = (
             TrainingConfig(patience=None),
-            BuresCoordinates.between(*[Moments(np.zeros(1), np.eye(1), 9)] * 2),
+            QuadraticGeometry.between(*[Moments(np.zeros(1), np.eye(1), 9)] * 2),
         )
         running = Fit(Still(None, coordinates, config, seed=0), config, on_row=lambda row: seen.append(row.step))  # type: ignore[arg-type]
         running.schedule = Clock()  # type: ignore[assignment]
@@ -273,7 +273,7 @@ class TestGap:
         ot = BrenierMap(callbacks=rows.append, refit=False, max_steps=512, hidden=[32], random_state=0).fit(x, y)
         ((x, y),), row = held_out, [row for row in rows if row.best][-1]
         assert not ot.gaussian_
-        map_, c = ot.map_, ot.map_.coordinates
+        map_, c = ot.map_, ot.map_.geometry
         inner_x, inner_y = c.enter_x(x), c.enter_y(y)
         evaluate = eqx.filter_jit(lambda u, z: u.value_and_gradient(z))
 

@@ -10,10 +10,9 @@ import pytest
 
 from brenier import BrenierMap, InputError
 from brenier._states import pack, unpack
-from brenier.conjugate import conjugate_points
-from brenier.coordinates import BuresCoordinates
+from brenier.conjugates import conjugate_points
 from brenier.data.sources import ArraySource
-from brenier.moments import moments
+from brenier.geometry import QuadraticGeometry, moments
 from brenier.potentials import POTENTIALS, AbstractPotential, Quadratic
 from brenier.solvers import Picard
 from brenier.training import AbstractObjective, Losses, LossObjective, Stop, choose_config, train, train_twice
@@ -217,8 +216,8 @@ def objective(kind, count: int = 1000, **changes):
     config = choose_config(
         2, count, **{"max_steps": 256, "validation": 128, "widths": (16, 16), "patience": None} | changes
     )
-    coordinates = BuresCoordinates.between(moments(x), moments(x)) if kind is Nearing else None
-    coordinates = coordinates or BuresCoordinates.between(moments(x), moments(rows[:, 2:]))
+    coordinates = QuadraticGeometry.between(moments(x), moments(x)) if kind is Nearing else None
+    coordinates = coordinates or QuadraticGeometry.between(moments(x), moments(rows[:, 2:]))
     return kind(rows[200:], rows[:200], coordinates, config), config
 
 

@@ -1,19 +1,17 @@
 """From two checked sides to an outcome: what is held out, which settings, one fit or two."""
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from brenier._errors import ConvergenceWarning
+from brenier._errors import ConvergenceWarning, warn
 from brenier._processes import agreed
 from brenier.callbacks import Start
 from brenier.callbacks.running import Running
 from brenier.checkpoint.identity import data_digest
 from brenier.checkpoint.keeping import Checkpoints, Resumed
-from brenier.coordinates import Coordinates, Moments
 from brenier.costs import AbstractCost, SquaredEuclidean
 from brenier.data.pairs import check_pair
 from brenier.data.remembered import remember
@@ -21,6 +19,7 @@ from brenier.data.sides import FEWEST_HELD_OUT, Side, split_side
 from brenier.data.table import Unchecked
 from brenier.data.units import cost_units
 from brenier.general.fitting import frame_of
+from brenier.geometry import AbstractGeometry, Moments
 from brenier.training import (
     MOST_REFITTED,
     DualObjective,
@@ -107,7 +106,7 @@ class Fitted(NamedTuple):
     """
 
     outcome: Outcome
-    coordinates: Coordinates
+    coordinates: AbstractGeometry
     config: TrainingConfig
     columns: list[str] | None
     data: dict[str, Any]
@@ -147,7 +146,7 @@ def fit_pair(X: Unchecked, Y: Unchecked, request: Request) -> Fitted:
         coordinates = frame.between(*moments)
         weights = x.held_out_weights, y.held_out_weights
         holdout = Holdout.of(x.holdout, y.holdout, coordinates, config.solver, weights)
-        degenerate = coordinates.inert(*moments)
+        degenerate = coordinates.degenerate(*moments)
         return DualObjective(x.source, y.source, coordinates, holdout, config, seed=seed, degenerate=degenerate)
 
     arrays = source.training is not None and target.training is not None
@@ -184,12 +183,11 @@ def remembered(**sides: Side) -> dict[str, Any]:
     return {name: remember(side.sample.values) for name, side in sides.items() if side.training is not None}
 
 
-def too_few(coordinates: Coordinates) -> Outcome:
+def too_few(coordinates: AbstractGeometry) -> Outcome:
     """The baseline, with a warning that nothing could judge a network."""
-    warnings.warn(
+    warn(
         f"too few samples to hold {FEWEST_HELD_OUT} out on each side, so no network was trained: the result is "
         f"{coordinates.surplus.baseline_name}. Pass more samples, or raise `holdout`.",
         ConvergenceWarning,
-        stacklevel=4,
     )
     return gaussian_outcome(coordinates)

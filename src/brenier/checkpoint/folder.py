@@ -1,11 +1,10 @@
 """The folder of checkpoints: a file each, written whole or not at all, and read back with every byte checked."""
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from brenier._errors import CheckpointWarning, InputError
+from brenier._errors import CheckpointWarning, InputError, warn
 from brenier._states import State, pack, unpack
 from brenier.data.atomic import atomic_write, check_writable
 
@@ -123,11 +122,10 @@ class Folder:
         for number, reason in broken.items():
             place = self.path / f"{number}{_BROKEN}"
             self._file(number).replace(place)
-            warnings.warn(
+            warn(
                 f"checkpoint {number} in {self.path} is damaged ({reason}); the fit goes on from the one before, "
                 f"{instead}. The damaged one is now called {place.name}.",
                 CheckpointWarning,
-                stacklevel=5,
             )
 
     def _claim(self, given: str | os.PathLike[str]) -> None:

@@ -1,13 +1,11 @@
 """From samples to the map that makes them normal: settings, the base, one fit or two."""
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from brenier._errors import DataWarning
+from brenier._errors import DataWarning, warn
 from brenier.callbacks import Start
-from brenier.coordinates import BuresCoordinates, Moments
 from brenier.data.dequantize import discrete_columns
 from brenier.data.pairs import check_side
 from brenier.data.sides import FEWEST_HELD_OUT, Side, split_side
@@ -15,6 +13,7 @@ from brenier.data.table import Unchecked, listed
 from brenier.density.bases import Normal
 from brenier.density.objective import LikelihoodObjective
 from brenier.fitting import Request, remembered, side_digest, too_few
+from brenier.geometry import Moments, QuadraticGeometry
 from brenier.training import MOST_REFITTED, Outcome, TrainingConfig, choose_config, train, train_twice
 
 __all__ = ["FittedDensity", "choose_density_config", "fit_density"]
@@ -35,7 +34,7 @@ class FittedDensity(NamedTuple):
     """
 
     outcome: Outcome
-    coordinates: BuresCoordinates
+    coordinates: QuadraticGeometry
     base: Normal
     config: TrainingConfig
     columns: list[str] | None
@@ -89,11 +88,10 @@ def fit_density(X: Unchecked, request: Request) -> FittedDensity:
     data = remembered(source=side)
     found = discrete_columns(side.sample)
     if found:
-        warnings.warn(
+        warn(
             f"`X` has discrete columns: {listed(found)}. The likelihood of a density has no bound where values are "
             'tied. Fit with `dequantize` ("auto", or the width of their steps), which adds noise within one step.',
             DataWarning,
-            stacklevel=3,
         )
     seconds = request.changes.get("max_seconds")
     rows = None if side.training is None else len(side.sample.values)
@@ -111,7 +109,7 @@ def fit_density(X: Unchecked, request: Request) -> FittedDensity:
         return FittedDensity(too_few(coordinates), coordinates, base, config, side.sample.columns, data)
     seed = request.seeds[2]
 
-    def objective(side: Side, coordinates: BuresCoordinates, constant: float) -> LikelihoodObjective:
+    def objective(side: Side, coordinates: QuadraticGeometry, constant: float) -> LikelihoodObjective:
         held_out = side.holdout, side.held_out_weights
         return LikelihoodObjective(side.source, coordinates, *held_out, constant, config, seed=seed)
 
@@ -130,7 +128,7 @@ def fit_density(X: Unchecked, request: Request) -> FittedDensity:
     return FittedDensity(outcome, coordinates, base, config, side.sample.columns, data)
 
 
-def _to_base(side: Side, seconds: float | None) -> tuple[BuresCoordinates, Normal, float]:
+def _to_base(side: Side, seconds: float | None) -> tuple[QuadraticGeometry, Normal, float]:
     """Coordinates between data and base, independent normal columns with the means and deviations of the data.
 
     The number is what the log density in the units of the data has beyond that in the coordinates.
@@ -139,6 +137,6 @@ def _to_base(side: Side, seconds: float | None) -> tuple[BuresCoordinates, Norma
     deviation = np.sqrt(np.diag(moments.covariance))
     base = Normal(moments.mean, deviation)
     target = Moments(moments.mean, np.diag(deviation**2), moments.count)
-    coordinates = BuresCoordinates.between(moments, target, deviation)
+    coordinates = QuadraticGeometry.between(moments, target, deviation)
     volume = float(np.linalg.slogdet(coordinates.linear_map)[1])
     return coordinates, base, float(base.log_density(moments.mean[None])[0]) + volume

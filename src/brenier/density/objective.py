@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from brenier._text import number
 from brenier.batches import map_batches
-from brenier.coordinates import BuresCoordinates
 from brenier.data.sources import Source
 from brenier.density.likelihood import OPTIMIZER, WHOLE_HESSIANS, log_base, negative_log_likelihood
 from brenier.density.log_det import log_dets
+from brenier.geometry import QuadraticGeometry
 from brenier.potentials import AbstractPotential
 from brenier.training.config import TrainingConfig
 from brenier.training.descent import LossObjective
@@ -77,7 +77,7 @@ class LikelihoodObjective(LossObjective):
     def __init__(
         self,
         source: Source,
-        coordinates: BuresCoordinates,
+        coordinates: QuadraticGeometry,
         holdout: NDArray[np.float64],
         weights: NDArray[np.float64] | None,
         constant: float,

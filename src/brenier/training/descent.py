@@ -12,8 +12,8 @@ import optax
 from brenier._errors import InputError
 from brenier._states import State
 from brenier._types import Array, Int, Scalar, Values
-from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
+from brenier.geometry import AbstractGeometry
 from brenier.potentials import AbstractFamily
 from brenier.training.config import TrainingConfig
 from brenier.training.network import network
@@ -91,7 +91,7 @@ class LossObjective(AbstractObjective):
     constants: Any = None
     """What the loss needs in every step: a pytree."""
 
-    def __init__(self, source: Source, coordinates: Coordinates, config: TrainingConfig, *, seed: int) -> None:
+    def __init__(self, source: Source, coordinates: AbstractGeometry, config: TrainingConfig, *, seed: int) -> None:
         self.source, self.coordinates, self.config, self.seed = source, coordinates, config, seed
         self.rng = np.random.default_rng(seed)
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from brenier._processes import from_all, from_first
 from brenier._states import State
-from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
+from brenier.geometry import AbstractGeometry
 from brenier.potentials import AbstractFamily
 from brenier.training.calibration import Calibration, calibration
 from brenier.training.config import TrainingConfig
@@ -51,7 +51,7 @@ class DualObjective(AbstractObjective):
         self,
         source: Source,
         target: Source,
-        coordinates: Coordinates,
+        coordinates: AbstractGeometry,
         holdout: Holdout,
         config: TrainingConfig,
         *,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from brenier._errors import InputError
-from brenier.coordinates import Coordinates
+from brenier.geometry import AbstractGeometry
 from brenier.potentials import ICNN, AbstractFamily, AbstractPotential, ModulatedICNN
 from brenier.training.config import TrainingConfig
 
@@ -13,7 +13,7 @@ __all__ = ["network"]
 
 
 def network(
-    config: TrainingConfig, coordinates: Coordinates, seed: int, degenerate: tuple[int, ...] = ()
+    config: TrainingConfig, coordinates: AbstractGeometry, seed: int, degenerate: tuple[int, ...] = ()
 ) -> AbstractFamily:
     """Make the potential that the settings ask for, next to the Gaussian map; with conditions, a family of them.
 
@@ -35,7 +35,7 @@ def network(
     return ModulatedICNN(dim, *coordinates.conditions, config.widths, rng=rng, **options)
 
 
-def _checked(potential: object, coordinates: Coordinates) -> AbstractPotential:
+def _checked(potential: object, coordinates: AbstractGeometry) -> AbstractPotential:
     if coordinates.conditions is not None:
         raise InputError("`potential` makes maps without conditions only. Leave it out, or the conditions.")
     if not isinstance(potential, AbstractPotential) or potential.dim != coordinates.dim:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._states import State
-from brenier.coordinates import Coordinates
+from brenier.geometry import AbstractGeometry
 from brenier.potentials import AbstractFamily
 from brenier.training.history import LossRow
 from brenier.training.holdout import mean_and_error
@@ -69,7 +69,7 @@ class AbstractObjective(abc.ABC):
         coordinates: Where the potential lives; its surplus has the baseline, from which a fit starts.
     """
 
-    coordinates: Coordinates
+    coordinates: AbstractGeometry
 
     row: ClassVar[Any] = LossRow
     """Makes a row of the history, a named tuple, from its fields."""

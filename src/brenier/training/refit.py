@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from brenier.coordinates import Coordinates
+from brenier.geometry import AbstractGeometry
 from brenier.training.config import TrainingConfig
 from brenier.training.fit import Outcome, Stop, train
 from brenier.training.history import OnRow
@@ -27,7 +27,7 @@ def train_twice(
     on_row: OnRow | None = None,
     started: float | None = None,
     keepers: tuple[Keeper | None, Keeper | None] = (None, None),
-) -> tuple[Outcome, Coordinates]:
+) -> tuple[Outcome, AbstractGeometry]:
     """Let the held-out samples choose the number of steps and judge the network, then train on all samples.
 
     The error of a map falls about as one over the number of samples, so that those held out would be missed. The second
