@@ -13,7 +13,7 @@ from brenier.data.checks import as_points
 from brenier.data.table import Table, Unchecked
 from brenier.potentials.activations import ACTIVATIONS
 from brenier.training import Outcome, Stop, TrainingConfig
-from brenier.training.compact import compact_history
+from brenier.training.history import compact_history
 
 __all__ = [
     "changed_settings",
