@@ -291,7 +291,7 @@ def _check_distance(map_: TransportMap, new: New, record: dict[str, Any]) -> Non
     assert distance.mismatch is not None
     c = new.geometry
     exact, rounding = _exact_cost(*(c.measured(points - x.mean(axis=0)) for points in (x, y)))
-    numbers = [distance.w2, distance.dual, distance.cost, *distance.mismatch, *distance.empirical[:2]]
+    numbers = [distance.w2, distance.value, distance.cost, *distance.mismatch, *distance.empirical[:2]]
     if distance.population is not None:
         numbers += list(distance.population[:3])
     if not np.isfinite(numbers).all():

@@ -106,6 +106,19 @@ class AbstractGeometry(eqx.Module):
     def precise_y(self, points: Matrix) -> Matrix:
         """Rows of the target in the new coordinates, in double precision; codes stay as they are."""
 
+    def certified_x(self, rows: Matrix) -> tuple[Matrix, Matrix | None]:
+        """Source points in the new coordinates in double precision, and what rounding may have done.
+
+        Returns:
+            `(n, dim)` points; `(n,)` their shares in a bound on the error of `source_offsets + target_offsets -
+            unit^2 k`, which is the cost of a pair, or None where nothing bounds it.
+        """
+        return self.precise_x(rows)[:, : self.dim], None
+
+    def certified_y(self, rows: Matrix) -> tuple[Matrix, Matrix | None]:
+        """Target points in the new coordinates in double precision, and their shares in the bound of `certified_x`."""
+        return self.precise_y(rows)[:, : self.dim], None
+
     def enter_x(self, points: Matrix) -> NDArray[np.float32]:
         """Rows of the source in the new coordinates, computed in double and returned in single precision."""
         return self.precise_x(points).astype(np.float32)

@@ -18,7 +18,7 @@ from brenier.geometry._base import AbstractGeometry, Matrix
 from brenier.geometry._record import Tensors, check_shapes
 from brenier.geometry.moments import Moments
 
-__all__ = ["AbstractAffine", "bures_coordinates", "read_affine"]
+__all__ = ["AbstractAffine", "affine_rounding", "bures_coordinates", "read_affine"]
 
 _MOSTLY = 0.5
 """Share of a coordinate's variance."""
@@ -108,6 +108,25 @@ def bures_coordinates(source: Moments, target: Moments, scale: Matrix) -> dict[s
         "unit": unit,
         "spread": np.sqrt(variances) / unit,
     }
+
+
+def affine_rounding(to_x: Matrix, to_y: Matrix, unit: float) -> Matrix:
+    """How far rounding changes a cost that is seen through affine coordinates, in double precision.
+
+    Args:
+        to_x: `(..., d, d)` matrices of the coordinates of the source, for points in units of the cost.
+        to_y: `(..., d, d)` those of the target, with `to_x^T to_y = I / unit^2` but for rounding.
+        unit: Length of one unit of the new coordinates.
+
+    Returns:
+        `(...)` shares of the squares of centred points and of the shift between the centres, that bound the error.
+
+    References: Higham 2002, "Accuracy and Stability of Numerical Algorithms", section 3.1.
+    """
+    dim, eps = to_x.shape[-1], np.finfo(np.float64).eps
+    wrong = np.linalg.norm(unit**2 * np.swapaxes(to_x, -1, -2) @ to_y - np.eye(dim), axis=(-2, -1))
+    sizes = unit**2 * np.linalg.norm(to_x, axis=(-2, -1)) * np.linalg.norm(to_y, axis=(-2, -1))
+    return 0.5 * (wrong + 4.0 * (dim + 4) * eps * sizes) + 8.0 * (dim + 8) * eps
 
 
 def read_affine(tensors: Tensors) -> dict[str, Any]:

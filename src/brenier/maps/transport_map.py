@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.batches import map_batches, map_chunks
-from brenier.certificates import inverse_errors
+from brenier.certificates import Distance, inverse_errors
 from brenier.conditions import ConditionSpace, described, read_codes
 from brenier.conjugates import (
     GlobalConjugates,
@@ -225,7 +225,7 @@ class TransportMap(DensityMethods, eqx.Module):
         confidence: float = 0.95,
         empirical: bool = True,
         seed: int = 0,
-    ) -> Any:  # noqa: ANN401
+    ) -> Distance:
         """Distance between two samples and their populations: an estimate, bounds, and a test.
 
         It is the Wasserstein-2 distance for quadratic costs, and the least mean cost, without a root, for others. Under
@@ -346,18 +346,12 @@ class TransportMap(DensityMethods, eqx.Module):
                 residual=residual,
                 converged=solved.converged,
                 steps=solved.steps,
-                error=self._errors(target, solved.points) if error else None,
+                error=inverse_errors(g, self.potential, target, solved.points) if error else None,
                 disagree=disagree,
                 status=Status.of(solved.code),
             )
 
         return map_chunks(solve, rows)
-
-    def _errors(self, target: Matrix, found: NDArray[np.floating]) -> Matrix:
-        """Bounds on the distance of preimages to the exact ones; NaN where nothing is known."""
-        if not self.geometry.quadratic:
-            return np.full(len(target), np.nan)
-        return inverse_errors(self.geometry, self.potential, target, found)
 
     def _by_condition(
         self,
