@@ -1,20 +1,23 @@
 """The package as a newcomer meets it: short files, and imports that go one way."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
-SOURCE = Path(__file__).parents[1] / "src" / "brenier"
+ROOT = Path(__file__).parents[1]
+SOURCES = (ROOT / "src" / "brenier", ROOT / "bench" / "src" / "brenier_bench")
 LONGEST = 400
 
 
 def modules() -> dict[str, Path]:
-    """Every module by its dotted name."""
-    found = {}
-    for path in sorted(SOURCE.rglob("*.py")):
-        parts = ["brenier", *path.relative_to(SOURCE).with_suffix("").parts]
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+    """Every module of both distributions by its dotted name."""
+    named = {}
+    for source in SOURCES:
+        for path in sorted(source.rglob("*.py")):
+            parts = path.relative_to(source.parent).with_suffix("").parts
+            named[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return named
 
 
 def imported_at_once(statements: list[ast.stmt]) -> Iterator[str]:
@@ -61,6 +64,10 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     assert cycle(imports(modules())) == []
 
 
+def test_the_library_does_not_know_its_benchmarks() -> None:
+    assert [path for path in SOURCES[0].rglob("*.py") if "brenier_bench" in path.read_text()] == []
+
+
 def test_rings_are_found() -> None:
     assert cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
     assert imported_at_once(ast.parse("def f():\n    import brenier.maps").body)
@@ -79,5 +86,59 @@ def test_every_module_says_what_it_is_and_what_it_offers() -> None:
         name: any(isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__" for node in tree.body)
         for name, tree in trees.items()
     }
-    programs = {"brenier.__main__", "brenier.bench.worker"}
+    programs = {"brenier.__main__", "brenier_bench.worker"}
     assert [name for name, own in offered.items() if not own and trees[name].body[1:] and name not in programs] == []
+
+
+DOORS = {
+    "h5py.File": {"data/hdf5.py"},
+    "zarr.open_array": {"data/stored/zarr_door.py"},
+    "zarr.open_group": {"data/stored/zarr_door.py"},
+}
+"""What opens or decodes a stranger's array, and the one file that may call it; all else of this kind is nobody's."""
+
+OPENS = re.compile(
+    r"h5py\.(File|\w+Driver)|zarr\.(open|load|create|group|save|consolidate|Array|Group|storage)\w*|zarr\.\w+\.open\w*"
+    r"|(anndata|ad|anndata.io|io)\.(read|sparse_dataset)\w*|(np|numpy)\.(load|fromregex|genfromtxt)|\w*pickle\.(load|loads|Unpickler)"
+    r"|joblib\.load|(pd|pandas)\.read_\w+|numcodecs\.\w+|marshal\.loads?|shelve\.open"
+)
+
+
+def calls(tree: ast.AST) -> set[str]:
+    """What a module calls, by its full name as it is written there, names that were imported from elsewhere in full."""
+    full = {
+        alias.asname or alias.name: f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    written = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    return {
+        full.get(name.partition(".")[0], name.partition(".")[0]) + name[len(name.partition(".")[0]) :]
+        for name in written
+    }
+
+
+def opened(text: str) -> set[str]:
+    return {name for name in calls(ast.parse(text)) if OPENS.fullmatch(name)}
+
+
+def test_arrays_of_strangers_come_in_by_one_door() -> None:
+    paths = [path for name, path in modules().items() if name.startswith("brenier.")]
+    found = {path.relative_to(SOURCES[0]).as_posix(): opened(path.read_text()) for path in paths}
+    strays = {(name, path) for path, names in found.items() for name in names if path not in DOORS.get(name, ())}
+    assert strays == set()
+    assert {name for names in found.values() for name in names} == set(DOORS)
+
+
+def test_other_doors_are_found() -> None:
+    assert opened("import h5py\nwith h5py.File(x) as f: pass") == {"h5py.File"}
+    assert opened("from h5py import File as F\nF(x)") == {"h5py.File"}
+    assert opened("from anndata import io\nio.read_elem(x)\nio.write_elem(x)") == {"anndata.io.read_elem"}
+    assert opened("import numpy as np\nnp.load(x)\nnp.loadtxt(x)") == {"np.load"}
+    assert opened("import pickle, zarr\npickle.loads(x)\nzarr.open(x)") == {"pickle.loads", "zarr.open"}
+
+
+def test_one_function_counts_the_calls_between_a_warning_and_the_user() -> None:
+    users = [name for name, path in modules().items() if "stacklevel" in path.read_text()]
+    assert users == ["brenier._errors"]

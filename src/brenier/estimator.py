@@ -36,7 +36,7 @@ from brenier.parameters import (
 )
 from brenier.solvers import AbstractSolver
 from brenier.training import PotentialFactory
-from brenier.training.shards import chosen_shards
+from brenier.training.placement import chosen_shards
 
 __all__ = ["BrenierMap"]
 
@@ -91,13 +91,14 @@ class BrenierMap(FittedMap, BaseEstimator):
         random_state: Seed, generator, or None for a new result each time.
         checkpoint: Folder in which the fit is saved as it goes, so that the same call in another process goes on from
             there, to the same map bit for bit. It must be new or empty, or that of the same fit; other data or settings
-            are refused. None saves nothing. Needs Orbax: `pip install "brenier[checkpoint]"`. See docs/checkpoints.md.
-        callbacks: Functions that are called with a `Row` at every look at the held-out points, or objects that are told
+            are refused. None saves nothing. See docs/checkpoints.md.
+        callbacks: Functions that are called with a `HistoryRow` at every validation, that is, each time that held-out
+            points are asked, or objects that are told
             of start and end as well; one or a sequence. A true result ends the fit; see `brenier.callbacks`.
 
     Attributes:
         map_: The learned `TransportMap`.
-        history_: List of `Row`, one for each look at the held-out points.
+        history_: List of `HistoryRow`, one for each validation on the held-out points.
         n_iter_: Training steps taken; those of a second fit are not counted.
         stop_: Why the fit ended, a sentence.
         gaussian_: Whether the result is the closed-form Gaussian map, because no network beat it significantly on
@@ -263,7 +264,7 @@ class BrenierMap(FittedMap, BaseEstimator):
             self._keep(fitted, space, widths, base | cells)
             self.resumed_ = running.resumed
             running.finish(self)
-        warn_outcome(fitted.outcome, stacklevel=2)
+        warn_outcome(fitted.outcome)
         return self
 
     def __sklearn_tags__(self) -> Tags:

@@ -1,13 +1,13 @@
 """From two checked sides to an outcome: what is held out, which settings, one fit or two."""
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from brenier._errors import ConvergenceWarning
+from brenier._errors import ConvergenceWarning, warn
+from brenier._processes import agreed
 from brenier.callbacks import Start
 from brenier.callbacks.running import Running
 from brenier.checkpoint.identity import data_digest
@@ -22,15 +22,15 @@ from brenier.general.fitting import frame_of
 from brenier.geometry import AbstractGeometry, Moments
 from brenier.training import (
     MOST_REFITTED,
+    DualObjective,
     Holdout,
     Outcome,
-    Supply,
     TrainingConfig,
     choose_config,
     gaussian_outcome,
+    train,
     train_twice,
 )
-from brenier.training.shards import agreed
 from brenier.training.snapshot import Keeper
 
 __all__ = ["Fitted", "Request", "fit_pair", "remembered", "side_digest", "too_few"]
@@ -140,26 +140,28 @@ def fit_pair(X: Unchecked, Y: Unchecked, request: Request) -> Fitted:
         coordinates = frame.between(*moments)
         return Fitted(too_few(coordinates), coordinates, config, source.sample.columns, data)
 
-    def supply(x: Side, y: Side, moments: tuple[Moments, Moments], name: str) -> Supply:
+    seed = request.seeds[2]
+
+    def objective(x: Side, y: Side, moments: tuple[Moments, Moments]) -> DualObjective:
         coordinates = frame.between(*moments)
         weights = x.held_out_weights, y.held_out_weights
         holdout = Holdout.of(x.holdout, y.holdout, coordinates, config.solver, weights)
-        inert = coordinates.degenerate(*moments)
-        return Supply(x.source, y.source, coordinates, holdout, inert, request.keeper(name))
+        degenerate = coordinates.degenerate(*moments)
+        return DualObjective(x.source, y.source, coordinates, holdout, config, seed=seed, degenerate=degenerate)
 
     arrays = source.training is not None and target.training is not None
     longest = max(len(source.sample.values), len(target.sample.values))
     twice = request.refit and arrays and longest <= MOST_REFITTED
-    part, seed = supply(source, target, moments, "first" if twice else "only"), request.seeds[2]
+    part = objective(source, target, moments)
+    watched: dict[str, Any] = {"on_row": request.running.show, "started": request.started}
     if not twice:
-        outcome = part.train(config, seed, request.running.look, request.started)
+        outcome = train(part, config, keeper=request.keeper("only"), **watched)
         return Fitted(outcome, part.coordinates, config, source.sample.columns, data)
     rng = np.random.default_rng(seed)
     x, y = source.whole(rng), target.whole(rng)
-    whole = supply(x, y, (x.moments(), y.moments()), "second")
-    outcome, coordinates = train_twice(
-        part, whole, config, seed=seed, on_look=request.running.look, started=request.started
-    )
+    whole = objective(x, y, (x.moments(), y.moments()))
+    keepers = request.keeper("first"), request.keeper("second")
+    outcome, coordinates = train_twice(part, whole, config, keepers=keepers, **watched)
     return Fitted(outcome, coordinates, config, source.sample.columns, data)
 
 
@@ -183,10 +185,9 @@ def remembered(**sides: Side) -> dict[str, Any]:
 
 def too_few(coordinates: AbstractGeometry) -> Outcome:
     """The baseline, with a warning that nothing could judge a network."""
-    warnings.warn(
+    warn(
         f"too few samples to hold {FEWEST_HELD_OUT} out on each side, so no network was trained: the result is "
         f"{coordinates.surplus.baseline_name}. Pass more samples, or raise `holdout`.",
         ConvergenceWarning,
-        stacklevel=4,
     )
     return gaussian_outcome(coordinates)

@@ -18,7 +18,7 @@ from brenier.data.weights import as_weights
 from brenier.fitting import Fitted, Request, too_few
 from brenier.geometry import moments
 from brenier.geometry.between import conditional_between
-from brenier.training import MOST_REFITTED, Holdout, Supply, TrainingConfig, choose_config, train_twice
+from brenier.training import MOST_REFITTED, DualObjective, Holdout, TrainingConfig, choose_config, train, train_twice
 
 __all__ = ["fit_conditional"]
 
@@ -56,25 +56,25 @@ def fit_conditional(
     )
     seed = request.seeds[2]
 
-    def supply(training: Pair, held_out: Pair, name: str) -> Supply:
+    def objective(training: Pair, held_out: Pair) -> DualObjective:
         coordinates = conditional_between(training.x, training.y, *space.scaled_ranges, units, seed, training.given)
         x, y = held_out.matched(coordinates.dim, np.random.default_rng(seed))
         holdout = Holdout.of(x, y, coordinates, config.solver)
         source, target = training.sources(coordinates.dim, np.random.default_rng(seed))
-        return Supply(source, target, coordinates, holdout, (), request.keeper(name))
+        return DualObjective(source, target, coordinates, holdout, config, seed=seed)
 
     if min(counts) < max(FEWEST_HELD_OUT, len(space.classes)):
         coordinates = conditional_between(pair.x, pair.y, *space.scaled_ranges, units, seed, pair.given)
         return Fitted(too_few(coordinates), coordinates, config, x.columns, data), space
     held_out, training = pair.split(space, counts, request.seeds[0])
     twice = request.refit and max(len(pair.x), len(pair.y)) <= MOST_REFITTED
-    part = supply(training, held_out, "first" if twice else "only")
+    part = objective(training, held_out)
+    watched: dict[str, Any] = {"on_row": request.running.show, "started": request.started}
     if not twice:
-        outcome = part.train(config, seed, request.running.look, request.started)
+        outcome = train(part, config, keeper=request.keeper("only"), **watched)
         return Fitted(outcome, part.coordinates, config, x.columns, data), space
-    outcome, coordinates = train_twice(
-        part, supply(pair, held_out, "second"), config, seed=seed, on_look=request.running.look, started=request.started
-    )
+    keepers = request.keeper("first"), request.keeper("second")
+    outcome, coordinates = train_twice(part, objective(pair, held_out), config, keepers=keepers, **watched)
     return Fitted(outcome, coordinates, config, x.columns, data), space
 
 

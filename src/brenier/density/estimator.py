@@ -65,13 +65,13 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         random_state: Seed, generator, or None for a new result each time.
         checkpoint: Folder in which the fit is saved as it goes, so that the same call in another process goes on from
             there, to the same map bit for bit; None saves nothing. As for `BrenierMap`; see docs/checkpoints.md.
-        callbacks: Functions that are called with a `DensityRow` at every look at the held-out points, or objects that
+        callbacks: Functions that are called with a `DensityRow` at every validation on held-out points, or objects that
             are told of start and end as well; one or a sequence. A true result ends the fit; see `brenier.callbacks`.
 
     Attributes:
         map_: The `TransportMap` from the data to independent normal columns with the same means and deviations; it
             knows this base, and can be saved.
-        history_: List of `DensityRow`, one for each look at the held-out points.
+        history_: List of `DensityRow`, one for each validation on the held-out points.
         n_iter_: Training steps taken; those of a second fit are not counted.
         stop_: Why the fit ended, a sentence.
         gaussian_: Whether the result is the normal distribution, because nothing beat it significantly on held-out
@@ -178,7 +178,7 @@ class BrenierDensity(DensityMixin, BaseEstimator):
             self._keep(fitted, widths, cells)
             self.resumed_ = running.resumed
             running.finish(self)
-        warn_outcome(fitted.outcome, stacklevel=2)
+        warn_outcome(fitted.outcome)
         return self
 
     def score_samples(self, X: Unchecked) -> Matrix:

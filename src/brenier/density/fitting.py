@@ -1,22 +1,20 @@
 """From samples to the map that makes them normal: settings, the base, one fit or two."""
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from brenier._errors import DataWarning
+from brenier._errors import DataWarning, warn
 from brenier.callbacks import Start
 from brenier.data.dequantize import discrete_columns
 from brenier.data.pairs import check_side
 from brenier.data.sides import FEWEST_HELD_OUT, Side, split_side
 from brenier.data.table import Unchecked, listed
 from brenier.density.bases import Normal
-from brenier.density.training import DensitySupply
+from brenier.density.objective import LikelihoodObjective
 from brenier.fitting import Request, remembered, side_digest, too_few
 from brenier.geometry import Moments, QuadraticGeometry
-from brenier.training import MOST_REFITTED, Outcome, TrainingConfig, choose_config, train_twice
-from brenier.training.snapshot import Keeper
+from brenier.training import MOST_REFITTED, Outcome, TrainingConfig, choose_config, train, train_twice
 
 __all__ = ["FittedDensity", "choose_density_config", "fit_density"]
 
@@ -67,7 +65,7 @@ def choose_density_config(dim: int, size: int | None, **changes: Any) -> Trainin
         decay=0.0,
         jitter=0.0 if size is None else min(2.2 / size**0.5, 0.2),
         cycle=64,
-        look=256,
+        validation=256,
         max_steps=_STEPS,
     )
     return config.replace(**changes)
@@ -90,46 +88,55 @@ def fit_density(X: Unchecked, request: Request) -> FittedDensity:
     data = remembered(source=side)
     found = discrete_columns(side.sample)
     if found:
-        warnings.warn(
+        warn(
             f"`X` has discrete columns: {listed(found)}. The likelihood of a density has no bound where values are "
             'tied. Fit with `dequantize` ("auto", or the width of their steps), which adds noise within one step.',
             DataWarning,
-            stacklevel=3,
         )
     seconds = request.changes.get("max_seconds")
     rows = None if side.training is None else len(side.sample.values)
     twice = request.refit and rows is not None and rows <= MOST_REFITTED
     # With checkpoints, moments must not depend on the clock: another process finds the same coordinates.
     drawing = None if seconds is None or request.checkpoints is not None else 0.05 * seconds
-    part, base = _supply(side, drawing, request.keeper("first" if twice else "only"))
-    config = choose_density_config(part.coordinates.dim, side.size, **request.changes)
+    coordinates, base, constant = _to_base(side, drawing)
+    config = choose_density_config(coordinates.dim, side.size, **request.changes)
     resumed = None
     if request.checkpoints is not None:
         resumed = request.identify(config, **{"points of `X`": side_digest(side)})
-    start = Start("density", part.coordinates.dim, (rows,), side.sample.columns, config.summary(), resumed)
+    start = Start("density", coordinates.dim, (rows,), side.sample.columns, config.summary(), resumed)
     request.running.begin(start)
     if len(side.holdout) < FEWEST_HELD_OUT:
-        return FittedDensity(too_few(part.coordinates), part.coordinates, base, config, side.sample.columns, data)
+        return FittedDensity(too_few(coordinates), coordinates, base, config, side.sample.columns, data)
     seed = request.seeds[2]
+
+    def objective(side: Side, coordinates: QuadraticGeometry, constant: float) -> LikelihoodObjective:
+        held_out = side.holdout, side.held_out_weights
+        return LikelihoodObjective(side.source, coordinates, *held_out, constant, config, seed=seed)
+
+    part = objective(side, coordinates, constant)
+    watched: dict[str, Any] = {"on_row": request.running.show, "started": request.started}
     if not twice:
-        outcome = part.train(config, seed, request.running.look, request.started)
-        return FittedDensity(outcome, part.coordinates, base, config, side.sample.columns, data)
-    every, whole_base = _supply(side.whole(np.random.default_rng(seed)), None, request.keeper("second"))
-    outcome, coordinates = train_twice(
-        part, every, config, seed=seed, on_look=request.running.look, started=request.started
-    )
-    assert isinstance(coordinates, QuadraticGeometry)
-    base = whole_base if coordinates is every.coordinates else base
+        outcome = train(part, config, keeper=request.keeper("only"), **watched)
+        return FittedDensity(outcome, coordinates, base, config, side.sample.columns, data)
+    every = side.whole(np.random.default_rng(seed))
+    whole_coordinates, whole_base, constant = _to_base(every, None)
+    whole = objective(every, whole_coordinates, constant)
+    keepers = request.keeper("first"), request.keeper("second")
+    outcome, chosen = train_twice(part, whole, config, keepers=keepers, **watched)
+    if chosen is whole_coordinates:
+        coordinates, base = whole_coordinates, whole_base
     return FittedDensity(outcome, coordinates, base, config, side.sample.columns, data)
 
 
-def _supply(side: Side, seconds: float | None, keeper: Keeper | None) -> tuple[DensitySupply, Normal]:
-    """What to learn from, and the base: independent normal columns with the means and deviations of the data."""
-    found = side.moments(seconds)
-    deviation = np.sqrt(np.diag(found.covariance))
-    base = Normal(found.mean, deviation)
-    target = Moments(found.mean, np.diag(deviation**2), found.count)
-    coordinates = QuadraticGeometry.between(found, target, deviation)
+def _to_base(side: Side, seconds: float | None) -> tuple[QuadraticGeometry, Normal, float]:
+    """Coordinates between data and base, independent normal columns with the means and deviations of the data.
+
+    The number is what the log density in the units of the data has beyond that in the coordinates.
+    """
+    moments = side.moments(seconds)
+    deviation = np.sqrt(np.diag(moments.covariance))
+    base = Normal(moments.mean, deviation)
+    target = Moments(moments.mean, np.diag(deviation**2), moments.count)
+    coordinates = QuadraticGeometry.between(moments, target, deviation)
     volume = float(np.linalg.slogdet(coordinates.linear_map)[1])
-    constant = float(base.log_density(found.mean[None])[0]) + volume
-    return DensitySupply(side.source, coordinates, side.holdout, side.held_out_weights, constant, keeper), base
+    return coordinates, base, float(base.log_density(moments.mean[None])[0]) + volume

@@ -129,11 +129,11 @@ class AbstractGeometry(eqx.Module):
 
     @abc.abstractmethod
     def leave_x(self, points: NDArray[np.floating], codes: Matrix | None = None) -> Matrix:
-        """Source points `(n, dim)` in the units of the data: of rows in the new coordinates, or of points and their codes."""
+        """Source points `(n, dim)` in the units of the data, of rows in the new coordinates or points with `codes`."""
 
     @abc.abstractmethod
     def leave_y(self, points: NDArray[np.floating], codes: Matrix | None = None) -> Matrix:
-        """Target points `(n, dim)` in the units of the data: of rows in the new coordinates, or of points and their codes."""
+        """Target points `(n, dim)` in the units of the data, of rows in the new coordinates or points with `codes`."""
 
     @abc.abstractmethod
     def source_offsets(self, rows: Matrix) -> Matrix:
