@@ -12,6 +12,7 @@ from sklearn.base import clone
 from asserts import assert_at_most, assert_close, assert_gradient, assert_same
 from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, DataWarning, InputError, TransportMap
 from brenier.conjugates import ConjugatePoints, conjugate_points
+from brenier.costs import PNorm
 from brenier.data.sources import ArraySource
 from brenier.density.fitting import choose_density_config
 from brenier.density.likelihood import log_likelihood
@@ -21,6 +22,7 @@ from brenier.geometry import Moments, QuadraticGeometry, moments
 from brenier.potentials import ICNN, Quadratic
 from brenier.solvers import Status
 from brenier.training import Chunk
+from made import SHIFT, conditional_map, cost_map
 from problems import covariance, gaussians
 
 
@@ -164,6 +166,22 @@ class TestChangeOfVariables:
             map_.sample(0, "normal")
         with pytest.raises(InputError, match="one log density for each of 1 points"):
             map_.log_density([[0.0, 0.0]], lambda points: np.zeros((1, 2)))
+        with pytest.raises(InputError, match=r"densities need the quadratic cost; this fit has `cost`=PNorm\(p=1.5\)"):
+            cost_map(PNorm(1.5)).log_det(np.zeros((1, 3)))
+        with pytest.raises(InputError, match="`condition` was given, but the fit had none"):
+            map_.log_det([[0.0, 0.0]], condition="a")
+
+    def test_every_condition_has_a_density_of_its_own(self, rng: np.random.Generator) -> None:
+        family = conditional_map(2, 0)
+        kinds = np.array(["k0", "k1", "k1", "k0"])
+        y = family.forward(SHIFT + rng.standard_normal((4, 3)), condition=kinds)
+        base = lambda points: -0.5 * np.sum((points - SHIFT) ** 2, axis=1)  # noqa: E731
+        found = family.log_density(y, base, condition=kinds)
+        for row, kind in enumerate(kinds):
+            assert_close(found[[row]], family.at(kind).log_density(y[[row]], base), rtol=1e-5)
+        assert abs(found[0] - family.at("k1").log_density(y[[0]], base)[0]) > 0.01
+        drawn = family.sample(4, "normal", condition=kinds, seed=3)
+        assert_close(drawn[1:3], family.at("k1").sample(4, "normal", seed=3)[1:3], rtol=1e-5)
 
 
 class TestLikelihood:

@@ -18,11 +18,9 @@ from brenier._errors import (
 
 if TYPE_CHECKING:
     from brenier.certificates import Distance
-    from brenier.conditional.distance import ConditionalDistance
     from brenier.data.dequantize import Dequantizer
     from brenier.density.estimator import BrenierDensity
     from brenier.estimator import BrenierMap
-    from brenier.general.distance import CostDistance
     from brenier.hamilton_jacobi.formula import HopfLax, hopf_lax
     from brenier.joined import JoinedMap
     from brenier.maps import Inverse, TransportMap
@@ -32,9 +30,7 @@ __all__ = [
     "BrenierDensity",
     "BrenierMap",
     "CheckpointWarning",
-    "ConditionalDistance",
     "ConvergenceWarning",
-    "CostDistance",
     "DataWarning",
     "Dequantizer",
     "Distance",
@@ -53,8 +49,6 @@ __all__ = [
 _HOMES = {
     "BrenierDensity": "brenier.density.estimator",
     "BrenierMap": "brenier.estimator",
-    "ConditionalDistance": "brenier.conditional.distance",
-    "CostDistance": "brenier.general.distance",
     "Dequantizer": "brenier.data.dequantize",
     "Distance": "brenier.certificates",
     "HopfLax": "brenier.hamilton_jacobi.formula",
