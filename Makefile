@@ -82,4 +82,4 @@ browser:
 	  chromium fonts-liberation)
 
 clean:
-	rm -rf $(VENV) .venv-oldest .venv-newest build dist brenier-demo docs/_build docs/generated docs/gallery
+	rm -rf $(VENV) .venv-oldest .venv-newest .cache build dist brenier-demo docs/_build docs/generated docs/gallery
