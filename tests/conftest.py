@@ -5,6 +5,7 @@ all commands that tests start and the next run share; `JAX_COMPILATION_CACHE_DIR
 """
 
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ _MOST_PROGRAMS = 1 << 30
 """Bytes of compiled programs that are kept; a run of all tests writes a quarter of that."""
 
 PROGRAMS = Path(__file__).resolve().parents[1] / ".cache" / "jax"
+SLOW = Path(__file__).with_name("slow.txt")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -42,6 +44,22 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     worker = hasattr(session.config, "workerinput")
     if not worker and PROGRAMS.is_dir() and sum(file.stat().st_size for file in PROGRAMS.iterdir()) > _MOST_PROGRAMS:
         shutil.rmtree(PROGRAMS)
+
+
+def slow_tests() -> list[str]:
+    """What `slow.txt` names."""
+    lines = (line.partition("#")[0].strip() for line in SLOW.read_text().splitlines())
+    return [line for line in lines if line]
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what is marked
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what `slow.txt` lists: each line names a test, a case of it, or a class of tests."""
+    names = (re.escape(name).replace(r"\*", ".*") for name in slow_tests())
+    slow = re.compile(rf"tests/({'|'.join(names)})((::|\[).*)?")
+    for item in items:
+        if slow.fullmatch(item.nodeid):
+            item.add_marker("slow")
 
 
 @pytest.fixture
