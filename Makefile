@@ -35,10 +35,10 @@ test: $(STAMP)
 	$(MAKE) --no-print-directory --jobs 3 lint types quick
 
 quick: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses 2 -m slow
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m slow
 
 # Old libraries warn of what newer ones changed.
 CORE := $(addprefix tests/test_,accuracy.py certificates.py cli.py cli_errors.py conditional.py conjugate.py estimator.py \
