@@ -17,17 +17,15 @@ from brenier._errors import (
 )
 
 if TYPE_CHECKING:
+    from brenier.certificates import Distance
     from brenier.conditional.distance import ConditionalDistance
-    from brenier.conditional.maps import ConditionalMap
     from brenier.data.dequantize import Dequantizer
     from brenier.density.estimator import BrenierDensity
     from brenier.estimator import BrenierMap
     from brenier.general.distance import CostDistance
-    from brenier.general.maps import CostMap
     from brenier.hamilton_jacobi.formula import HopfLax, hopf_lax
     from brenier.joined import JoinedMap
-    from brenier.loading import load_map
-    from brenier.maps import Distance, Inverse, TransportMap
+    from brenier.maps import Inverse, TransportMap
     from brenier.report.write import write_report
 
 __all__ = [
@@ -35,10 +33,8 @@ __all__ = [
     "BrenierMap",
     "CheckpointWarning",
     "ConditionalDistance",
-    "ConditionalMap",
     "ConvergenceWarning",
     "CostDistance",
-    "CostMap",
     "DataWarning",
     "Dequantizer",
     "Distance",
@@ -51,7 +47,6 @@ __all__ = [
     "SolveError",
     "TransportMap",
     "hopf_lax",
-    "load_map",
     "write_report",
 ]
 
@@ -59,17 +54,14 @@ _HOMES = {
     "BrenierDensity": "brenier.density.estimator",
     "BrenierMap": "brenier.estimator",
     "ConditionalDistance": "brenier.conditional.distance",
-    "ConditionalMap": "brenier.conditional.maps",
     "CostDistance": "brenier.general.distance",
-    "CostMap": "brenier.general.maps",
     "Dequantizer": "brenier.data.dequantize",
-    "Distance": "brenier.maps",
+    "Distance": "brenier.certificates",
     "HopfLax": "brenier.hamilton_jacobi.formula",
     "Inverse": "brenier.maps",
     "JoinedMap": "brenier.joined",
     "TransportMap": "brenier.maps",
     "hopf_lax": "brenier.hamilton_jacobi.formula",
-    "load_map": "brenier.loading",
     "write_report": "brenier.report.write",
 }
 

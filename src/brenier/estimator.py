@@ -11,15 +11,11 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, TargetTags
 
 from brenier._errors import InputError
-from brenier.anndata import opened, recorded
 from brenier.callbacks import Callbacks
 from brenier.callbacks.running import Running
 from brenier.checkpoint.keeping import Resumed, open_checkpoints, seeded
-from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.fitting import fit_conditional
-from brenier.conditional.maps import ConditionalMap
-from brenier.conditional.space import ConditionSpace, Kinds
-from brenier.coordinates import BuresCoordinates
+from brenier.conditions.space import ConditionSpace, Kinds
 from brenier.costs import AbstractCost, SquaredEuclidean
 from brenier.data.dequantize import Widths, dequantized
 from brenier.data.table import Matrix, Unchecked
@@ -27,8 +23,7 @@ from brenier.data.trim import trimmed
 from brenier.density.bases import with_base
 from brenier.fitted import FittedMap
 from brenier.fitting import Fitted, Request, fit_pair
-from brenier.general.maps import CostMap
-from brenier.general.sphere import CostCoordinates
+from brenier.integrations.anndata import opened, recorded
 from brenier.maps import TransportMap
 from brenier.parameters import (
     changed_settings,
@@ -39,7 +34,6 @@ from brenier.parameters import (
     keep_outcome,
     warn_outcome,
 )
-from brenier.potentials import AbstractPotential
 from brenier.solvers import AbstractSolver
 from brenier.training import PotentialFactory
 from brenier.training.shards import chosen_shards
@@ -55,8 +49,8 @@ class BrenierMap(FittedMap, BaseEstimator):
 
     Args:
         cost: What moving a point costs: one of `brenier.costs`, of points whose columns are in units of `scale`. Half
-            the squared Euclidean distance by default. Other costs than that and `Mahalanobis` learn a `CostMap`, with
-            a network that need not be convex; see docs/costs.md.
+            the squared Euclidean distance by default. Maps for other costs than that and `Mahalanobis` have a
+            network that need not be convex; see docs/costs.md.
         scale: Units of the columns in the cost: `"none"` for those of the data, `"pooled"` for each column's standard
             deviation, or one number a column. `"auto"` takes `"pooled"`, and says so in a warning, where standard
             deviations differ by more than a factor of 100 between columns; with another cost, `"none"`.
@@ -102,7 +96,7 @@ class BrenierMap(FittedMap, BaseEstimator):
             of start and end as well; one or a sequence. A true result ends the fit; see `brenier.callbacks`.
 
     Attributes:
-        map_: The learned `TransportMap`; `ConditionalMap` where there were conditions, `CostMap` for other costs.
+        map_: The learned `TransportMap`.
         history_: List of `Row`, one for each look at the held-out points.
         n_iter_: Training steps taken; those of a second fit are not counted.
         stop_: Why the fit ended, a sentence.
@@ -300,9 +294,4 @@ class BrenierMap(FittedMap, BaseEstimator):
         if self.trim:
             info["trimmed"] = self.trim
         names = None if columns is None else tuple(columns)
-        if isinstance(fitted.coordinates, ConditionalCoordinates) and space is not None:
-            self.map_ = ConditionalMap(fitted.coordinates, outcome.potential, space, names, info)
-        elif isinstance(fitted.coordinates, CostCoordinates) and isinstance(outcome.potential, AbstractPotential):
-            self.map_ = CostMap(fitted.coordinates, outcome.potential, names, info)
-        elif isinstance(fitted.coordinates, BuresCoordinates) and isinstance(outcome.potential, AbstractPotential):
-            self.map_ = TransportMap(fitted.coordinates, outcome.potential, names, info)
+        self.map_ = TransportMap(fitted.coordinates, outcome.potential, space, names, info)

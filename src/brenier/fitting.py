@@ -12,7 +12,6 @@ from brenier.callbacks import Start
 from brenier.callbacks.running import Running
 from brenier.checkpoint.identity import data_digest
 from brenier.checkpoint.keeping import Checkpoints, Resumed
-from brenier.coordinates import Coordinates, Moments
 from brenier.costs import AbstractCost, SquaredEuclidean
 from brenier.data.pairs import check_pair
 from brenier.data.remembered import remember
@@ -20,6 +19,7 @@ from brenier.data.sides import FEWEST_HELD_OUT, Side, split_side
 from brenier.data.table import Unchecked
 from brenier.data.units import cost_units
 from brenier.general.fitting import frame_of
+from brenier.geometry import AbstractGeometry, Moments
 from brenier.training import (
     MOST_REFITTED,
     Holdout,
@@ -106,7 +106,7 @@ class Fitted(NamedTuple):
     """
 
     outcome: Outcome
-    coordinates: Coordinates
+    coordinates: AbstractGeometry
     config: TrainingConfig
     columns: list[str] | None
     data: dict[str, Any]
@@ -144,7 +144,7 @@ def fit_pair(X: Unchecked, Y: Unchecked, request: Request) -> Fitted:
         coordinates = frame.between(*moments)
         weights = x.held_out_weights, y.held_out_weights
         holdout = Holdout.of(x.holdout, y.holdout, coordinates, config.solver, weights)
-        inert = coordinates.inert(*moments)
+        inert = coordinates.degenerate(*moments)
         return Supply(x.source, y.source, coordinates, holdout, inert, request.keeper(name))
 
     arrays = source.training is not None and target.training is not None
@@ -181,7 +181,7 @@ def remembered(**sides: Side) -> dict[str, Any]:
     return {name: remember(side.sample.values) for name, side in sides.items() if side.training is not None}
 
 
-def too_few(coordinates: Coordinates) -> Outcome:
+def too_few(coordinates: AbstractGeometry) -> Outcome:
     """The baseline, with a warning that nothing could judge a network."""
     warnings.warn(
         f"too few samples to hold {FEWEST_HELD_OUT} out on each side, so no network was trained: the result is "

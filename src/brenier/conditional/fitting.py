@@ -6,9 +6,8 @@ import numpy as np
 
 from brenier.callbacks import Start
 from brenier.checkpoint.identity import data_digest
-from brenier.conditional.between import coordinates_between
 from brenier.conditional.sides import Pair, conditioned_pair
-from brenier.conditional.space import ConditionSpace, Kinds
+from brenier.conditions.space import ConditionSpace, Kinds
 from brenier.data.checks import as_points
 from brenier.data.pairs import check_pair
 from brenier.data.remembered import remember
@@ -17,7 +16,8 @@ from brenier.data.table import Table, Unchecked
 from brenier.data.units import cost_units
 from brenier.data.weights import as_weights
 from brenier.fitting import Fitted, Request, too_few
-from brenier.moments import moments
+from brenier.geometry import moments
+from brenier.geometry.between import conditional_between
 from brenier.training import MOST_REFITTED, Holdout, Supply, TrainingConfig, choose_config, train_twice
 
 __all__ = ["fit_conditional"]
@@ -57,14 +57,14 @@ def fit_conditional(
     seed = request.seeds[2]
 
     def supply(training: Pair, held_out: Pair, name: str) -> Supply:
-        coordinates = coordinates_between(training.x, training.y, *space.scaled_ranges, units, seed, training.given)
+        coordinates = conditional_between(training.x, training.y, *space.scaled_ranges, units, seed, training.given)
         x, y = held_out.matched(coordinates.dim, np.random.default_rng(seed))
         holdout = Holdout.of(x, y, coordinates, config.solver)
         source, target = training.sources(coordinates.dim, np.random.default_rng(seed))
         return Supply(source, target, coordinates, holdout, (), request.keeper(name))
 
     if min(counts) < max(FEWEST_HELD_OUT, len(space.classes)):
-        coordinates = coordinates_between(pair.x, pair.y, *space.scaled_ranges, units, seed, pair.given)
+        coordinates = conditional_between(pair.x, pair.y, *space.scaled_ranges, units, seed, pair.given)
         return Fitted(too_few(coordinates), coordinates, config, x.columns, data), space
     held_out, training = pair.split(space, counts, request.seeds[0])
     twice = request.refit and max(len(pair.x), len(pair.y)) <= MOST_REFITTED

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from brenier._errors import DataWarning, InputError
-from brenier.coordinates import Moments
 from brenier.data.table import Matrix, Table
+from brenier.geometry import Moments
 
 __all__ = ["cost_units"]
 

@@ -11,7 +11,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import InputError
-from brenier.anndata import opened, recorded
 from brenier.callbacks import Callbacks
 from brenier.callbacks.running import Running
 from brenier.checkpoint.keeping import Resumed, open_checkpoints, seeded
@@ -20,6 +19,7 @@ from brenier.data.table import Matrix, Unchecked
 from brenier.data.weights import weighted_table
 from brenier.density.fitting import FittedDensity, fit_density
 from brenier.fitting import Request
+from brenier.integrations.anndata import opened, recorded
 from brenier.maps import TransportMap
 from brenier.parameters import (
     changed_settings,
@@ -223,7 +223,7 @@ class BrenierDensity(DensityMixin, BaseEstimator):
             info["dequantized"] = widths.tolist()
         assert isinstance(outcome.potential, AbstractPotential)
         names = None if columns is None else tuple(columns)
-        self.map_ = TransportMap(fitted.coordinates, outcome.potential, names, info)
+        self.map_ = TransportMap(fitted.coordinates, outcome.potential, None, names, info)
 
     def _fitted(self) -> TransportMap:
         check_is_fitted(self, "map_")

@@ -7,7 +7,6 @@ import numpy as np
 
 from brenier._errors import DataWarning
 from brenier.callbacks import Start
-from brenier.coordinates import BuresCoordinates, Moments
 from brenier.data.dequantize import discrete_columns
 from brenier.data.pairs import check_side
 from brenier.data.sides import FEWEST_HELD_OUT, Side, split_side
@@ -15,6 +14,7 @@ from brenier.data.table import Unchecked, listed
 from brenier.density.bases import Normal
 from brenier.density.training import DensitySupply
 from brenier.fitting import Request, remembered, side_digest, too_few
+from brenier.geometry import Moments, QuadraticGeometry
 from brenier.training import MOST_REFITTED, Outcome, TrainingConfig, choose_config, train_twice
 from brenier.training.snapshot import Keeper
 
@@ -36,7 +36,7 @@ class FittedDensity(NamedTuple):
     """
 
     outcome: Outcome
-    coordinates: BuresCoordinates
+    coordinates: QuadraticGeometry
     base: Normal
     config: TrainingConfig
     columns: list[str] | None
@@ -118,7 +118,7 @@ def fit_density(X: Unchecked, request: Request) -> FittedDensity:
     outcome, coordinates = train_twice(
         part, every, config, seed=seed, on_look=request.running.look, started=request.started
     )
-    assert isinstance(coordinates, BuresCoordinates)
+    assert isinstance(coordinates, QuadraticGeometry)
     base = whole_base if coordinates is every.coordinates else base
     return FittedDensity(outcome, coordinates, base, config, side.sample.columns, data)
 
@@ -129,7 +129,7 @@ def _supply(side: Side, seconds: float | None, keeper: Keeper | None) -> tuple[D
     deviation = np.sqrt(np.diag(found.covariance))
     base = Normal(found.mean, deviation)
     target = Moments(found.mean, np.diag(deviation**2), found.count)
-    coordinates = BuresCoordinates.between(found, target, deviation)
+    coordinates = QuadraticGeometry.between(found, target, deviation)
     volume = float(np.linalg.slogdet(coordinates.linear_map)[1])
     constant = float(base.log_density(found.mean[None])[0]) + volume
     return DensitySupply(side.source, coordinates, side.holdout, side.held_out_weights, constant, keeper), base
