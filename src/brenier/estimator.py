@@ -263,7 +263,7 @@ class BrenierMap(FittedMap, BaseEstimator):
             self._keep(fitted, space, widths, base | cells)
             self.resumed_ = running.resumed
             running.finish(self)
-        warn_outcome(fitted.outcome, stacklevel=2)
+        warn_outcome(fitted.outcome)
         return self
 
     def __sklearn_tags__(self) -> Tags:

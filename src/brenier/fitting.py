@@ -1,13 +1,12 @@
 """From two checked sides to an outcome: what is held out, which settings, one fit or two."""
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from brenier._errors import ConvergenceWarning
+from brenier._errors import ConvergenceWarning, warn
 from brenier.callbacks import Start
 from brenier.callbacks.running import Running
 from brenier.checkpoint.identity import data_digest
@@ -183,10 +182,9 @@ def remembered(**sides: Side) -> dict[str, Any]:
 
 def too_few(coordinates: AbstractGeometry) -> Outcome:
     """The baseline, with a warning that nothing could judge a network."""
-    warnings.warn(
+    warn(
         f"too few samples to hold {FEWEST_HELD_OUT} out on each side, so no network was trained: the result is "
         f"{coordinates.surplus.baseline_name}. Pass more samples, or raise `holdout`.",
         ConvergenceWarning,
-        stacklevel=4,
     )
     return gaussian_outcome(coordinates)

@@ -1,7 +1,6 @@
 """What the estimators share: checks of their arguments, settings that these replace, and what a fit leaves behind."""
 
 import contextlib
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from numbers import Integral
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from brenier._errors import ConvergenceWarning, InputError
+from brenier._errors import ConvergenceWarning, InputError, warn
 from brenier.data.checks import as_points
 from brenier.data.table import Table, Unchecked
 from brenier.potentials.activations import ACTIVATIONS
@@ -88,17 +87,16 @@ def in_both_vocabularies(map_: Any, value: Unchecked, name: str, owner: str) -> 
         raise InputError(f"{error} {said}") from None
 
 
-def warn_outcome(outcome: Outcome, stacklevel: int) -> None:
-    """Warn of fits that diverged or were interrupted, at the line so many calls up."""
+def warn_outcome(outcome: Outcome) -> None:
+    """Warn of fits that diverged or were interrupted."""
     if outcome.restarts:
-        warnings.warn(
+        warn(
             f"training diverged and went back to its best state {outcome.restarts} times, each time at half the "
             "learning rate. The result is the best state on held-out points; a smaller `learning_rate` may help.",
             ConvergenceWarning,
-            stacklevel=stacklevel + 1,
         )
     if outcome.stop is Stop.interrupted:
-        warnings.warn(outcome.stop.value, ConvergenceWarning, stacklevel=stacklevel + 1)
+        warn(outcome.stop.value, ConvergenceWarning)
 
 
 def changed_settings(estimator: Any, **names: str) -> dict[str, Any]:  # noqa: ANN401

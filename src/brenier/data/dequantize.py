@@ -8,13 +8,13 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from brenier._errors import InputError
+from brenier._errors import DataWarning, InputError, warn
 from brenier.data.checks import as_points
 from brenier.data.frames import Moved, like, output_like
 from brenier.data.lattice import Lattice, few_values
 from brenier.data.pairs import check_columns
 from brenier.data.sources import is_array_like
-from brenier.data.table import Matrix, Table, Unchecked, listed, warn
+from brenier.data.table import Matrix, Table, Unchecked, listed
 
 __all__ = ["Dequantizer", "Widths", "dequantized", "discrete_columns", "spread_out"]
 
@@ -126,7 +126,8 @@ def dequantized(
                 warn(
                     f"`{name}` has discrete columns: {listed(found)}. No map can spread tied points apart. If they are "
                     'counts or rounded numbers, fit with `dequantize` ("auto", or the width of their steps), which '
-                    "adds noise within one step."
+                    "adds noise within one step.",
+                    DataWarning,
                 )
         return sides[0], sides[1], None
     for side, name in ((X, "X"), (Y, "Y")):

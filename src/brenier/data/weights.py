@@ -7,13 +7,12 @@ chosen from the number of samples, standard errors, confidence) takes Kish's eff
 row adds no observation.
 """
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier._errors import DataWarning, InputError
+from brenier._errors import DataWarning, InputError, warn
 from brenier.data.frames import as_plain
 from brenier.data.sources import Source, own_generator
 from brenier.data.table import Matrix, Table, Unchecked, listed
@@ -83,11 +82,10 @@ def weighted_table(table: Table, value: Unchecked, name: str) -> tuple[Table, Ma
         return table, None
     effective = effective_size(weights)
     if effective < _FEW * len(weights):
-        warnings.warn(
+        warn(
             f"`{name}` is so uneven that its {len(weights):,} points count as {effective:,.0f} in effect: the largest "
             f"weight is {100 * weights.max():.2g} % of the sum. The map is as uncertain as from so few points.",
             DataWarning,
-            stacklevel=4,
         )
     counted = weights > 0
     if counted.all():

@@ -178,7 +178,7 @@ class BrenierDensity(DensityMixin, BaseEstimator):
             self._keep(fitted, widths, cells)
             self.resumed_ = running.resumed
             running.finish(self)
-        warn_outcome(fitted.outcome, stacklevel=2)
+        warn_outcome(fitted.outcome)
         return self
 
     def score_samples(self, X: Unchecked) -> Matrix:

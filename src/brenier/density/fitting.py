@@ -1,11 +1,10 @@
 """From samples to the map that makes them normal: settings, the base, one fit or two."""
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from brenier._errors import DataWarning
+from brenier._errors import DataWarning, warn
 from brenier.callbacks import Start
 from brenier.data.dequantize import discrete_columns
 from brenier.data.pairs import check_side
@@ -90,11 +89,10 @@ def fit_density(X: Unchecked, request: Request) -> FittedDensity:
     data = remembered(source=side)
     found = discrete_columns(side.sample)
     if found:
-        warnings.warn(
+        warn(
             f"`X` has discrete columns: {listed(found)}. The likelihood of a density has no bound where values are "
             'tied. Fit with `dequantize` ("auto", or the width of their steps), which adds noise within one step.',
             DataWarning,
-            stacklevel=3,
         )
     seconds = request.changes.get("max_seconds")
     rows = None if side.training is None else len(side.sample.values)

@@ -1,12 +1,11 @@
 """What a map says about preimages and dual values, and warnings where it could not do what it was asked."""
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier._errors import ConvergenceWarning
+from brenier._errors import ConvergenceWarning, warn
 from brenier.data.table import Matrix
 from brenier.solvers import Status
 
@@ -64,13 +63,12 @@ def warn_unconverged(result: Inverse) -> None:
     failed = np.flatnonzero(~result.converged)
     if len(failed):
         reasons = " ".join(f"{count} of them: {status.value}" for status, count in result.reasons().items())
-        warnings.warn(
+        warn(
             f"{len(failed)} of {len(result.points)} preimages are not converged: rows {_numbers(failed)}; largest "
             f"residual {result.residual[failed].max():.3g} in units of the target. They are the best points found. "
             "Such rows usually lie far outside the data of the fit; `inverse_with_status` has the status of each row. "
             f"{reasons}",
             ConvergenceWarning,
-            stacklevel=3,
         )
 
 
@@ -78,12 +76,11 @@ def warn_steep(steep: NDArray[np.bool_]) -> None:
     """Warn, at the line that called its caller, of points whose potential no displacement matches."""
     rows = np.flatnonzero(steep)
     if len(rows):
-        warnings.warn(
+        warn(
             f"at {len(rows)} of {len(steep)} points the potential is steeper than the cost of any displacement: rows "
             f"{_numbers(rows)}. Their images are the farthest that the cost can tell apart. Such rows lie outside the "
             "data of the fit, or the fit was too short.",
             ConvergenceWarning,
-            stacklevel=4,  # Equinox wraps methods
         )
 
 

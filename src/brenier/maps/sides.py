@@ -1,12 +1,11 @@
 """Two samples that a map is to compare: checked, with weights, under conditions that both have."""
 
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from brenier._errors import DataWarning, InputError
+from brenier._errors import DataWarning, InputError, warn
 from brenier.conditions.balance import weights_towards
 from brenier.data.table import Matrix, Table, Unchecked, listed
 from brenier.data.weights import weighted_table
@@ -80,10 +79,9 @@ def weigh_towards(map_: "TransportMap", source: Cloud, target: Cloud) -> Matrix 
 
 
 def _warn_unequal(names: Sequence[str]) -> None:
-    warnings.warn(
+    warn(
         "The numbers of `y_condition` cannot be weighted to be distributed as those of `x_condition`: class "
         f"{listed(names)}. There, the answer compares points of different numbers, too. Pass more points, or "
         "points whose numbers overlap more.",
         DataWarning,
-        stacklevel=5,
     )

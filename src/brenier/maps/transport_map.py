@@ -286,7 +286,7 @@ class TransportMap(DensityMethods, eqx.Module):
             DataWarning: Numbers beyond the range of the fit.
         """
         if self.conditions is not None:
-            return read_codes(self.conditions, condition, rows, name, stacklevel=4)
+            return read_codes(self.conditions, condition, rows, name)
         if condition is not None:
             raise InputError(f"`{name}` was given, but the fit had none. Leave it out, or fit with conditions.")
         return np.zeros((rows, 0))
