@@ -28,7 +28,7 @@ settings.load_profile("tests")
 
 _MOST_MAPPINGS = 20_000
 _MOST_PROGRAMS = 1 << 30
-"""Bytes of compiled programs that are kept; a run of all tests writes a quarter of that."""
+"""Bytes of compiled programs that are kept: those of many runs, each of which takes some hundred megabytes at most."""
 
 PROGRAMS = Path(__file__).resolve().parents[1] / ".cache" / "jax"
 SLOW = Path(__file__).with_name("slow.txt")
