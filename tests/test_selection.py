@@ -2,6 +2,7 @@
 
 import ast
 import fnmatch
+import functools
 from pathlib import Path
 
 from conftest import slow_tests
@@ -10,6 +11,7 @@ from seconds import table
 TESTS = Path(__file__).parent
 
 
+@functools.cache
 def defined(file: str) -> set[str]:
     """Names of the tests of a file, with their classes."""
     body = ast.parse((TESTS / file).read_text()).body
