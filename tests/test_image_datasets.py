@@ -23,7 +23,7 @@ import sklearn.datasets
 
 from asserts import assert_close, assert_same
 from brenier import InputError
-from brenier.datasets import (
+from brenier_bench.datasets import (
     LabelledImages,
     _archives,
     images,

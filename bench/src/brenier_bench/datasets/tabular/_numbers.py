@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.data.headers import read_header
-from brenier.datasets.tabular._files import Opened
+from brenier_bench.datasets.tabular._files import Opened
 
 __all__ = ["read_array", "read_lines", "read_rows", "refuse_pickle"]
 

@@ -13,8 +13,8 @@ from typing import BinaryIO, NamedTuple, cast
 
 from brenier._errors import InputError
 from brenier.data.atomic import FilePath
-from brenier.datasets._download import cache_folder, fetch_file
-from brenier.datasets.tabular._sources import Source
+from brenier_bench.datasets._download import cache_folder, fetch_file
+from brenier_bench.datasets.tabular._sources import Source
 
 __all__ = ["Opened", "is_archive", "locate", "open_file"]
 

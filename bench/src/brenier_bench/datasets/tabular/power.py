@@ -6,11 +6,11 @@ import numpy as np
 
 from brenier._errors import InputError
 from brenier.data.atomic import FilePath
-from brenier.datasets.tabular._files import Opened, locate, open_file
-from brenier.datasets.tabular._numbers import read_array, read_lines, read_rows, refuse_pickle
-from brenier.datasets.tabular._sources import POWER
-from brenier.datasets.tabular._steps import split_tail, standardise
-from brenier.datasets.tabular.result import TabularSet
+from brenier_bench.datasets.tabular._files import Opened, locate, open_file
+from brenier_bench.datasets.tabular._numbers import read_array, read_lines, read_rows, refuse_pickle
+from brenier_bench.datasets.tabular._sources import POWER
+from brenier_bench.datasets.tabular._steps import split_tail, standardise
+from brenier_bench.datasets.tabular.result import TabularSet
 
 __all__ = ["load_power"]
 
@@ -56,8 +56,8 @@ def load_power(path: FilePath | None = None, *, cache: FilePath | None = None) -
         path: `data.npy` of the archive of the MAF paper; the original `household_power_consumption.txt`, of which rows
             with missing values, marked by `?`, are dropped, dates too, and times become minutes since midnight; or a
             folder, zip or tar file with one of them, of which `data.npy` is preferred. By default the archive is
-            downloaded, once, which needs pooch (`pip install "brenier[tabular]"`); every call reads it anew, so that
-            an unpacked one loads sooner.
+            downloaded, once, which needs pooch (`pip install "brenier-bench[tabular]"`); every call reads it anew, so
+            that an unpacked one loads sooner.
         cache: Folder of downloads; by default the one that the environment variable `BRENIER_DATA` names, or else the
             user's cache folder.
 

@@ -5,11 +5,11 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.data.atomic import FilePath
-from brenier.datasets.tabular._files import Opened, locate, open_file
-from brenier.datasets.tabular._numbers import read_array, read_lines, read_rows, refuse_pickle
-from brenier.datasets.tabular._sources import MINIBOONE
-from brenier.datasets.tabular._steps import repeating, split_tail, standardise
-from brenier.datasets.tabular.result import TabularSet
+from brenier_bench.datasets.tabular._files import Opened, locate, open_file
+from brenier_bench.datasets.tabular._numbers import read_array, read_lines, read_rows, refuse_pickle
+from brenier_bench.datasets.tabular._sources import MINIBOONE
+from brenier_bench.datasets.tabular._steps import repeating, split_tail, standardise
+from brenier_bench.datasets.tabular.result import TabularSet
 
 __all__ = ["load_miniboone"]
 
@@ -35,7 +35,8 @@ def load_miniboone(path: FilePath | None = None, *, cache: FilePath | None = Non
     Args:
         path: `data.npy` of the archive of the MAF paper; the original `MiniBooNE_PID.txt`; or a folder, zip or tar file
             with one of them, of which `data.npy` is preferred. By default the archive is downloaded, once, which needs
-            pooch (`pip install "brenier[tabular]"`); every call reads it anew, so that an unpacked one loads sooner.
+            pooch (`pip install "brenier-bench[tabular]"`); every call reads it anew, so that an
+            unpacked one loads sooner.
         cache: Folder of downloads; by default the one that the environment variable `BRENIER_DATA` names, or else the
             user's cache folder.
 

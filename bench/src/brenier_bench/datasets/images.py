@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.data.atomic import FilePath
-from brenier.datasets._archives import DIGITS, FASHION_MNIST, KMNIST, MNIST, USPS, Archive, File, Split
-from brenier.datasets._compressed import read_decompressed
-from brenier.datasets._download import fetch
-from brenier.datasets._idx import parse_idx
-from brenier.datasets._usps import parse_usps
+from brenier_bench.datasets._archives import DIGITS, FASHION_MNIST, KMNIST, MNIST, USPS, Archive, File, Split
+from brenier_bench.datasets._compressed import read_decompressed
+from brenier_bench.datasets._download import fetch
+from brenier_bench.datasets._idx import parse_idx
+from brenier_bench.datasets._usps import parse_usps
 
 __all__ = ["LabelledImages", "load_digits", "load_fashion_mnist", "load_kmnist", "load_mnist", "load_usps"]
 
@@ -42,7 +42,7 @@ def load_mnist(
         path: Folder that holds the original files, or one of them; the network is not used then. They may be
             decompressed, and `.idx` may stand for `-idx` in their names. Checksums are not compared: copies that were
             compressed again have others. By default the files are downloaded, once, and must have the known
-            checksums, which needs pooch (`pip install "brenier[images]"`).
+            checksums, which needs pooch (`pip install "brenier-bench[images]"`).
         cache: Folder of downloads, in which every data set has a folder of its own. By default the one that the
             environment variable `BRENIER_DATA` names, or else the user's cache folder.
 

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.data.atomic import FilePath
-from brenier.datasets.tabular.bsds300 import load_bsds300
-from brenier.datasets.tabular.gas import load_gas
-from brenier.datasets.tabular.hepmass import load_hepmass
-from brenier.datasets.tabular.magic import load_magic
-from brenier.datasets.tabular.miniboone import load_miniboone
-from brenier.datasets.tabular.power import load_power
-from brenier.datasets.tabular.result import TabularSet
+from brenier_bench.datasets.tabular.bsds300 import load_bsds300
+from brenier_bench.datasets.tabular.gas import load_gas
+from brenier_bench.datasets.tabular.hepmass import load_hepmass
+from brenier_bench.datasets.tabular.magic import load_magic
+from brenier_bench.datasets.tabular.miniboone import load_miniboone
+from brenier_bench.datasets.tabular.power import load_power
+from brenier_bench.datasets.tabular.result import TabularSet
 
 __all__ = ["TABLES", "load_table"]
 

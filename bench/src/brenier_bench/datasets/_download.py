@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from brenier._errors import InputError
 from brenier.data.atomic import FilePath
-from brenier.datasets._archives import Archive, Split
+from brenier_bench.datasets._archives import Archive, Split
 
 if TYPE_CHECKING:
     from requests.exceptions import RequestException

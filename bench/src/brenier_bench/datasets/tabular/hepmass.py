@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.data.atomic import FilePath
-from brenier.datasets.tabular._files import is_archive, locate, open_file
-from brenier.datasets.tabular._numbers import read_lines, read_rows, refuse_pickle
-from brenier.datasets.tabular._sources import HEPMASS
-from brenier.datasets.tabular._steps import kept, repeating, split_tail, standardise
-from brenier.datasets.tabular.result import TabularSet
+from brenier_bench.datasets.tabular._files import is_archive, locate, open_file
+from brenier_bench.datasets.tabular._numbers import read_lines, read_rows, refuse_pickle
+from brenier_bench.datasets.tabular._sources import HEPMASS
+from brenier_bench.datasets.tabular._steps import kept, repeating, split_tail, standardise
+from brenier_bench.datasets.tabular.result import TabularSet
 
 __all__ = ["load_hepmass"]
 
@@ -32,8 +32,8 @@ def load_hepmass(path: FilePath | None = None, *, cache: FilePath | None = None)
     Args:
         path: Folder, zip or tar file with `1000_train.csv` and `1000_test.csv`, or one of the two; `.gz` may follow.
             Those of the archive of the MAF paper and the original ones both do. By default the archive is downloaded,
-            once, which needs pooch (`pip install "brenier[tabular]"`); every call reads it anew, so that an unpacked
-            one loads sooner.
+            once, which needs pooch (`pip install "brenier-bench[tabular]"`); every call reads it anew, so that an
+            unpacked one loads sooner.
         cache: Folder of downloads; by default the one that the environment variable `BRENIER_DATA` names, or else the
             user's cache folder.
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from brenier._errors import InputError
 from brenier.data.atomic import FilePath
 from brenier.data.hdf5 import DAMAGE, check_parts, child, is_group, open_hdf5
-from brenier.datasets.tabular._files import locate, open_file
-from brenier.datasets.tabular._numbers import refuse_pickle
-from brenier.datasets.tabular._sources import BSDS300
-from brenier.datasets.tabular.result import TabularSet
+from brenier_bench.datasets.tabular._files import locate, open_file
+from brenier_bench.datasets.tabular._numbers import refuse_pickle
+from brenier_bench.datasets.tabular._sources import BSDS300
+from brenier_bench.datasets.tabular.result import TabularSet
 
 __all__ = ["load_bsds300"]
 
@@ -28,7 +28,7 @@ def load_bsds300(path: FilePath | None = None, *, cache: FilePath | None = None)
 
     Args:
         path: `BSDS300.hdf5` of the archive of the MAF paper; or a folder, zip or tar file with it. Reading it needs
-            h5py (`pip install "brenier[tabular]"`). By default the archive is downloaded, once, which needs pooch
+            h5py (`pip install "brenier-bench[tabular]"`). By default the archive is downloaded, once, which needs pooch
             too; every call reads it anew, so that an unpacked one loads sooner.
         cache: Folder of downloads; by default the one that the environment variable `BRENIER_DATA` names, or else the
             user's cache folder.
@@ -42,7 +42,7 @@ def load_bsds300(path: FilePath | None = None, *, cache: FilePath | None = None)
     image patches to whole image restoration".
     """
     if importlib.util.find_spec("h5py") is None:
-        raise InputError('reading BSDS300 needs h5py. Run `pip install "brenier[tabular]"`.')
+        raise InputError('reading BSDS300 needs h5py. Run `pip install "brenier-bench[tabular]"`.')
 
     with open_file(BSDS300, locate(BSDS300, path, cache), BSDS300.files) as file:
         refuse_pickle(file, BSDS300.files[0])

@@ -7,10 +7,10 @@ import numpy as np
 from brenier._errors import InputError
 from brenier.data.atomic import FilePath
 from brenier.data.table import shortened
-from brenier.datasets.tabular._files import Opened, locate, open_file
-from brenier.datasets.tabular._numbers import read_lines, read_rows, refuse_pickle
-from brenier.datasets.tabular._sources import MAGIC
-from brenier.datasets.tabular.result import LabelledTable
+from brenier_bench.datasets.tabular._files import Opened, locate, open_file
+from brenier_bench.datasets.tabular._numbers import read_lines, read_rows, refuse_pickle
+from brenier_bench.datasets.tabular._sources import MAGIC
+from brenier_bench.datasets.tabular.result import LabelledTable
 
 __all__ = ["load_magic"]
 
@@ -23,7 +23,7 @@ def load_magic(path: FilePath | None = None, *, cache: FilePath | None = None) -
 
     Args:
         path: The original `magic04.data`; or a folder, zip or tar file with it. By default it is downloaded, once,
-            which needs pooch (`pip install "brenier[tabular]"`).
+            which needs pooch (`pip install "brenier-bench[tabular]"`).
         cache: Folder of downloads; by default the one that the environment variable `BRENIER_DATA` names, or else the
             user's cache folder.
 
