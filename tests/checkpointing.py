@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from brenier import BrenierMap
+from brenier import BrenierMap, Training
 from brenier.checkpoint import keeping
 
 SMALL: dict[str, Any] = {
     "max_steps": 256,
-    "hidden": [16, 16],
-    "batch_size": 256,
-    "pool_size": 4096,
+    "training": Training(hidden=[16, 16], batch_size=256, pool_size=4096),
     "random_state": 0,
     "scale": "none",
 }
@@ -32,7 +30,7 @@ def clouds(n: int = 600, dim: int = 2) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit(folder: Path | None, **changes: Any) -> BrenierMap:
-    return BrenierMap(checkpoint=folder, **SMALL | changes).fit(*clouds())
+    return BrenierMap(**SMALL).set_params(**changes).fit(*clouds(), checkpoint=folder)
 
 
 def cut_off(fitting: Callable[[], Any], save: int) -> None:

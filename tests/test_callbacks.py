@@ -14,13 +14,13 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from asserts import assert_at_most
-from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, InputError
+from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, InputError, Training
 from brenier.callbacks import Callback, End, Progress, Start
 from brenier.conjugate import Tolerance
 from brenier.training import Holdout, TrainingConfig
 from brenier.training.fit import AbstractFit, Stop
 
-QUICK: dict[str, Any] = {"max_steps": 256, "hidden": [32], "batch_size": 64, "random_state": 0}
+QUICK: dict[str, Any] = {"max_steps": 256, "training": Training(hidden=[32], batch_size=64), "random_state": 0}
 KINDS = ["map", "conditional map", "density"]
 
 
@@ -263,7 +263,9 @@ class TestGap:
         monkeypatch.setattr(module.Holdout, "of", lambda x, y, *rest: held_out.append((x, y)) or of(x, y, *rest))
         rows: list = []
         x, y = (3.0 * side for side in curved(900))  # in units that count
-        ot = BrenierMap(callbacks=rows.append, refit=False, max_steps=512, hidden=[32], random_state=0).fit(x, y)
+        ot = BrenierMap(
+            callbacks=rows.append, refit=False, max_steps=512, training=Training(hidden=[32]), random_state=0
+        ).fit(x, y)
         ((x, y),), row = held_out, [row for row in rows if row.best][-1]
         assert not ot.gaussian_
         map_, c = ot.map_, ot.map_.coordinates
@@ -287,7 +289,7 @@ class TestGap:
 
     def test_a_floor_so_low_that_solved_points_have_a_large_gap(self) -> None:
         rows: list = []
-        fit("map", rows.append, convexity=1e-6, refit=False)
+        fit("map", rows.append, training=Training(hidden=[32], batch_size=64, convexity=1e-6), refit=False)
         assert rows[0].gap > 0.01 * rows[0].dual
 
     def test_it_is_small_when_the_solver_is_left_alone(self) -> None:

@@ -17,7 +17,7 @@ from brenier.cli.clouds import POINT_SUFFIXES
 from brenier.cli.console import number, print_result
 from brenier.coordinates import BuresCoordinates, Moments
 from brenier.data import read_points, write_points
-from brenier.fitting import Fitted
+from brenier.estimators.tasks import Fitted
 from brenier.training import Stop, choose_config, gaussian_outcome
 
 RNG = np.random.default_rng(0)
@@ -55,7 +55,9 @@ def folder(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     (tmp_path / "kept.csv").write_text("kept")
     os.chmod(tmp_path / "kept.csv", 0o444)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("brenier.fitting.choose_config", lambda *_, **__: pytest.fail("trained in spite of the error"))
+    monkeypatch.setattr(
+        "brenier.estimators.pair.choose_config", lambda *_, **__: pytest.fail("trained in spite of the error")
+    )
     monkeypatch.setattr(TransportMap, "forward", lambda *_: pytest.fail("moved points in spite of the error"))
     return tmp_path
 
@@ -184,7 +186,7 @@ def test_unexpected_exceptions_are_not_hidden(folder: Path, monkeypatch: pytest.
     def fail(*_: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr("brenier.estimator.fit_pair", fail)
+    monkeypatch.setattr("brenier.estimators.parameters.fit", fail)
     result = invoke("fit x.csv y.csv -o out")
     assert isinstance(result.exception, ZeroDivisionError)
     assert result.exit_code == 1
@@ -202,7 +204,7 @@ def test_interrupts(folder: Path, monkeypatch: pytest.MonkeyPatch, times: int, k
         outcome = gaussian_outcome(coordinates)._replace(stop=Stop.interrupted)
         return Fitted(outcome, coordinates, choose_config(2, None), None, {})
 
-    monkeypatch.setattr("brenier.estimator.fit_pair", train)
+    monkeypatch.setattr("brenier.estimators.parameters.fit", train)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         result = invoke("fit x.csv y.csv -o out --json")
@@ -217,7 +219,7 @@ def test_an_interrupt_outside_the_training_loop(folder: Path, monkeypatch: pytes
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("brenier.estimator.fit_pair", interrupt)
+    monkeypatch.setattr("brenier.estimators.parameters.fit", interrupt)
     result = invoke("fit x.csv y.csv -o out")
     assert result.exit_code == 130
     assert "error: interrupted" in result.stderr

@@ -9,8 +9,8 @@ import scipy.stats
 
 from asserts import assert_at_most, assert_close
 from brenier import BrenierMap, ConditionalMap, DataWarning, InputError, MapFileError, TransportMap, mapfile
-from brenier.conditional.sides import BalancedSource
 from brenier.datasets import FamilyPair
+from brenier.estimators.conditioned import BalancedSource
 from brenier.metrics import unexplained_variance
 
 STEPS = 512

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brenier._errors import InputError
-from brenier.data.sides import split_side
 from brenier.data.sources import ArraySource, IteratorSource, SamplerSource, Source, as_source
+from brenier.estimators.intake import Sample
+from brenier.estimators.sides import split_side
 
 ROWS = np.arange(10.0).reshape(5, 2)
 
@@ -245,7 +246,7 @@ def test_a_slow_sampler_gives_what_it_can_in_time():
         drawn.append(n)
         return np.random.default_rng(np.asarray(key)).standard_normal((n, 2))
 
-    side = split_side(sampler, "X", share=0.1, most=64, seed=0)
+    side = split_side(Sample("X", sampler), share=0.1, most=64, seed=0)
     drawn.clear()
     assert side.moments(0.0).count == sum(drawn) == 1 << 14
     drawn.clear()

@@ -10,7 +10,7 @@ from scipy.integrate import simpson
 from sklearn.base import clone
 
 from asserts import assert_at_most, assert_close, assert_gradient, assert_same
-from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, DataWarning, InputError, TransportMap
+from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, DataWarning, InputError, Training, TransportMap
 from brenier.conjugate import ConjugatePoints, conjugate_points
 from brenier.coordinates import BuresCoordinates
 from brenier.density.likelihood import climb, log_likelihood, start
@@ -281,14 +281,21 @@ class TestEstimator:
 
     def test_many_dimensions_train_without_whole_hessians(self, rng) -> None:
         x = rng.exponential(size=(2000, 40))
-        density = BrenierDensity(max_steps=192, hidden=(32, 16), refit=False, random_state=0).fit(x[:1500])
+        density = BrenierDensity(max_steps=192, training=Training(hidden=(32, 16)), refit=False, random_state=0).fit(
+            x[:1500]
+        )
         normal = scipy.stats.multivariate_normal(x.mean(axis=0), np.cov(x.T)).logpdf(x[1500:]).mean()
         assert not density.gaussian_
         assert density.score(x[1500:]) > normal + 0.5
 
     @pytest.mark.parametrize(
         ("change", "words"),
-        [({"max_steps": 0}, "`max_steps`"), ({"holdout": 1.0}, "`holdout`"), ({"activation": "tanh"}, "`activation`")],
+        [
+            ({"max_steps": 0}, "`max_steps`"),
+            ({"holdout": 1.0}, "`holdout`"),
+            ({"training": Training(activation="tanh")}, "`activation`"),
+            ({"training": Training(pool_size=64)}, "`pool_size` of `training` means nothing to `BrenierDensity`"),
+        ],
     )
     def test_refusals(self, change, words, curved) -> None:
         with pytest.raises(InputError, match=words):

@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from brenier import BrenierMap, ConvergenceWarning, DataWarning, InputError, TransportMap
+from brenier import BrenierMap, ConvergenceWarning, DataWarning, InputError, Training, TransportMap
 from brenier.datasets import GaussianPair
 from brenier.metrics import sliced_w2, unexplained_variance
 
@@ -81,7 +81,7 @@ def test_one_seed_one_result(fitted: BrenierMap) -> None:
 def test_inputs_and_parameters_are_unchanged(fitted: BrenierMap) -> None:
     x, y = clouds()
     before = x.copy(), y.copy()
-    estimator = BrenierMap(max_steps=1, hidden=[8, 8], random_state=0)
+    estimator = BrenierMap(max_steps=1, training=Training(hidden=[8, 8]), random_state=0)
     parameters = estimator.get_params()
     estimator.fit(x, y)
     assert estimator.get_params() == parameters
@@ -125,7 +125,9 @@ def test_iterators_are_sources() -> None:
         while True:
             yield side[rng.integers(len(side), size=256)]
 
-    ot = BrenierMap(max_steps=1, pool_size=1024, batch_size=128, random_state=0).fit(batches(x), batches(y))
+    ot = BrenierMap(max_steps=1, training=Training(pool_size=1024, batch_size=128), random_state=0).fit(
+        batches(x), batches(y)
+    )
     assert ot.n_iter_ == 1
 
 
@@ -163,12 +165,12 @@ def test_interruption_keeps_the_best_map() -> None:
     [
         ({"max_steps": 0}, "`max_steps` must be a positive number"),
         ({"max_seconds": float("nan")}, "`max_seconds` must be a positive number"),
-        ({"batch_size": -1}, "`batch_size` must be a positive number"),
-        ({"pool_size": 1000}, "`pool_size` must be a power of two; got 1000"),
-        ({"hidden": []}, "`hidden` must list the units"),
-        ({"convexity": 1.0}, "`convexity` must lie strictly between 0 and 1"),
+        ({"training": Training(batch_size=-1)}, "`batch_size` must be a positive number"),
+        ({"training": Training(pool_size=1000)}, "`pool_size` must be a power of two; got 1000"),
+        ({"training": Training(hidden=[])}, "`hidden` must list the units"),
+        ({"training": Training(convexity=1.0)}, "`convexity` must lie strictly between 0 and 1"),
         ({"holdout": 0.0}, "`holdout` must lie strictly between 0 and 1"),
-        ({"activation": "relu"}, "`activation` must be one of"),
+        ({"training": Training(activation="relu")}, "`activation` must be one of"),
         ({"scale": "robust"}, "`scale` must be 'auto', 'none', 'pooled'"),
         ({"scale": [1.0, -1.0]}, "`scale` must be one positive number for each of the 2 columns"),
     ],

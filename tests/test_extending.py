@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier import BrenierMap, InputError
+from brenier import BrenierMap, InputError, Training
 from brenier.conjugate import conjugate_points
 from brenier.potentials import POTENTIALS, AbstractPotential, Quadratic
 from brenier.solvers import Picard
@@ -41,7 +41,7 @@ def clouds(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def fitted(rng: np.random.Generator) -> BrenierMap:
-    return BrenierMap(potential=Scaled, max_steps=128, refit=False, random_state=0).fit(*clouds(rng))
+    return BrenierMap(training=Training(potential=Scaled), max_steps=128, refit=False, random_state=0).fit(*clouds(rng))
 
 
 def test_the_own_potential_is_what_was_trained(fitted: BrenierMap) -> None:
@@ -58,7 +58,7 @@ def test_the_factory_gets_columns_and_randomness(rng: np.random.Generator) -> No
         return Scaled(dim, generator)
 
     for seed in (0, 0, 1):
-        BrenierMap(potential=make, max_steps=128, refit=False, random_state=seed).fit(*clouds(rng))
+        BrenierMap(training=Training(potential=make), max_steps=128, refit=False, random_state=seed).fit(*clouds(rng))
     assert {dim for dim, _ in seen} == {2}
     assert seen[0] == seen[1] != seen[2]
 
@@ -70,14 +70,14 @@ def test_settings_without_a_potential_are_what_they_were() -> None:
 @pytest.mark.parametrize("wrong", [lambda dim, rng: Quadratic.identity(dim + 1), lambda dim, rng: lambda x: x])
 def test_what_is_no_potential_is_refused(wrong, rng: np.random.Generator) -> None:
     with pytest.raises(InputError, match="`potential` must return an `AbstractPotential` whose `dim` is 2"):
-        BrenierMap(potential=wrong, max_steps=128).fit(*clouds(rng))
+        BrenierMap(training=Training(potential=wrong), max_steps=128).fit(*clouds(rng))
 
 
 def test_conditions_are_refused(rng: np.random.Generator) -> None:
     X, Y = clouds(rng)
     kind = np.arange(1000) % 2
     with pytest.raises(InputError, match="without conditions only"):
-        BrenierMap(potential=Scaled, max_steps=128).fit(X, Y, x_condition=kind, y_condition=kind)
+        BrenierMap(training=Training(potential=Scaled), max_steps=128).fit(X, Y, x_condition=kind, y_condition=kind)
 
 
 @pytest.mark.parametrize(("name", "value"), [("potential", "icnn"), ("solver", "newton"), ("solver", Picard)])
@@ -110,7 +110,9 @@ CALLS: list[tuple[int, ...]] = []
 
 def test_the_own_solver_takes_the_steps_of_training(rng: np.random.Generator) -> None:
     CALLS.clear()
-    ot = BrenierMap(solver=Counting(), max_steps=128, batch_size=256, refit=False, random_state=0).fit(*clouds(rng))
+    ot = BrenierMap(
+        training=Training(solver=Counting(), batch_size=256), max_steps=128, refit=False, random_state=0
+    ).fit(*clouds(rng))
     assert (256, 2) in CALLS
     assert ot.map_.info["settings"]["solver"] == "Counting"
 

@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from asserts import assert_at_most, assert_close, assert_same
-from brenier import ConditionalMap, InputError
+from brenier import ConditionalMap, InputError, Training
 from brenier.metrics import sliced_w2
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -342,7 +342,12 @@ class TestMove:
         x, y = domains.mnist, domains.kmnist
         example.transport.fit(x, y, max_steps=5, seed=7)
         options, points, conditions = calls
-        assert options == {"max_steps": 5, "random_state": 7, "condition_types": "label", "convexity": 0.3}
+        assert options == {
+            "max_steps": 5,
+            "random_state": 7,
+            "condition_types": "label",
+            "training": Training(convexity=0.3),
+        }
         for found, expected in zip(points, (x.train.codes, y.train.codes), strict=True):
             assert_same(found, expected)
         assert_same(conditions["x_condition"], x.train.labels)

@@ -5,8 +5,10 @@ import pytest
 
 from brenier import BrenierMap
 from brenier.coordinates import BuresCoordinates
-from brenier.data.sides import split_side
+from brenier.data.checks import as_points
 from brenier.data.sources import ArraySource, SamplerSource
+from brenier.estimators.intake import Sample
+from brenier.estimators.sides import split_side
 from brenier.moments import moments
 from brenier.potentials import Quadratic
 from brenier.training import Outcome, Row, Stop, Supply, TrainingConfig, choose_config, train_twice
@@ -57,8 +59,8 @@ class TestEstimator:
         assert not any(row.refit for row in rows)
 
     def test_many_samples_are_fitted_once(self, monkeypatch) -> None:
-        monkeypatch.setattr("brenier.fitting.MOST_REFITTED", 599)
-        monkeypatch.setattr("brenier.fitting.train_twice", None)
+        monkeypatch.setattr("brenier.estimators.sides.MOST_REFITTED", 599)
+        monkeypatch.setattr("brenier.estimators.fitting.train_twice", None)
         BrenierMap(max_steps=1, random_state=0).fit(*clouds())
 
 
@@ -132,7 +134,7 @@ class TestSchedule:
 @pytest.mark.parametrize(("rows", "held_out"), [(100, 30), (500, 150), (1500, 200), (5000, 500)])
 def test_few_samples_hold_out_more(rows: int, held_out: int) -> None:
     values = np.random.default_rng(0).normal(size=(rows, 2))
-    side = split_side(values, "X", share=0.1, most=4096, least=200, seed=0)
+    side = split_side(Sample("X", as_points(values, "X")), share=0.1, most=4096, least=200, seed=0)
     assert len(side.holdout) == held_out
     assert len(side.training) == rows - held_out
     whole = side.whole(np.random.default_rng(0))

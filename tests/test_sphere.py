@@ -9,7 +9,7 @@ import ot
 import pytest
 
 from asserts import assert_at_most, assert_close, assert_gradient, assert_same
-from brenier import BrenierMap, InputError
+from brenier import BrenierMap, InputError, Training
 from brenier.costs import GreatCircle
 from brenier.general.maps import CostMap
 from brenier.general.sphere import SphereCoordinates
@@ -380,7 +380,9 @@ class Convex(ICNN):
 class TestOwnPotentials:
     def test_they_are_restricted_to_the_sphere(self, rng, tmp_path):
         x, y = 2.0 * uniform(rng, 400, 2), 2.0 * turned(0.7 * rng.standard_normal(400))
-        ot_ = BrenierMap(cost=GreatCircle(), potential=Convex, max_steps=64, refit=False, random_state=0).fit(x, y)
+        ot_ = BrenierMap(
+            cost=GreatCircle(), training=Training(potential=Convex), max_steps=64, refit=False, random_state=0
+        ).fit(x, y)
         assert ot_.map_.info["settings"]["potential"] == "Convex"
         assert_close(np.linalg.norm(ot_.transform(x), axis=1), np.full(400, 2.0), rtol=1e-6)
         if not ot_.gaussian_:
@@ -392,7 +394,9 @@ class TestOwnPotentials:
             return ICNN(dim + 1, (4, 2), rng=rng)
 
         with pytest.raises(InputError, match="`dim` is 3"):
-            BrenierMap(cost=GreatCircle(), potential=wrong, max_steps=64).fit(uniform(rng, 100), uniform(rng, 100))
+            BrenierMap(cost=GreatCircle(), training=Training(potential=wrong), max_steps=64).fit(
+                uniform(rng, 100), uniform(rng, 100)
+            )
         with pytest.raises(ValueError, match="`centre` must have 3 numbers"):
             OnSphere(MLP(3, (4,), rng=rng), 1.0, (0.0, 0.0))
 

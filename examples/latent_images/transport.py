@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from brenier import BrenierMap, InputError
+from brenier import BrenierMap, InputError, Training
 from brenier.cli.console import Json, number, print_result, print_table, reporting, share, stderr
 from brenier.data.atomic import claim_files
 from brenier.image_metrics import inception_features
@@ -101,7 +101,9 @@ def fit(x: Domain, y: Domain, *, max_steps: int | None = None, seed: int = 0) ->
         InputError: The sets have different numbers of classes, or codes of different dimensions.
     """
     _check_pair(x, y)
-    ot = BrenierMap(max_steps=max_steps, random_state=seed, condition_types="label", convexity=_CONVEXITY)
+    ot = BrenierMap(
+        max_steps=max_steps, random_state=seed, condition_types="label", training=Training(convexity=_CONVEXITY)
+    )
     return ot.fit(x.train.codes, y.train.codes, x_condition=x.train.labels, y_condition=y.train.labels)
 
 

@@ -19,13 +19,14 @@ from brenier._errors import (
 if TYPE_CHECKING:
     from brenier.conditional.distance import ConditionalDistance
     from brenier.conditional.maps import ConditionalMap
-    from brenier.data.dequantize import Dequantizer
-    from brenier.density.estimator import BrenierDensity
-    from brenier.estimator import BrenierMap
+    from brenier.estimators.brenier_density import BrenierDensity
+    from brenier.estimators.brenier_map import BrenierMap
+    from brenier.estimators.dequantizer import Dequantizer
+    from brenier.estimators.joined import JoinedMap
+    from brenier.estimators.training import Training
     from brenier.general.distance import CostDistance
     from brenier.general.maps import CostMap
     from brenier.hamilton_jacobi.formula import HopfLax, hopf_lax
-    from brenier.joined import JoinedMap
     from brenier.loading import load_map
     from brenier.maps import Distance, Inverse, TransportMap
     from brenier.report.write import write_report
@@ -49,6 +50,7 @@ __all__ = [
     "JoinedMap",
     "MapFileError",
     "SolveError",
+    "Training",
     "TransportMap",
     "hopf_lax",
     "load_map",
@@ -56,17 +58,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BrenierDensity": "brenier.density.estimator",
-    "BrenierMap": "brenier.estimator",
+    "BrenierDensity": "brenier.estimators.brenier_density",
+    "BrenierMap": "brenier.estimators.brenier_map",
     "ConditionalDistance": "brenier.conditional.distance",
     "ConditionalMap": "brenier.conditional.maps",
     "CostDistance": "brenier.general.distance",
     "CostMap": "brenier.general.maps",
-    "Dequantizer": "brenier.data.dequantize",
+    "Dequantizer": "brenier.estimators.dequantizer",
     "Distance": "brenier.maps",
     "HopfLax": "brenier.hamilton_jacobi.formula",
     "Inverse": "brenier.maps",
-    "JoinedMap": "brenier.joined",
+    "JoinedMap": "brenier.estimators.joined",
+    "Training": "brenier.estimators.training",
     "TransportMap": "brenier.maps",
     "hopf_lax": "brenier.hamilton_jacobi.formula",
     "load_map": "brenier.loading",

@@ -16,7 +16,7 @@ from brenier.bench.method import Fitted, count_parameters, peak_memory, score
 from brenier.bench.problem import Problem
 from brenier.coordinates import BuresCoordinates, Moments
 from brenier.datasets import GaussianPair, Wasserstein2Pair
-from brenier.estimator import BrenierMap
+from brenier.estimators.brenier_map import BrenierMap
 from brenier.maps import TransportMap
 from brenier.metrics import unexplained_variance
 from brenier.potentials import ICNN

@@ -25,8 +25,9 @@ from brenier.certificates.transforms import EPS
 from brenier.conjugate import Tolerance
 from brenier.data.checks import as_points
 from brenier.data.pairs import check_pair
-from brenier.data.sides import split_side
-from brenier.estimator import BrenierMap
+from brenier.estimators.brenier_map import BrenierMap
+from brenier.estimators.intake import Sample
+from brenier.estimators.sides import split_side
 from brenier.maps import TransportMap
 from brenier.potentials import AbstractPotential
 from brenier.training import TrainingConfig
@@ -178,7 +179,7 @@ def _history_faults(estimator: BrenierMap, x: Array, y: Array, seed: int) -> lis
     config = TrainingConfig()
     seeds = [int(own) for own in np.random.RandomState(seed).randint(2**31 - 1, size=3)]
     sides = [
-        split_side(points, name, share=0.1, most=config.holdout, least=500, seed=own)
+        split_side(Sample(name, as_points(points, name)), share=0.1, most=config.holdout, least=500, seed=own)
         for points, name, own in zip((x, y), "XY", seeds, strict=False)
     ]
     own_x, own_y = (estimator.map_.coordinates.measured(side.holdout) for side in sides)

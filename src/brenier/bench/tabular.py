@@ -14,7 +14,7 @@ from brenier.bench.method import count_parameters, peak_memory
 from brenier.datasets import TabularSet
 from brenier.datasets.tabular import PUBLISHED
 from brenier.density.bases import Normal
-from brenier.density.estimator import BrenierDensity
+from brenier.estimators.brenier_density import BrenierDensity
 from brenier.maps import TransportMap
 from brenier.metrics import mmd_squared, sliced_w2
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brenier._errors import DataWarning
-from brenier.callbacks import Progress
 from brenier.cli.cells import Layer, Obsm, key_of, part, part_record
 from brenier.cli.checkpoint import Checkpoint, ending_on_sigterm, resumed_lines, resumed_record
 from brenier.cli.clouds import (
@@ -26,7 +25,7 @@ from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_
 from brenier.cli.progress import Interrupts
 
 if TYPE_CHECKING:
-    from brenier.density.estimator import BrenierDensity
+    from brenier.estimators.brenier_density import BrenierDensity
 
 __all__ = ["density"]
 
@@ -61,7 +60,7 @@ def density(
     Example: `brenier density events.csv -o events.brenier --max-seconds 60`
     """
     with reporting(
-        as_json, X=data, checkpoint="--checkpoint", widths="--dequantize", sample_weight=f"{data}, column {weight}"
+        as_json, X=data, checkpoint="--checkpoint", dequantize="--dequantize", sample_weight=f"{data}, column {weight}"
     ):
         check_map_output(output, data)
         widths = dequantize_widths(dequantize)
@@ -70,7 +69,7 @@ def density(
         if cloud.image:
             # Pixels of 8 bits repeat by nature.
             warnings.filterwarnings("ignore", ".*of the rows of .* repeat", DataWarning)
-        from brenier.density.estimator import BrenierDensity
+        from brenier.estimators.brenier_density import BrenierDensity
         from brenier.training import Stop
 
         with ending_on_sigterm(checkpoint, as_json), Interrupts() as interrupts:
@@ -80,11 +79,10 @@ def density(
                 refit=refit,
                 dequantize=widths,
                 random_state=seed,
-                checkpoint=checkpoint,
-                callbacks=Progress(),
+                verbose=1,
             )
             started = time.perf_counter()
-            fitted.fit(cloud.table, sample_weight=cloud.weights)
+            fitted.fit(cloud.table, sample_weight=cloud.weights, checkpoint=checkpoint)
             seconds = time.perf_counter() - started
             if interrupts.count > 1:
                 raise KeyboardInterrupt

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brenier._errors import DataWarning
-from brenier.callbacks import Progress
 from brenier.cli.cells import Layer, Obsm, part, part_record
 from brenier.cli.checkpoint import Checkpoint, ending_on_sigterm, resumed_lines, resumed_record
 from brenier.cli.clouds import (
@@ -35,7 +34,7 @@ from brenier.cli.report import check_report, report_lines, write_page
 from brenier.cli.streamed import Memory, check_streamed, open_side, streamed_line, streamed_record
 
 if TYPE_CHECKING:
-    from brenier.estimator import BrenierMap
+    from brenier.estimators.brenier_map import BrenierMap
 
 __all__ = ["fit"]
 
@@ -181,13 +180,9 @@ def fit(
                 "x_condition": Conditions(clouds[0].conditions),
                 "y_condition": Conditions(clouds[1].conditions),
             }
-        from brenier.estimator import BrenierMap
+        from brenier.estimators.brenier_map import BrenierMap
         from brenier.training import Stop
 
-        # Without either, the estimator's own budget.
-        budget = (
-            {"max_steps": max_steps, "max_seconds": max_seconds} if (max_steps, max_seconds) != (None, None) else {}
-        )
         with ending_on_sigterm(checkpoint, as_json), Interrupts() as interrupts:
             ot = BrenierMap(
                 cost=own_cost,
@@ -197,14 +192,13 @@ def fit(
                 dequantize=widths,
                 trim=trim,
                 random_state=seed,
-                checkpoint=checkpoint,
-                callbacks=Progress() if leads else None,
-                shards=shards,
-                **budget,
+                verbose=1,
+                max_steps=max_steps,
+                max_seconds=max_seconds,
             )
             started = time.perf_counter()
             weights = {"x_weight": clouds[0].weights, "y_weight": clouds[1].weights}
-            ot.fit(*(cloud.table for cloud in clouds), **conditions, **weights)
+            ot.fit(*(cloud.table for cloud in clouds), **conditions, **weights, checkpoint=checkpoint, shards=shards)
             seconds = time.perf_counter() - started
             if interrupts.count > 1:
                 raise KeyboardInterrupt

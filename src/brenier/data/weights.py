@@ -18,7 +18,7 @@ from brenier.data.frames import as_plain
 from brenier.data.sources import Source, own_generator
 from brenier.data.table import Matrix, Table, Unchecked, listed
 
-__all__ = ["WeightedSource", "as_weights", "effective_size", "systematic", "weighted_table"]
+__all__ = ["WeightedSource", "as_weights", "effective_size", "systematic", "warn_uneven", "weighted_table"]
 
 _FEW = 0.05
 """Effective share of the rows below which it is said that few rows decide everything."""
@@ -81,6 +81,15 @@ def weighted_table(table: Table, value: Unchecked, name: str) -> tuple[Table, Ma
     weights = as_weights(value, len(table.values), name)
     if weights is None:
         return table, None
+    warn_uneven(weights, name)
+    counted = weights > 0
+    if counted.all():
+        return table, weights
+    return Table(table.values[counted], table.columns), weights[counted]
+
+
+def warn_uneven(weights: Matrix, name: str) -> None:
+    """Warn of shares so uneven that their rows count as less than a twentieth of their number."""
     effective = effective_size(weights)
     if effective < _FEW * len(weights):
         warnings.warn(
@@ -89,10 +98,6 @@ def weighted_table(table: Table, value: Unchecked, name: str) -> tuple[Table, Ma
             DataWarning,
             stacklevel=4,
         )
-    counted = weights > 0
-    if counted.all():
-        return table, weights
-    return Table(table.values[counted], table.columns), weights[counted]
 
 
 def effective_size(weights: Matrix) -> float:

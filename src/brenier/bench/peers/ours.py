@@ -5,7 +5,7 @@ On samplers it is `brenier.bench.exact.bench_problem`, as in `brenier bench w2`.
 
 from brenier.bench.method import Fitted
 from brenier.bench.problem import Clock, Problem
-from brenier.estimator import BrenierMap
+from brenier.estimators.brenier_map import BrenierMap
 
 __all__ = ["fit"]
 

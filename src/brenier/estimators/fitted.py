@@ -16,10 +16,10 @@ from brenier.conditional.maps import ConditionalMap
 from brenier.data.cells import is_cells
 from brenier.data.frames import Moved, wants_own_form
 from brenier.data.table import Matrix, Unchecked
+from brenier.estimators.parameters import in_both_vocabularies, same_columns
 from brenier.general.distance import CostDistance
 from brenier.general.maps import CostMap
 from brenier.maps import Distance, Inverse, TransportMap
-from brenier.parameters import in_both_vocabularies, same_columns
 
 __all__ = ["FittedMap"]
 

@@ -12,8 +12,8 @@ from brenier._errors import InputError
 from brenier.data.checks import as_points
 from brenier.data.frames import Moved, output_like
 from brenier.data.table import Table, Unchecked
-from brenier.estimator import BrenierMap
-from brenier.parameters import same_columns
+from brenier.estimators.brenier_map import BrenierMap
+from brenier.estimators.parameters import same_columns
 
 __all__ = ["JoinedMap"]
 
@@ -29,7 +29,8 @@ class JoinedMap(TransformerMixin, BaseEstimator):
     on both together. Split with `StratifiedKFold(shuffle=True)`, which gives every fold its share of either sample.
 
     Args:
-        estimator: The map to fit, `BrenierMap()` by default. Its settings are `estimator__hidden` and so on.
+        estimator: The map to fit, `BrenierMap()` by default. Its settings are `estimator__training__hidden` and so
+            on.
 
     Attributes:
         estimator_: The fitted `BrenierMap`.
@@ -42,7 +43,7 @@ class JoinedMap(TransformerMixin, BaseEstimator):
         >>> rng = np.random.default_rng(0)
         >>> X, Y = rng.normal(size=(100, 2)), 3.0 * rng.normal(size=(150, 2))
         >>> joined, side = np.vstack([X, Y]), np.repeat([0, 1], [len(X), len(Y)])
-        >>> ot = JoinedMap(BrenierMap(holdout=0.3, max_steps=64, hidden=[8], random_state=0)).fit(joined, side)
+        >>> ot = JoinedMap(BrenierMap(holdout=0.3, max_steps=64, random_state=0)).fit(joined, side)
         >>> ot.estimator_.transform(X).shape
         (100, 2)
     """

@@ -15,7 +15,7 @@ from brenier.costs import (
     SquaredEuclidean,
     check_cost,
 )
-from brenier.data.sides import Side
+from brenier.estimators.sides import Side
 from brenier.general.coordinates import DisplacementCoordinates, Pairs
 from brenier.general.network import general_config, on_sphere
 from brenier.general.sphere import SphereCoordinates

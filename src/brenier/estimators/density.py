@@ -1,0 +1,112 @@
+"""A density: from samples to the map that makes them normal, by maximum likelihood."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from brenier._errors import DataWarning
+from brenier.coordinates import BuresCoordinates, Coordinates, Moments
+from brenier.data.pairs import check_side
+from brenier.data.table import listed
+from brenier.density.bases import Normal
+from brenier.density.training import DensitySupply
+from brenier.estimators.dequantizer import discrete_columns
+from brenier.estimators.intake import Problem
+from brenier.estimators.sides import Side
+from brenier.estimators.tasks import AbstractTask, Request
+from brenier.training import TrainingConfig, choose_config
+from brenier.training.snapshot import Keeper
+
+__all__ = ["DensityTask", "choose_density_config"]
+
+_STEPS = 3072
+
+
+class DensityTask(AbstractTask):
+    """The map from the distribution of a sample to independent normal columns with its means and deviations."""
+
+    kind = "density"
+
+    def __init__(self, problem: Problem, request: Request) -> None:
+        self._sides, self._seed = request.split(problem), request.seeds[2]
+        (side,) = self._sides.each
+        check_side(side.sample, "X")
+        discrete = discrete_columns(side.sample)
+        if discrete:
+            warnings.warn(
+                f"`X` has discrete columns: {listed(discrete)}. The likelihood of a density has no bound where values "
+                'are tied. Fit with `dequantize` ("auto", or the width of their steps), which adds noise within one '
+                "step.",
+                DataWarning,
+                stacklevel=3,
+            )
+        self.dim, self.columns, self.rows = self._sides.dim, self._sides.columns, self._sides.rows
+        self.enough, self.small = self._sides.enough, self._sides.small
+        self.data = self._sides.remembered()
+        self._moments = side.moments(request.drawing)
+        self.config = choose_density_config(self.dim, side.size, **request.changes)
+
+    def digests(self) -> dict[str, str]:
+        return self._sides.digests()
+
+    def coordinates(self) -> BuresCoordinates:
+        return _between(self._moments)
+
+    def part(self, keeper: Keeper | None) -> DensitySupply:
+        return _supply(self._sides.each[0], self._moments, keeper)
+
+    def whole(self, keeper: Keeper | None) -> DensitySupply:
+        side = self._sides.each[0].whole(np.random.default_rng(self._seed))
+        return _supply(side, side.moments(), keeper)
+
+    def info(self, coordinates: Coordinates) -> dict[str, Any]:
+        """The base, by the map's own coordinates: those of all samples, or without the held-out ones."""
+        assert isinstance(coordinates, BuresCoordinates)
+        base = Normal(coordinates.mean_y, coordinates.scale)
+        return {"base": {"side": "target"} | base.record()}
+
+
+def choose_density_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:  # noqa: ANN401
+    """Settings of a density fit, from dimension, number of samples and budget.
+
+    Widths, slopes and floor are those of `choose_config`. What differs:
+
+    - `softplus` activations: densities contain second derivatives, which should be smooth.
+    - Batches of 256 points, no more than a quarter of the samples; 3,072 steps.
+    - Learning rate: 0.01, for every dimension and size.
+    - Every draw of a sample gets noise of 2.2 over the square root of its number standard deviations, at most 0.2: few
+      samples would be learned by heart otherwise.
+
+    Args:
+        dim: Number of columns.
+        size: Samples; `None` for samplers.
+        changes: Settings to take instead of the rule's.
+    """
+    rule = choose_config(dim, size)
+    config = rule.replace(
+        activation="softplus",
+        batch=256 if size is None else max(min(256, size // 4), 16),
+        learning_rate=1e-2,
+        decay=0.0,
+        jitter=0.0 if size is None else min(2.2 / size**0.5, 0.2),
+        cycle=64,
+        look=256,
+        max_steps=_STEPS,
+    )
+    return config.replace(**changes)
+
+
+def _between(moments: Moments) -> BuresCoordinates:
+    """Coordinates between data with these moments and a normal distribution with the same means and deviations."""
+    deviation = np.sqrt(np.diag(moments.covariance))
+    target = Moments(moments.mean, np.diag(deviation**2), moments.count)
+    return BuresCoordinates.between(moments, target, deviation)
+
+
+def _supply(side: Side, moments: Moments, keeper: Keeper | None) -> DensitySupply:
+    coordinates = _between(moments)
+    base = Normal(moments.mean, np.sqrt(np.diag(moments.covariance)))
+    volume = float(np.linalg.slogdet(coordinates.linear_map)[1])
+    constant = float(base.log_density(moments.mean[None])[0]) + volume
+    return DensitySupply(side.source, coordinates, side.holdout, side.held_out_weights, constant, keeper)
