@@ -132,7 +132,6 @@ class TestConversion:
         with pytest.warns(DataWarning, match=re.escape(message)):
             as_points(pd.DataFrame({"a": [1, 2], "id": [3, value]}), "X")
 
-    @pytest.mark.skipif(hasattr(as_points, "__wrapped__"), reason="runtime type checks add frames")
     def test_warnings_point_at_the_caller(self) -> None:
         with pytest.warns(DataWarning) as conversion:
             as_points(EXPECTED.astype(np.float16), "X")

@@ -201,8 +201,9 @@ def test_several_solutions_are_told() -> None:
 
 def test_slopes_that_no_move_matches_are_warned_of() -> None:
     ot = BrenierMap(cost=LogCosh(), max_steps=64, random_state=0).fit(*far_apart())
-    with pytest.warns(ConvergenceWarning, match=r"at \d+ of 2 points the potential is steeper than the cost"):
+    with pytest.warns(ConvergenceWarning, match=r"at \d+ of 2 points the potential is steeper than the cost") as caught:
         ot.map_.forward(np.array([[500.0, -800.0], [-900.0, 700.0]]))
+    assert caught[0].filename == __file__
 
 
 def far_apart() -> tuple[np.ndarray, np.ndarray]:

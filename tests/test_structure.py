@@ -81,3 +81,8 @@ def test_every_module_says_what_it_is_and_what_it_offers() -> None:
     }
     programs = {"brenier.__main__", "brenier.bench.worker"}
     assert [name for name, own in offered.items() if not own and trees[name].body[1:] and name not in programs] == []
+
+
+def test_one_function_counts_the_calls_between_a_warning_and_the_user() -> None:
+    users = [name for name, path in modules().items() if "stacklevel" in path.read_text()]
+    assert users == ["brenier._errors"]

@@ -63,7 +63,7 @@ def counting(folder: Path) -> None:
 
 
 def outcome(stop: Stop, restarts: int) -> None:
-    warn_outcome(Outcome(Quadratic.identity(2), [], stop, False, restarts), stacklevel=1)
+    warn_outcome(Outcome(Quadratic.identity(2), [], stop, False, restarts))
 
 
 def conditional(x_condition: np.ndarray, y_condition: np.ndarray, rng: np.random.Generator, dim: int = 2) -> BrenierMap:
@@ -179,10 +179,11 @@ CASES: dict[str, Provoke] = {
 
 
 def text_of(provoke: Provoke, rng: np.random.Generator, folder: Path) -> str:
-    """Everything that is said, in warnings and in notes."""
+    """Everything that is said, in warnings, all of them at a line of this file, and in notes."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         said = provoke(rng, folder)
+    assert {warning.filename for warning in caught} <= {__file__}
     return " ".join([*(str(own.message) for own in caught), said if isinstance(said, str) else ""])
 
 
@@ -209,7 +210,7 @@ def messages() -> list[str]:
         for function in ast.walk(ast.parse(path.read_text())):
             if not isinstance(function, ast.FunctionDef) or function.name == "warn":
                 continue
-            heads = ("found.append",) if function.name == "notes" else ("warn", "warnings.warn")
+            heads = ("found.append",) if function.name == "notes" else ("warn",)
             for call in ast.walk(function):
                 if isinstance(call, ast.Call) and ast.unparse(call.func) in heads:
                     constants = [own.value for own in ast.walk(call) if isinstance(own, ast.Constant)]
@@ -220,7 +221,7 @@ def messages() -> list[str]:
 def test_no_message_of_the_library_is_missing() -> None:
     texts = messages()
     assert len(texts) > 30
-    known = ("warnings.warn(message,", "warnings.warn(outcome.stop.value", "found.append(self._population_fault")
+    known = ("warn(message,", "warn(outcome.stop.value", "found.append(self._population_fault")
     rest = ("These rows were left out, and the map does not know their conditions",)
     # Those of other costs are in docs/costs.md, and provoked in test_general.py.
     rest += ("Nothing is certified about the populations", "of the inner problems have several solutions")

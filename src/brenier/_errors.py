@@ -1,5 +1,8 @@
 """Errors and warnings that users can catch by name."""
 
+import sys
+import warnings
+from types import FrameType
 from typing import Any
 
 __all__ = [
@@ -10,7 +13,11 @@ __all__ = [
     "InputError",
     "MapFileError",
     "SolveError",
+    "warn",
 ]
+
+_BETWEEN = {"beartype", "brenier", "contextlib", "equinox", "jax", "jaxtyping", "sklearn"}
+"""Packages whose frames lie between the user's line and ours: our own, and those that wrap or call our functions."""
 
 
 class InputError(ValueError):
@@ -43,3 +50,18 @@ class ConvergenceWarning(UserWarning):
 
 class DataWarning(UserWarning):
     """The data can be used, but something about them limits what the map can be worth."""
+
+
+def warn(message: str, category: type[Warning]) -> None:
+    """Warn at the line of the user's own code that led here, however many of our functions lie between.
+
+    `skip_file_prefixes` of `warnings.warn` does the same from Python 3.12 on.
+    """
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and _package(frame) in _BETWEEN:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _package(frame: FrameType) -> str:
+    return frame.f_globals.get("__name__", "").partition(".")[0]

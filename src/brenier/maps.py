@@ -1,6 +1,5 @@
 """A learned transport map: frozen, free of training code, usable for as long as its file exists."""
 
-import warnings
 from collections.abc import Mapping
 from functools import partial
 from os import PathLike
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier import mapfile
-from brenier._errors import ConvergenceWarning, InputError, MapFileError
+from brenier._errors import ConvergenceWarning, InputError, MapFileError, warn
 from brenier._types import Points, Values
 from brenier.batches import map_batches, map_chunks
 from brenier.certificates import Distance, assess, inverse_errors
@@ -293,13 +292,12 @@ def warn_unconverged(result: Inverse) -> None:
     """Warn, at the line that called its caller, of preimages that were not found."""
     failed = np.flatnonzero(~result.converged)
     if len(failed):
-        warnings.warn(
+        warn(
             f"{len(failed)} of {len(result.points)} preimages are not converged: rows "
             f"{', '.join(map(str, failed[:10]))}{' ...' if len(failed) > 10 else ''}; largest residual "
             f"{result.residual[failed].max():.3g} in units of the target. They are the best points found. Such "
             "rows usually lie far outside the data of the fit; `inverse_with_status` has the status of each row.",
             ConvergenceWarning,
-            stacklevel=3,
         )
 
 

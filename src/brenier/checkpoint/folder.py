@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 import jax
 import numpy as np
 
-from brenier._errors import CheckpointWarning, InputError
+from brenier._errors import CheckpointWarning, InputError, warn
 from brenier.data.atomic import atomic_write, check_writable
 from brenier.training.flat import digest, flatten, restored
 
@@ -156,11 +156,10 @@ class Folder:
             place = self.path / f"{number}{_BROKEN}"
             shutil.rmtree(place, ignore_errors=True)
             (self.path / str(number)).rename(place)
-            warnings.warn(
+            warn(
                 f"checkpoint {number} in {self.path} is damaged ({reason}); the fit goes on from the one before, "
                 f"{instead}. The damaged one is now called {place.name}.",
                 CheckpointWarning,
-                stacklevel=5,
             )
         if broken:
             self._manager.close()

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import time
-import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +12,7 @@ import jax
 import numpy as np
 from sklearn.utils import check_random_state
 
-from brenier._errors import CheckpointWarning, InputError
+from brenier._errors import CheckpointWarning, InputError, warn
 from brenier.checkpoint.folder import Folder
 from brenier.checkpoint.identity import check_same
 from brenier.checkpoint.termination import Terminated, was_asked
@@ -92,11 +91,10 @@ class Checkpoints:
         check_same(self._found["identity"], parts, self._path)
         versions = self._found["versions"]
         if versions != _versions():
-            warnings.warn(
+            warn(
                 f"the checkpoint was written with {_listed(versions)}, while this is {_listed(_versions())}: the map "
                 "may differ in its last digits from that of an uninterrupted fit.",
                 CheckpointWarning,
-                stacklevel=4,
             )
         at = self._fits[self._found["current"]]
         finished = self._found["complete"]
@@ -159,11 +157,10 @@ class Checkpoints:
             self._warned.add(reason)
             left = folder.numbers
             stands = f"The last one, {left[-1]}, stands" if left else "There is none yet"
-            warnings.warn(
+            warn(
                 f"no checkpoint could be written to {self._path}: {reason}. {stands}; the training goes on, and tries "
                 "again later.",
                 CheckpointWarning,
-                stacklevel=3,
             )
         return False
 

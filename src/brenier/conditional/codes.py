@@ -1,17 +1,15 @@
 """From conditions that users pass to the codes of a map, or a message of what is wrong."""
 
-import warnings
-
 import numpy as np
 
-from brenier._errors import DataWarning, InputError
+from brenier._errors import DataWarning, InputError, warn
 from brenier.conditional.space import ConditionSpace
 from brenier.data.table import Matrix, Unchecked, listed
 
 __all__ = ["described", "read_codes"]
 
 
-def read_codes(space: ConditionSpace, condition: Unchecked, rows: int, name: str, *, stacklevel: int) -> Matrix:
+def read_codes(space: ConditionSpace, condition: Unchecked, rows: int, name: str) -> Matrix:
     """Codes of conditions for so many points; numbers beyond the range of the fit are taken as its ends.
 
     Args:
@@ -19,7 +17,6 @@ def read_codes(space: ConditionSpace, condition: Unchecked, rows: int, name: str
         condition: One for all points, or one for each.
         rows: How many points.
         name: The argument's name in messages.
-        stacklevel: Where warnings point to.
 
     Raises:
         InputError: No condition, or one that the fit has not seen.
@@ -38,11 +35,10 @@ def read_codes(space: ConditionSpace, condition: Unchecked, rows: int, name: str
     if not len(beyond):
         return codes
     which = "" if alike else f" in rows {listed([str(row) for row in beyond])}"
-    warnings.warn(
+    warn(
         f"`{name}` has numbers{which} outside the range of the fit ({described(space)}); they are taken as "
         "the nearest number inside.",
         DataWarning,
-        stacklevel=stacklevel,
     )
     # Only these: what happens to a row never depends on those beside it.
     low, high = space.scaled_ranges

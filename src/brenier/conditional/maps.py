@@ -1,6 +1,5 @@
 """A learned family of transport maps: one for every value of a condition."""
 
-import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from os import PathLike
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier import mapfile
-from brenier._errors import DataWarning, InputError, MapFileError
+from brenier._errors import DataWarning, InputError, MapFileError, warn
 from brenier.batches import map_batches, map_chunks
 from brenier.conditional.assess import smooth_distance
 from brenier.conditional.balance import weights_towards
@@ -255,12 +254,11 @@ class ConditionalMap(eqx.Module):
         weights, unequal = weights_towards(codes_x, codes_y, *self.space.scaled_ranges, (given[0], given[1]))
         if unequal:
             names = [repr(self.space.class_names()[number]) for number in unequal]
-            warnings.warn(
+            warn(
                 "The numbers of `y_condition` cannot be weighted to be distributed as those of `x_condition`: class "
                 f"{listed(names)}. There, the answer compares points of different numbers, too. Pass more points, or "
                 "points whose numbers overlap more.",
                 DataWarning,
-                stacklevel=4,
             )
         return weights
 
@@ -298,7 +296,7 @@ class ConditionalMap(eqx.Module):
         Warns:
             DataWarning: Numbers beyond the range of the fit.
         """
-        return read_codes(self.space, condition, rows, name, stacklevel=4)
+        return read_codes(self.space, condition, rows, name)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the map to one file, whole or not at all; see `brenier.mapfile` for the format."""

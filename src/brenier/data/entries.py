@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier._errors import InputError
-from brenier.data.table import InputTypeError, LabelColumnsError, Matrix, Unchecked, counted, few, label, listed, warn
+from brenier._errors import DataWarning, InputError, warn
+from brenier.data.table import InputTypeError, LabelColumnsError, Matrix, Unchecked, counted, few, label, listed
 
 __all__ = ["all_truth_values", "check_finite", "is_gap", "to_float"]
 
@@ -35,7 +35,10 @@ def to_float(raw: NDArray[Any], name: str, labels: list[str] | None) -> Matrix:
         raise InputError(f"`{name}` must hold numbers; got dtype {raw.dtype}. Drop or encode what is not a number.")
     if raw.dtype.name in _DIGITS:
         digits = _DIGITS[raw.dtype.name]
-        warn(f"`{name}` has dtype {raw.dtype}, which keeps about {digits} significant digits. Pass float32 or more.")
+        warn(
+            f"`{name}` has dtype {raw.dtype}, which keeps about {digits} significant digits. Pass float32 or more.",
+            DataWarning,
+        )
     # A long double may become infinite, and NaNs of some bits signal; the next check says what they are.
     with np.errstate(over="ignore", invalid="ignore"):
         values = raw.astype(np.float64, copy=False)
@@ -45,7 +48,8 @@ def to_float(raw: NDArray[Any], name: str, labels: list[str] | None) -> Matrix:
             i, j = large[0]
             warn(
                 f"`{name}` has integers of 2^53 or more, which float64 rounds, such as {raw[i, j]} in column "
-                f"{label(labels, j)}. Is a column of identifiers still in the data?"
+                f"{label(labels, j)}. Is a column of identifiers still in the data?",
+                DataWarning,
             )
     return values
 

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier._errors import InputError
+from brenier._errors import DataWarning, InputError, warn
 from brenier.data.copies import near_copies
-from brenier.data.table import Matrix, Table, listed, warn
+from brenier.data.table import Matrix, Table, listed
 
 __all__ = ["check_columns", "check_pair", "check_side"]
 
@@ -88,7 +88,8 @@ def _compare_names(x: list[str], y: list[str], names: tuple[str, str]) -> None:
     if 0 < len(pairs) < len(x):
         warn(
             f"Some columns of `{names[0]}` and `{names[1]}` have other names than those that they are matched with: "
-            f"{listed(pairs)}. If that is not meant, select the columns that both sides share."
+            f"{listed(pairs)}. If that is not meant, select the columns that both sides share.",
+            DataWarning,
         )
 
 
@@ -112,32 +113,41 @@ def check_side(table: Table, name: str) -> float:
     names = table.columns or []
     shared = [f"`{column}`" for column in dict.fromkeys(names) if names.count(column) > 1]
     if shared:
-        warn(f"`{name}` has several columns of one name: {listed(shared)}. They are told apart by place alone.")
+        warn(
+            f"`{name}` has several columns of one name: {listed(shared)}. They are told apart by place alone.",
+            DataWarning,
+        )
     centred = values - values.mean(axis=0)
     deviations = np.sqrt(np.mean(np.square(centred), axis=0))
     if count <= dim:
         warn(
             f"`{name}` has {count} samples for {dim} dimensions, so most directions are unknown. Use more samples, "
-            "or fewer columns (principal components, for instance)."
+            "or fewer columns (principal components, for instance).",
+            DataWarning,
         )
     else:
         dependent = _dependent_columns(centred / deviations)
         if dependent.size:
             shown = [table.label(j) for j in dependent.tolist()]
-            warn(f"`{name}` has linearly dependent columns, among them {listed(shown)}. Drop the redundant ones.")
+            warn(
+                f"`{name}` has linearly dependent columns, among them {listed(shown)}. Drop the redundant ones.",
+                DataWarning,
+            )
     _warn_of_tails(table, deviations, name)
     share = 1.0 - _distinct_rows(values) / count
     if share > 0.5:
         warn(
             f"{100 * share:.0f} % of the rows of `{name}` repeat earlier rows. No map can spread tied "
-            "points apart; check that the repeats are meant."
+            "points apart; check that the repeats are meant.",
+            DataWarning,
         )
     near = near_copies(centred / deviations)
     if near > 0:
         warn(
             f"{100 * near:.0f} % of the rows of `{name}` lie more than a hundred times closer to another row than the "
             "others do: copies with noise, for instance. Rows that are held out are then no judge of the fit, for they "
-            "are nearly rows of the training. Keep one of each, with a weight."
+            "are nearly rows of the training. Keep one of each, with a weight.",
+            DataWarning,
         )
     return float(np.sqrt(np.sum(np.square(deviations))))
 
@@ -152,13 +162,17 @@ def _warn_of_tails(table: Table, deviations: Matrix, name: str) -> None:
         warn(
             f"`{name}` has heavy tails: the standard deviation is several times what the middle half of the values has "
             f"in columns {listed(shown)}. A few far rows then decide the map everywhere. Fit with `trim`, the share to "
-            "leave aside on both sides (0.01, or 0.05, or more), or transform the columns, to logarithms for instance."
+            "leave aside on both sides (0.01, or 0.05, or more), or transform the columns, to logarithms for instance.",
+            DataWarning,
         )
 
 
 def _compare_units(ratio: float, names: tuple[str, str]) -> None:
     if not 1e-3 <= ratio <= 1e3:
-        warn(f"`{names[1]}` is spread {ratio:.3g} times as widely as `{names[0]}`. Are both in the same units?")
+        warn(
+            f"`{names[1]}` is spread {ratio:.3g} times as widely as `{names[0]}`. Are both in the same units?",
+            DataWarning,
+        )
 
 
 def _dependent_columns(standardised: Matrix) -> NDArray[np.intp]:

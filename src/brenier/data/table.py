@@ -1,6 +1,5 @@
 """The form in which checked data travel, and how messages speak of it."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -8,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier._errors import DataWarning, InputError
+from brenier._errors import InputError
 
 __all__ = [
     "InputTypeError",
@@ -21,7 +20,6 @@ __all__ = [
     "label",
     "listed",
     "shortened",
-    "warn",
 ]
 
 Matrix: TypeAlias = NDArray[np.float64]
@@ -97,8 +95,3 @@ def listed(items: Sequence[str], limit: int = 5) -> str:
     """The first few of many, and how many more there are."""
     more = len(items) - limit
     return ", ".join(items[:limit]) + (f" and {more} more" if more > 0 else "")
-
-
-def warn(message: str) -> None:
-    """Warn at the line that called `as_points` or `check_pair`, two functions above this one's caller."""
-    warnings.warn(message, DataWarning, stacklevel=4)

@@ -4,7 +4,6 @@ import csv
 import io
 import math
 import re
-import warnings
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier._errors import DataWarning, InputError
+from brenier._errors import DataWarning, InputError, warn
 from brenier.data.conditions import Column, label_text
 from brenier.data.content import Asked, Content, Places
 from brenier.data.table import Table, shortened
@@ -157,7 +156,7 @@ def _warn_if_counting(row: list[str], path: Path) -> None:
     if len(row) > 1 and row == [str(j) for j in range(len(row))]:
         message = f"The first row of `{path}` reads {','.join(row[:5])}... and is taken as a point. "
         message += "If it numbers the columns, as pandas does, write the file with names or `header=False`."
-        warnings.warn(message, DataWarning, stacklevel=6)  # points at the caller of `read_points`
+        warn(message, DataWarning)
 
 
 def is_number(field: str) -> bool:

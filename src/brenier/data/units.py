@@ -1,11 +1,9 @@
 """The units in which the cost measures the columns."""
 
-import warnings
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-from brenier._errors import DataWarning, InputError
+from brenier._errors import DataWarning, InputError, warn
 from brenier.data.table import Matrix, Table
 
 __all__ = ["cost_units"]
@@ -39,13 +37,12 @@ def cost_units(setting: str | ArrayLike, pooled: Matrix, table: Table) -> Matrix
     if setting == "none" or (setting == "auto" and not apart):
         return np.ones_like(pooled)
     if setting == "auto":
-        warnings.warn(
+        warn(
             f"The standard deviations of the columns range from {pooled[narrow]:.3g} (column {table.label(narrow)}) to "
             f"{pooled[wide]:.3g} (column {table.label(wide)}), so the squared distance in their own units would see "
             "the widest columns only. The cost, and every distance, is measured in standard deviations of each column "
             "instead. Pass scale='pooled' to confirm this, or scale='none' for the units of the data.",
             DataWarning,
-            stacklevel=3,
         )
     return pooled
 

@@ -7,13 +7,12 @@ chosen from the number of samples, standard errors, confidence) takes Kish's eff
 row adds no observation.
 """
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier._errors import DataWarning, InputError
+from brenier._errors import DataWarning, InputError, warn
 from brenier.data.frames import as_plain
 from brenier.data.sources import Source, own_generator
 from brenier.data.table import Matrix, Table, Unchecked, listed
@@ -92,11 +91,10 @@ def warn_uneven(weights: Matrix, name: str) -> None:
     """Warn of shares so uneven that their rows count as less than a twentieth of their number."""
     effective = effective_size(weights)
     if effective < _FEW * len(weights):
-        warnings.warn(
+        warn(
             f"`{name}` is so uneven that its {len(weights):,} points count as {effective:,.0f} in effect: the largest "
             f"weight is {100 * weights.max():.2g} % of the sum. The map is as uncertain as from so few points.",
             DataWarning,
-            stacklevel=4,
         )
 
 

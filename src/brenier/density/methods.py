@@ -1,13 +1,12 @@
 """Densities of a map: change of variables, draws, and the distribution that they start from."""
 
 import abc
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from brenier._errors import ConvergenceWarning, InputError
+from brenier._errors import ConvergenceWarning, InputError, warn
 from brenier.coordinates import BuresCoordinates
 from brenier.data.table import Matrix, Unchecked, listed
 from brenier.density.bases import Base, Normal, as_base
@@ -138,9 +137,8 @@ def warn_unconverged_densities(found: LogDensity) -> None:
     """Warn, at the line that called its caller, of densities at points that are not exactly those asked for."""
     failed = np.flatnonzero(~found.converged)
     if len(failed):
-        warnings.warn(
+        warn(
             f"{len(failed)} of {len(found.value)} log densities are at points whose preimages are not converged: rows "
             f"{listed([str(row) for row in failed], 10)}. `log_density_with_status` has the status of each row.",
             ConvergenceWarning,
-            stacklevel=3,
         )

@@ -1,12 +1,11 @@
 """The two sides of a conditional fit: which rows take part, what is held out, and the weight of each."""
 
-import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier._errors import DataWarning, InputError
+from brenier._errors import DataWarning, InputError, warn
 from brenier.conditional.balance import Balance, balance
 from brenier.conditional.space import ConditionSpace, Kinds, find_space
 from brenier.data.sources import Source, own_generator
@@ -156,10 +155,9 @@ def conditioned_pair(source: Sample, target: Sample, kinds: Kinds) -> tuple[Pair
         sides.append(np.column_stack([sample.table.values[known][inside], codes[inside]]))
         given.append(None if sample.weights is None else sample.weights[known][inside])
     if notes:
-        warnings.warn(
+        warn(
             f"{' '.join(notes)} These rows were left out, and the map does not know their conditions.",
             DataWarning,
-            stacklevel=3,
         )
     _check_counts(sides[0], sides[1], space)
     weighted = _weights(sides[0], sides[1], (given[0], given[1]), space)
@@ -195,11 +193,10 @@ def _check_counts(x: Matrix, y: Matrix, space: ConditionSpace) -> None:
         )
     few = [f"'{name}' ({min(a, b)})" for name, a, b in zip(names, *counts, strict=True) if min(a, b) <= dim]
     if few and len(names) > 1:
-        warnings.warn(
+        warn(
             f"Classes have no more points on a side than the {dim} dimensions: {listed(few)}. Most directions of their "
             "covariances are unknown, and taken as uncorrelated. Use more points, or fewer columns.",
             DataWarning,
-            stacklevel=4,
         )
 
 
@@ -208,9 +205,8 @@ def _check_effective(weighted: Balance, space: ConditionSpace) -> None:
     poor = [f"'{name}' ({100 * share:.0f} %)" for name, share in zip(space.class_names(), low, strict=True)]
     poor = [text for text, share in zip(poor, low, strict=True) if share < _EFFECTIVE]
     if poor:
-        warnings.warn(
+        warn(
             "The numbers of `x_condition` and `y_condition` are distributed so differently that, weighted to agree, a "
             f"side is left with few rows in effect: {listed(poor)}. Where a side has few points, the map is uncertain.",
             DataWarning,
-            stacklevel=4,
         )

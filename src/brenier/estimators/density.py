@@ -1,11 +1,10 @@
 """A density: from samples to the map that makes them normal, by maximum likelihood."""
 
-import warnings
 from typing import Any
 
 import numpy as np
 
-from brenier._errors import DataWarning
+from brenier._errors import DataWarning, warn
 from brenier.coordinates import BuresCoordinates, Coordinates, Moments
 from brenier.data.pairs import check_side
 from brenier.data.table import listed
@@ -34,12 +33,11 @@ class DensityTask(AbstractTask):
         check_side(side.sample, "X")
         discrete = discrete_columns(side.sample)
         if discrete:
-            warnings.warn(
+            warn(
                 f"`X` has discrete columns: {listed(discrete)}. The likelihood of a density has no bound where values "
                 'are tied. Fit with `dequantize` ("auto", or the width of their steps), which adds noise within one '
                 "step.",
                 DataWarning,
-                stacklevel=3,
             )
         self.dim, self.columns, self.rows = self._sides.dim, self._sides.columns, self._sides.rows
         self.enough, self.small = self._sides.enough, self._sides.small

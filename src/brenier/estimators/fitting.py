@@ -1,8 +1,6 @@
 """From a checked problem to an outcome: which task, which settings, one fit or two."""
 
-import warnings
-
-from brenier._errors import ConvergenceWarning
+from brenier._errors import ConvergenceWarning, warn
 from brenier.callbacks import Start
 from brenier.coordinates import Coordinates
 from brenier.estimators.conditional import ConditionalTask
@@ -53,10 +51,9 @@ def _train(task: AbstractTask, request: Request) -> tuple[Outcome, Coordinates]:
 
 def _too_few(coordinates: Coordinates) -> Outcome:
     """The baseline, with a warning that nothing could judge a network."""
-    warnings.warn(
+    warn(
         f"too few samples to hold {FEWEST_HELD_OUT} out on each side, so no network was trained: the result is "
         f"{coordinates.surplus.baseline_name}. Pass more samples, or raise `holdout`.",
         ConvergenceWarning,
-        stacklevel=4,
     )
     return gaussian_outcome(coordinates)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from brenier._errors import InputError
+from brenier._errors import DataWarning, InputError, warn
 from brenier.anndata import opened, recorded
 from brenier.conditional.space import Kinds
 from brenier.costs import AbstractCost, SquaredEuclidean
@@ -15,7 +15,7 @@ from brenier.data.checks import as_points
 from brenier.data.conditions import Column, read_conditions
 from brenier.data.sources import is_array_like
 from brenier.data.stored.base import Stored
-from brenier.data.table import Matrix, Table, Unchecked, listed, warn
+from brenier.data.table import Matrix, Table, Unchecked, listed
 from brenier.data.trim import check_share, keep_share
 from brenier.data.weights import as_weights, warn_uneven
 from brenier.density.bases import Normal
@@ -202,7 +202,8 @@ def _warn_of_steps(sides: list[Given]) -> None:
             warn(
                 f"`{side.name}` has discrete columns: {listed(steps)}. No map can spread tied points apart. If they "
                 'are counts or rounded numbers, fit with `dequantize` ("auto", or the width of their steps), which '
-                "adds noise within one step."
+                "adds noise within one step.",
+                DataWarning,
             )
 
 

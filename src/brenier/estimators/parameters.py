@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from importlib.metadata import version
@@ -15,7 +14,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
-from brenier._errors import ConvergenceWarning, InputError
+from brenier._errors import ConvergenceWarning, InputError, warn
 from brenier.callbacks import Callbacks
 from brenier.callbacks.running import Running
 from brenier.checkpoint.keeping import Resumed, open_checkpoints, seeded
@@ -135,7 +134,7 @@ class Parameters(Spelled, BaseEstimator):
             self._keep(fitted, problem)
             self.resumed_ = running.resumed
             running.finish(self)
-        warn_outcome(fitted.outcome, stacklevel=3)
+        warn_outcome(fitted.outcome)
 
     def _keep(self, fitted: Fitted, problem: Problem) -> None:
         """Set every learned attribute, so that a second fit forgets the first."""
@@ -191,14 +190,13 @@ def in_both_vocabularies(map_: Any, value: Unchecked, name: str, owner: str) -> 
         raise InputError(f"{error} {said}") from None
 
 
-def warn_outcome(outcome: Outcome, stacklevel: int) -> None:
-    """Warn of fits that diverged or were interrupted, at the line so many calls up."""
+def warn_outcome(outcome: Outcome) -> None:
+    """Warn of fits that diverged or were interrupted."""
     if outcome.restarts:
-        warnings.warn(
+        warn(
             f"training diverged and went back to its best state {outcome.restarts} times, each time at half the "
             "learning rate. The result is the best state on held-out points; a smaller `learning_rate` may help.",
             ConvergenceWarning,
-            stacklevel=stacklevel + 1,
         )
     if outcome.stop is Stop.interrupted:
-        warnings.warn(outcome.stop.value, ConvergenceWarning, stacklevel=stacklevel + 1)
+        warn(outcome.stop.value, ConvergenceWarning)

@@ -1,6 +1,5 @@
 """A learned map for a cost other than the quadratic one."""
 
-import warnings
 from collections.abc import Mapping
 from functools import partial
 from os import PathLike
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier import mapfile
-from brenier._errors import ConvergenceWarning, InputError, MapFileError
+from brenier._errors import ConvergenceWarning, InputError, MapFileError, warn
 from brenier._types import Mask, Points, Values
 from brenier.batches import map_batches, map_chunks
 from brenier.conjugate import Tolerance, certified_gaps
@@ -246,12 +245,11 @@ def _warn_steep(steep: NDArray[np.bool_]) -> None:
     """Warn, at the line that called its caller, of points whose potential no displacement matches."""
     rows = np.flatnonzero(steep)
     if len(rows):
-        warnings.warn(
+        warn(
             f"at {len(rows)} of {len(steep)} points the potential is steeper than the cost of any displacement: rows "
             f"{', '.join(map(str, rows[:10]))}{' ...' if len(rows) > 10 else ''}. Their images are the farthest that "
             "the cost can tell apart. Such rows lie outside the data of the fit, or the fit was too short.",
             ConvergenceWarning,
-            stacklevel=4,  # Equinox wraps methods
         )
 
 
