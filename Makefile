@@ -12,16 +12,16 @@ help:
 	@echo "make test       install, then linter, type checker and tests"
 	@echo "make test-slow  the long accuracy runs"
 	@echo "make test-oldest  a core of the tests with the oldest versions supported; test-newest with the newest"
-	@echo "make dist       wheel and sdist, in dist; make smoke installs and uses either"
+	@echo "make dist       wheels and sdists of brenier and brenier-bench, in dist; make smoke installs and uses them"
 	@echo "make docs       install, then the pages of docs as HTML; starts at docs/_build/html/index.html"
 	@echo "make browser    install Chromium from Debian's packages, for the tests of pages"
 	@echo "make fuzz       broken files for every reader, guided by coverage (half an hour; installs Atheris)"
 	@echo "make bench      brenier beside other solvers, in short (ten minutes); the rest is in benchmarks/README.md"
 
-$(STAMP): pyproject.toml requirements/pinned.txt
+$(STAMP): pyproject.toml bench/pyproject.toml requirements/pinned.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/pinned.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . --editable ./bench
 	touch $(STAMP)
 
 demo: $(STAMP)
@@ -40,18 +40,19 @@ CORE := $(addprefix tests/test_,accuracy.py certificates.py cli.py cli_errors.py
 test-oldest:
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/oldest.txt
-	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps .
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check --no-deps . ./bench
 	.venv-oldest/bin/python -m pytest -W ignore::DeprecationWarning $(CORE)
 
 test-newest:
 	$(PYTHON) -m venv .venv-newest
 	.venv-newest/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --upgrade-strategy eager \
-	  . hypothesis pandas pyarrow pytest
+	  . ./bench hypothesis pandas pyarrow pytest
 	.venv-newest/bin/python -m pytest $(CORE)
 
 dist: $(STAMP)
 	rm -rf dist
-	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/python -m build --no-isolation --outdir dist bench
 
 smoke: dist
 	$(BIN)/python tests/smoke.py dist
@@ -59,7 +60,7 @@ smoke: dist
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/codespell src tests README.md benchmarks docs/*.md docs/api
+	$(BIN)/codespell src bench tests README.md benchmarks docs/*.md docs/api
 
 types: $(STAMP)
 	$(BIN)/basedpyright --pythonpath $(BIN)/python

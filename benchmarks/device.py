@@ -25,14 +25,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier.bench.problem import Clock, Problem
-from brenier.coordinates import BuresCoordinates
 from brenier.datasets import Wasserstein2Pair
-from brenier.moments import moments
+from brenier.geometry import QuadraticGeometry, moments
+from brenier.geometry.coupling import partitioned_orders, sorted_orders
 from brenier.training import choose_config
 from brenier.training import loop as training
-from brenier.training.coupling import partitioned_orders, sorted_orders
 from brenier.training.holdout import Holdout
+from brenier_bench.problem import Clock, Problem
 
 SIDE = 8192
 CELLS = (
@@ -76,7 +75,7 @@ def steps(dim: int, widths: tuple[int, ...] | None, batch: int, precision: str, 
     pair = Wasserstein2Pair.random(dim, seed=0)
     x, y = Problem.of(pair, seed=0).sources()
     sample = [np.asarray(side.draw(8192), np.float64) for side in (x, y)]
-    c = BuresCoordinates.between(moments(sample[0]), moments(sample[1]))
+    c = QuadraticGeometry.between(moments(sample[0]), moments(sample[1]))
     changes: dict[str, Any] = {"max_steps": 10**9, "batch": batch, "pool": max(1 << 15, 16 * batch)}
     config = choose_config(dim, None, **changes | ({} if widths is None else {"widths": widths}))
     holdout = Holdout.of(sample[0][:1024], sample[1][:1024], c, config.solver)
@@ -153,7 +152,7 @@ def couplings(pool: int, dim: int) -> dict[str, Any]:
 
 def enot(dim: int, seconds: float) -> dict[str, Any]:
     """ENOT's steps a second in a budget, its first steps and their compilation left out."""
-    from brenier.bench.peers import enot as peer
+    from brenier_bench.peers import enot as peer
 
     marks: list[float] = []
 

@@ -48,8 +48,8 @@ def work(process: int, processes: int, port: int, dim: int) -> dict:
     import numpy as np
     from jax.sharding import PartitionSpec
 
-    from brenier.coordinates import BuresCoordinates, Moments
     from brenier.data.sources import SamplerSource
+    from brenier.geometry import Moments, QuadraticGeometry
     from brenier.training import choose_config
     from brenier.training.distributed import ShardedFit
     from brenier.training.holdout import Holdout
@@ -59,7 +59,7 @@ def work(process: int, processes: int, port: int, dim: int) -> dict:
 
     config = choose_config(dim, None, shards=max(processes, 1))
     source, target = (SamplerSource(lambda key, n: jax.random.normal(key, (n, dim)), seed, "X") for seed in (0, 1))
-    coordinates = BuresCoordinates.between(*(Moments(np.zeros(dim), np.eye(dim), 10**6),) * 2)
+    coordinates = QuadraticGeometry.between(*(Moments(np.zeros(dim), np.eye(dim), 10**6),) * 2)
     held_out = np.random.default_rng(0).normal(size=(2, 64, dim))
     fit = ShardedFit(
         source, target, coordinates, Holdout.of(*held_out, coordinates, config.solver), config, 0, (), None, None, None

@@ -11,17 +11,17 @@ from typer.testing import CliRunner
 
 from asserts import assert_at_most, assert_close, assert_same
 from brenier._errors import InputError
-from brenier.bench import ablation as module
-from brenier.bench import statements
-from brenier.bench.ablation import CELLS, ablate, cells, centred_coordinates, load_problem
-from brenier.bench.ablation_figure import write_ablation
-from brenier.bench.smooth_max import random_pair
 from brenier.cli.app import app
-from brenier.coordinates import Moments
+from brenier.geometry import Moments
 from brenier.potentials import Quadratic
 from brenier.solvers import BFGS
 from brenier.training import Outcome, Row, Stop, choose_config
 from brenier.training.step import Batches, Context, run_steps, start
+from brenier_bench import ablation as module
+from brenier_bench import statements
+from brenier_bench.ablation import CELLS, ablate, cells, centred_coordinates, load_problem
+from brenier_bench.ablation_figure import write_ablation
+from brenier_bench.smooth_max import random_pair
 from commands import as_json, run
 from networks import fresh, perturb
 from problems import covariance

@@ -13,9 +13,9 @@ import pytest
 import scipy.sparse as sp
 
 from brenier import BrenierDensity, BrenierMap, InputError, TransportMap
-from brenier.anndata import provenance, transport
 from brenier.data import as_points, memory
 from brenier.data.cells import Place, dense, read_cells
+from brenier.integrations.anndata import provenance, transport
 from networks import perturb
 
 GENES = ["Sox2", "Gata1", "Cd4"]
@@ -142,7 +142,9 @@ class TestWhereThePointsAre:
             BrenierDensity(layer="logs").fit(PCA)
 
     def test_are_not_asked_of_maps(self) -> None:
-        with pytest.raises(InputError, match=r"`X` is a AnnData.*`X.obsm\['X_pca'\]`; `brenier.anndata.transport`"):
+        with pytest.raises(
+            InputError, match=r"`X` is a AnnData.*`X.obsm\['X_pca'\]`; `brenier.integrations.anndata.transport`"
+        ):
             fitted(obsm="X_pca").map_.forward(CONTROL)
 
 
@@ -185,7 +187,7 @@ class TestConditionsAndWeights:
     def test_several(self) -> None:
         names = ["cell_type", "age"]
         ot = fitted(obsm="X_pca", conditions={"x_condition": names, "y_condition": names})
-        assert [own.name for own in ot.map_.space.variables] == names
+        assert [own.name for own in ot.map_.conditions.variables] == names
         x = CONTROL.obs[names]
         np.testing.assert_array_equal(ot.transform(CONTROL).obsm["X_pca_transported"], ot.transform(PCA, condition=x))
 

@@ -16,7 +16,7 @@ from sklearn.exceptions import NotFittedError
 from asserts import assert_at_most
 from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, InputError, Training
 from brenier.callbacks import Callback, End, Progress, Start
-from brenier.conjugate import Tolerance
+from brenier.conjugates import Tolerance
 from brenier.training import Holdout, TrainingConfig
 from brenier.training.fit import AbstractFit, Stop
 
@@ -268,7 +268,7 @@ class TestGap:
         ).fit(x, y)
         ((x, y),), row = held_out, [row for row in rows if row.best][-1]
         assert not ot.gaussian_
-        map_, c = ot.map_, ot.map_.coordinates
+        map_, c = ot.map_, ot.map_.geometry
         inner_x, inner_y = c.enter_x(x), c.enter_y(y)
         evaluate = eqx.filter_jit(lambda u, z: u.value_and_gradient(z))
 

@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from brenier import BrenierDensity, BrenierMap, ConditionalMap, TransportMap
+from brenier import BrenierDensity, BrenierMap, TransportMap
 from brenier.callbacks import Progress
 from brenier.cli import app
 from brenier.data import read_points, to_colours, write_points
-from brenier.maps import Inverse, LogDensity
+from brenier.density.change import LogDensity
+from brenier.maps import Inverse
 from commands import as_json, run
 
 SUFFIXES = [".npy", ".npz", ".csv", ".tsv", ".parquet"]
@@ -285,7 +286,7 @@ def test_maps_with_conditions(tmp_path: Path) -> None:
         frame.assign(kind=rng.choice(["p", "q"], 400)).to_csv(tmp_path / name, index=False)
     file, data = tmp_path / "m", tmp_path / "y.csv"
     run("fit", tmp_path / "x.csv", data, "-o", file, *STEPS, "--condition", "kind")
-    map_ = ConditionalMap.load(file).at("q")
+    map_ = TransportMap.load(file).at("q")
     options = ("--base", "normal", "--at", "q")
     record = as_json("logpdf", file, data, "-o", tmp_path / "p.csv", *options)
     expected = map_.log_density_with_status(pd.read_csv(data, float_precision="round_trip")[NAMES], "normal").value

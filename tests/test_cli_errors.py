@@ -15,9 +15,9 @@ from brenier import InputError, TransportMap
 from brenier.cli import app
 from brenier.cli.clouds import POINT_SUFFIXES
 from brenier.cli.console import number, print_result
-from brenier.coordinates import BuresCoordinates, Moments
 from brenier.data import read_points, write_points
 from brenier.estimators.tasks import Fitted
+from brenier.geometry import Moments, QuadraticGeometry
 from brenier.training import Stop, choose_config, gaussian_outcome
 
 RNG = np.random.default_rng(0)
@@ -200,7 +200,7 @@ def test_interrupts(folder: Path, monkeypatch: pytest.MonkeyPatch, times: int, k
             with contextlib.suppress(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
         standard = Moments(np.zeros(2), np.eye(2), 0)
-        coordinates = BuresCoordinates.between(standard, standard)
+        coordinates = QuadraticGeometry.between(standard, standard)
         outcome = gaussian_outcome(coordinates)._replace(stop=Stop.interrupted)
         return Fitted(outcome, coordinates, choose_config(2, None), None, {})
 

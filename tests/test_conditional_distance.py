@@ -9,12 +9,12 @@ import ot as pot
 import pytest
 
 from asserts import assert_at_most, assert_close
-from brenier import BrenierMap, ConditionalMap, DataWarning, InputError
+from brenier import BrenierMap, DataWarning, InputError, TransportMap
 from brenier.certificates import dual_terms
-from brenier.conditional.between import coordinates_between
-from brenier.conditional.space import ConditionSpace, Variable
 from brenier.conditional.terms import conditional_terms
+from brenier.conditions.space import ConditionSpace, Variable
 from brenier.datasets import FamilyPair, GaussianFamily
+from brenier.geometry.between import conditional_between
 from brenier.potentials import ModulatedICNN
 from networks import perturb
 
@@ -131,7 +131,7 @@ class TestTerms:
             for part in (c[:400], c[400:])
         ]
         low, high = np.array([[-1.0]]), np.array([[1.0]])
-        coordinates = coordinates_between(*rows, low, high, np.array([1.0, 2.0]), 0)
+        coordinates = conditional_between(*rows, low, high, np.array([1.0, 2.0]), 0)
         family = perturb(ModulatedICNN(2, 1, 1, (6, 5, 4), rng=np.random.default_rng(0)), 1, 0.2)
         return coordinates, family, *rows
 
@@ -141,12 +141,12 @@ class TestTerms:
         together = conditional_terms(coordinates, family, x, y, found)
         assert together.certified
         space = ConditionSpace((Variable(None, "number"),), ((),), np.array([[-1.0]]), np.array([[1.0]]))
-        map_ = ConditionalMap(coordinates, family, space)
+        map_ = TransportMap(coordinates, family, space)
         for row in range(6):
             own = map_._at(y[row, 2:])
-            terms = dual_terms(own.coordinates, own.potential, x[row : row + 1, :2], y[row : row + 1, :2], found[[row]])
+            terms = dual_terms(own.geometry, own.potential, x[row : row + 1, :2], y[row : row + 1, :2], found[[row]])
             own_x = map_._at(x[row, 2:])
-            source = dual_terms(own_x.coordinates, own_x.potential, x[[row], :2], y[[row], :2], found[[row]]).source
+            source = dual_terms(own_x.geometry, own_x.potential, x[[row], :2], y[[row], :2], found[[row]]).source
             # They differ by the value at the origin, which belongs to the condition.
             unit = coordinates.unit**2
             origin = [unit * float(part.potential(np.zeros((1, 2), np.float32))[0]) for part in (own, own_x)]

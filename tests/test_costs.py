@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from brenier import BrenierMap
-from brenier.coordinates import BuresCoordinates, Moments
+from brenier.geometry import Moments, QuadraticGeometry
 from brenier.maps import TransportMap
 from brenier.potentials import ICNN
 from brenier.training import Row, choose_config
@@ -75,7 +75,7 @@ def test_memory_of_a_map_does_not_grow_with_the_rows(direction: str) -> None:
     rng = np.random.default_rng(0)
     standard = Moments(np.zeros(3), np.eye(3), 0)
     u = ICNN(3, (8, 8, 4), rng=rng)
-    call = getattr(TransportMap(BuresCoordinates.between(standard, standard), u), direction)
+    call = getattr(TransportMap(QuadraticGeometry.between(standard, standard), u), direction)
     points = rng.standard_normal((3 << 17, 3))
     call(points[: 1 << 16])
 

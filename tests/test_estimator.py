@@ -35,7 +35,7 @@ def test_learns_a_product_of_monotone_maps(fitted: BrenierMap) -> None:
     """The target is a coordinatewise increasing image of the source, which is therefore the optimal map."""
     x = np.random.default_rng(8).normal(size=(2000, 2))
     exact = np.stack([x[:, 0] + 0.8 * np.abs(x[:, 0]) * np.sign(x[:, 0]), np.exp(0.8 * x[:, 1])], axis=1)
-    linear = fitted.map_.coordinates.leave_y(fitted.map_.coordinates.enter_x(x))
+    linear = fitted.map_.geometry.leave_y(fitted.map_.geometry.enter_x(x))
     assert not fitted.gaussian_
     assert unexplained_variance(fitted.transform(x), exact) < 0.35 * unexplained_variance(linear, exact)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from brenier import BrenierMap, InputError, Training
-from brenier.conjugate import conjugate_points
+from brenier.conjugates import conjugate_points
 from brenier.potentials import POTENTIALS, AbstractPotential, Quadratic
 from brenier.solvers import Picard
 from brenier.training import choose_config

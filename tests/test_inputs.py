@@ -410,7 +410,7 @@ ot = BrenierMap(max_steps=2, random_state=0).fit(X, Y)
 ot.inverse_transform(ot.transform(X))
 ot.distance(X, Y, empirical=False)
 BrenierDensity(max_steps=2, random_state=0).fit(X).score_samples(X)
-import brenier.anndata, brenier.cli
+import brenier.integrations.anndata, brenier.cli
 print([name for name in ("torch", "dask", "anndata", "polars", "h5py") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)

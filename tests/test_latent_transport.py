@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from asserts import assert_at_most, assert_close, assert_same
-from brenier import ConditionalMap, InputError, Training
+from brenier import InputError, Training, TransportMap
 from brenier.metrics import sliced_w2
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -99,7 +99,7 @@ def ran(example, models, data, tmp_path_factory) -> SimpleNamespace:
         )
         done = run(example, *words, "--max-steps", 128, "--seed", 0)
     return SimpleNamespace(
-        done=done, folder=folder, record=records[0], map=ConditionalMap.load(folder / "mnist-kmnist.brenier")
+        done=done, folder=folder, record=records[0], map=TransportMap.load(folder / "mnist-kmnist.brenier")
     )
 
 

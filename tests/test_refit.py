@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from brenier import BrenierMap
-from brenier.coordinates import BuresCoordinates
 from brenier.data.checks import as_points
 from brenier.data.sources import ArraySource, SamplerSource
 from brenier.estimators.intake import Sample
 from brenier.estimators.sides import split_side
-from brenier.moments import moments
+from brenier.geometry import QuadraticGeometry, moments
 from brenier.potentials import Quadratic
 from brenier.training import Outcome, Row, Stop, Supply, TrainingConfig, choose_config, train_twice
 from brenier.training.pool import Pool
@@ -36,10 +35,10 @@ class TestEstimator:
     def test_coordinates_are_those_of_all_samples(self, ot: BrenierMap) -> None:
         x, y = clouds()
         assert not ot.gaussian_
-        np.testing.assert_allclose(ot.map_.coordinates.mean_x, x.mean(axis=0), rtol=1e-12)
-        np.testing.assert_allclose(ot.map_.coordinates.mean_y, y.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(ot.map_.geometry.mean_x, x.mean(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(ot.map_.geometry.mean_y, y.mean(axis=0), rtol=1e-12)
         once = BrenierMap(max_steps=STEPS, random_state=0, refit=False).fit(x, y)
-        assert np.abs(once.map_.coordinates.mean_x - x.mean(axis=0)).max() > 1e-4
+        assert np.abs(once.map_.geometry.mean_x - x.mean(axis=0)).max() > 1e-4
 
     def test_rows_tell_the_second_fit_apart(self, ot: BrenierMap, rows: list[Row]) -> None:
         assert [row.refit for row in rows] == sorted(row.refit for row in rows)
@@ -144,9 +143,9 @@ def test_few_samples_hold_out_more(rows: int, held_out: int) -> None:
 
 
 class TestJitter:
-    def pool(self, source, size: int | None) -> tuple[Pool, BuresCoordinates, TrainingConfig]:
+    def pool(self, source, size: int | None) -> tuple[Pool, QuadraticGeometry, TrainingConfig]:
         x, y = clouds()
-        coordinates = BuresCoordinates.between(moments(x), moments(y))
+        coordinates = QuadraticGeometry.between(moments(x), moments(y))
         config = choose_config(2, size)
         return Pool(source, source, coordinates, config, np.random.default_rng(0)), coordinates, config
 

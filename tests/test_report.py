@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, InputError, Training, TransportMap
 from brenier.cli import app
 from brenier.data.remembered import recognised, remember
-from brenier.mapfile import checksum
+from brenier.maps import checksum
 from brenier.report import write_report
 from brenier.report.correlations import correlations
 from brenier.report.drawing import drawing

@@ -17,11 +17,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-import brenier.maps
+import brenier.conjugates.starts
+import brenier.maps.transport_map
 from asserts import assert_at_most, assert_close
 from brenier import BrenierDensity, BrenierMap, InputError, JoinedMap, Training
-from brenier.conjugate import ConjugatePoints
+from brenier.conjugates import ConjugatePoints
 from brenier.data.checks import as_points
+from brenier.solvers import Status
 
 TINY: dict[str, Any] = {"max_steps": 8, "training": Training(hidden=[8], batch_size=16), "refit": False}
 QUICK: dict[str, Any] = {"max_steps": 128, "training": Training(hidden=[16]), "refit": False, "random_state": 0}
@@ -347,10 +349,10 @@ class TestScore:
 
         def unsolved(u: Any, points: np.ndarray, **_: Any) -> ConjugatePoints:
             missed = np.linalg.norm(np.asarray(u.gradient(points)) - points, axis=1)
-            none = np.zeros(len(points))
-            return ConjugatePoints(points, missed, none.astype(bool), none.astype(np.int32))
+            code = np.full(len(points), Status.max_steps_reached.code, np.int32)
+            return ConjugatePoints(points, missed, code, np.zeros(len(points), np.int32))
 
-        monkeypatch.setattr(brenier.maps, "conjugate_points", unsolved)
+        monkeypatch.setattr(brenier.conjugates.starts, "conjugate_points", unsolved)
         guessed = fitted.map_.dual(x, y)
         assert guessed.unconverged == 1.0
         assert guessed.value > 1.01 * exact.value
@@ -362,13 +364,13 @@ class TestScore:
         kinds = {"x_condition": np.arange(len(x)) % 2, "y_condition": np.arange(len(y)) % 2}
         ot = BrenierMap(**QUICK).fit(x, y, **kinds)
         exact = ot.score(x, y, **kinds)
-        module = brenier.conditional.maps
-        solve = module.conjugate_points
+        module = brenier.maps.transport_map
+        evaluate = module.conjugate_values
 
-        def worse(u: Any, points: np.ndarray, **more: Any) -> ConjugatePoints:
-            found = solve(u, points, **more)
-            return found._replace(residual=found.residual + 0.1)
+        def worse(*arguments: Any) -> tuple[Any, Any]:
+            values, residuals = evaluate(*arguments)
+            return values, residuals + 0.1
 
-        monkeypatch.setattr(module, "conjugate_points", worse)
-        lost = ot.map_.coordinates.unit**2 * 0.1**2 / (2 * float(ot.map_.family.convexity_floor()))
+        monkeypatch.setattr(module, "conjugate_values", worse)
+        lost = ot.map_.geometry.unit**2 * 0.1**2 / (2 * float(ot.map_.potential.convexity_floor()))
         assert_close(exact - ot.score(x, y, **kinds), lost, rtol=1e-2)

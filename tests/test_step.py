@@ -10,9 +10,8 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from asserts import assert_at_most, assert_close, assert_gradient, assert_same
-from brenier.conjugate import conjugate, dual_values
-from brenier.coordinates import BuresCoordinates
-from brenier.moments import moments
+from brenier.conjugates import conjugate, dual_values
+from brenier.geometry import QuadraticGeometry, moments
 from brenier.solvers import BFGS, Newton, Spectral
 from brenier.training.calibration import Affine, Calibration
 from brenier.training.holdout import Holdout
@@ -140,7 +139,7 @@ class TestHoldout:
         pair = gaussians(3)
         x = exact_sample(pair.mean_x, pair.covariance_x, 400, rng)
         y = exact_sample(pair.mean_y, pair.covariance_y, 300, rng)
-        return pair, Holdout.of(x, y, BuresCoordinates.between(moments(x), moments(y)), BFGS())
+        return pair, Holdout.of(x, y, QuadraticGeometry.between(moments(x), moments(y)), BFGS())
 
     def test_the_gaussian_map_of_gaussians_has_the_dual_value_of_gaussians(self, pair):
         pair, holdout = pair

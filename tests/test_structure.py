@@ -4,17 +4,19 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-SOURCE = Path(__file__).parents[1] / "src" / "brenier"
+ROOT = Path(__file__).parents[1]
+SOURCES = (ROOT / "src" / "brenier", ROOT / "bench" / "src" / "brenier_bench")
 LONGEST = 400
 
 
 def modules() -> dict[str, Path]:
-    """Every module by its dotted name."""
-    found = {}
-    for path in sorted(SOURCE.rglob("*.py")):
-        parts = ["brenier", *path.relative_to(SOURCE).with_suffix("").parts]
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+    """Every module of both distributions by its dotted name."""
+    named = {}
+    for source in SOURCES:
+        for path in sorted(source.rglob("*.py")):
+            parts = path.relative_to(source.parent).with_suffix("").parts
+            named[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return named
 
 
 def imported_at_once(statements: list[ast.stmt]) -> Iterator[str]:
@@ -61,6 +63,10 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     assert cycle(imports(modules())) == []
 
 
+def test_the_library_does_not_know_its_benchmarks() -> None:
+    assert [path for path in SOURCES[0].rglob("*.py") if "brenier_bench" in path.read_text()] == []
+
+
 def test_rings_are_found() -> None:
     assert cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
     assert imported_at_once(ast.parse("def f():\n    import brenier.maps").body)
@@ -79,7 +85,7 @@ def test_every_module_says_what_it_is_and_what_it_offers() -> None:
         name: any(isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__" for node in tree.body)
         for name, tree in trees.items()
     }
-    programs = {"brenier.__main__", "brenier.bench.worker"}
+    programs = {"brenier.__main__", "brenier_bench.worker"}
     assert [name for name, own in offered.items() if not own and trees[name].body[1:] and name not in programs] == []
 
 

@@ -34,7 +34,7 @@ from brenier.datasets import (
     load_power,
     load_table,
 )
-from brenier.datasets.tabular import PUBLISHED, TABLES, _sources, hepmass
+from brenier.datasets.tabular import TABLES, _sources, hepmass
 
 TIGHT = 1e-12
 
@@ -591,13 +591,3 @@ class TestDownload:
             assert source.download is not None
             assert re.fullmatch("md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", source.download.checksum)
             assert all(re.fullmatch("https://[^ ]+", url) for url in (source.address, *source.download.urls))
-
-
-def test_published_numbers() -> None:
-    assert list(PUBLISHED) == ["POWER", "GAS", "HEPMASS", "MINIBOONE", "BSDS300"]
-    for name, (dim, width) in {"POWER": (6, 128), "GAS": (8, 350), "BSDS300": (63, 512)}.items():
-        otflow = PUBLISHED[name][0]
-        shapes = [(min(10, dim + 1), dim + 1), (1, dim + 1), (1,), (width,)]  # the quadratic and affine parts, weights
-        shapes += [(width, dim + 1), (width,), (width, width), (width,)]  # two layers
-        assert otflow.method == "OT-Flow"
-        assert otflow.parameters == sum(int(np.prod(shape)) for shape in shapes)

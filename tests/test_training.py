@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier.coordinates import BuresCoordinates
 from brenier.data.sources import ArraySource
-from brenier.moments import moments
+from brenier.geometry import QuadraticGeometry, moments
 from brenier.potentials import ICNN
 from brenier.solvers import BFGS, LBFGS, Spectral
 from brenier.training import Holdout, Stop, TrainingConfig, choose_config, loop, train
@@ -28,7 +27,7 @@ def sides(n: int = 1200) -> tuple[np.ndarray, np.ndarray]:
 
 def outcome(**changes):
     x, y = sides()
-    coordinates = BuresCoordinates.between(moments(x[200:]), moments(y[200:]))
+    coordinates = QuadraticGeometry.between(moments(x[200:]), moments(y[200:]))
     config = choose_config(DIM, len(x), **({"max_steps": 256, "look": 128} | changes))
     holdout = Holdout.of(x[:200], y[:200], coordinates, config.solver)
     sources = (ArraySource(side[200:], np.random.default_rng(1)) for side in (x, y))
@@ -163,7 +162,7 @@ def test_the_rule() -> None:
 def test_only_finite_data_stop_early() -> None:
     assert choose_config(8, None).patience is None
     x = np.random.default_rng(0).normal(size=(2000, DIM))
-    coordinates = BuresCoordinates.between(moments(x[400:1200]), moments(x[1200:]))
+    coordinates = QuadraticGeometry.between(moments(x[400:1200]), moments(x[1200:]))
     for patience, stop in ((0.2, Stop.patience), (None, Stop.budget)):
         config = choose_config(DIM, 800, max_steps=1024, look=128, patience=patience, learning_rate=0.3, decay=0.0)
         holdout = Holdout.of(x[:200], x[200:400], coordinates, config.solver)

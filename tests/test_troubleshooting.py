@@ -14,13 +14,13 @@ import pytest
 
 from brenier import BrenierMap, InputError, MapFileError, SolveError, TransportMap
 from brenier.certificates import couplings
-from brenier.coordinates import BuresCoordinates, Moments
 from brenier.data import as_points, check_pair, read_points
 from brenier.data.units import cost_units
 from brenier.data.weights import weighted_table
 from brenier.estimators.brenier_density import BrenierDensity
 from brenier.estimators.intake import Given, intake
 from brenier.estimators.parameters import warn_outcome
+from brenier.geometry import Moments, QuadraticGeometry
 from brenier.potentials import MLP, Quadratic
 from brenier.training import Outcome, Stop
 
@@ -75,7 +75,7 @@ def conditional(x_condition: np.ndarray, y_condition: np.ndarray, rng: np.random
 def plain(rng: np.random.Generator, potential: object = None) -> TransportMap:
     """The Gaussian map of two isotropic clouds one apart, or another potential in its coordinates."""
     source, target = Moments(np.zeros(2), np.eye(2), 1000), Moments(np.array([1.0, 0.0]), np.eye(2), 1000)
-    return TransportMap(BuresCoordinates.between(source, target), potential or Quadratic.identity(2))  # pyright: ignore
+    return TransportMap(QuadraticGeometry.between(source, target), potential or Quadratic.identity(2))  # pyright: ignore
 
 
 class Bounded(Quadratic):
@@ -103,7 +103,7 @@ def notes(map_: TransportMap, rng: np.random.Generator, *, n: int = 400, shift: 
 
 def in_cells(rng: np.random.Generator) -> str:
     map_ = plain(rng)
-    return notes(eqx.tree_at(lambda m: m.coordinates.mean_y, map_, np.array([-1.0, 2.0])), rng, n=2400)
+    return notes(eqx.tree_at(lambda m: m.geometry.mean_y, map_, np.array([-1.0, 2.0])), rng, n=2400)
 
 
 CASES: dict[str, Provoke] = {
@@ -205,7 +205,7 @@ def messages() -> list[str]:
     """The texts of every warning and note in the source, with nothing where a value stands."""
     found = []
     for path in sorted((ROOT / "src" / "brenier").rglob("*.py")):
-        if path.parent.name in ("cli", "bench", "demo"):
+        if path.parent.name in ("cli", "demo"):
             continue
         for function in ast.walk(ast.parse(path.read_text())):
             if not isinstance(function, ast.FunctionDef) or function.name == "warn":

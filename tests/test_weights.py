@@ -9,12 +9,11 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 from asserts import assert_close, assert_same
 from brenier import BrenierMap, DataWarning, InputError, TransportMap
 from brenier.certificates.population import population_bound
-from brenier.conditional.balance import balance, weights_towards
-from brenier.conditional.dependence import dependence
-from brenier.coordinates import BuresCoordinates
+from brenier.conditions.balance import balance, weights_towards
 from brenier.data.weights import WeightedSource, as_weights, effective_size, systematic
+from brenier.geometry import QuadraticGeometry, moments
+from brenier.geometry.dependence import dependence
 from brenier.metrics import cosine_similarity, mmd_squared, sliced_w2, unexplained_variance
-from brenier.moments import moments
 from brenier.potentials import ICNN
 from brenier.solvers import BFGS
 from brenier.training import Holdout, choose_config
@@ -39,7 +38,7 @@ def other(rng):
 @pytest.fixture
 def bent(cloud, other):
     """A map that is not affine, between the two clouds."""
-    c = BuresCoordinates.between(moments(cloud[3]), moments(other[3]))
+    c = QuadraticGeometry.between(moments(cloud[3]), moments(other[3]))
     u = ICNN(3, (16, 16), rng=np.random.default_rng(1))
     import equinox as eqx
 
@@ -143,8 +142,8 @@ class TestMoments:
         assert moments(x, weights=weights / weights.sum()).shrinkage > moments(x).shrinkage > 0
 
     def test_coordinates(self, cloud, other) -> None:
-        weighted = BuresCoordinates.between(moments(cloud[0], weights=cloud[2]), moments(other[0], weights=other[2]))
-        whole = BuresCoordinates.between(moments(cloud[3]), moments(other[3]))
+        weighted = QuadraticGeometry.between(moments(cloud[0], weights=cloud[2]), moments(other[0], weights=other[2]))
+        whole = QuadraticGeometry.between(moments(cloud[3]), moments(other[3]))
         assert_close(weighted.linear_map, whole.linear_map, rtol=1e-7)
         products = weighted.dual_offset(cloud[0], other[0], cloud[2], other[2])
         assert_close(products, whole.dual_offset(cloud[3], other[3]), rtol=1e-7)
@@ -194,7 +193,7 @@ class TestCertificates:
         assert abs(weighted.value / bent.dual(cloud[0], other[0]).value - 1.0) > 1e-3
 
     def test_held_out_value(self, bent, cloud, other) -> None:
-        c, u = bent.coordinates, bent.potential
+        c, u = bent.geometry, bent.potential
         weighted = Holdout.of(cloud[0], other[0], c, BFGS(), (cloud[2], other[2]))
         whole = Holdout.of(cloud[3], other[3], c, BFGS())
         first, second = weighted.evaluate(u), whole.evaluate(u)
@@ -270,7 +269,7 @@ class TestFit:
 
 class TestConditions:
     def test_moments_that_move_are_those_of_repeated_rows(self, rng, monkeypatch) -> None:
-        monkeypatch.setattr("brenier.conditional.dependence._LARGEST_DEGREE", 1)  # both would choose their own
+        monkeypatch.setattr("brenier.geometry.dependence._LARGEST_DEGREE", 1)  # both would choose their own
         numbers = rng.uniform(-1, 1, (900, 1))
         points = rng.standard_normal((900, 2)) * np.exp(0.5 * numbers) + 2.0 * numbers
         counts = rng.integers(1, 3, 900)

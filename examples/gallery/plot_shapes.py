@@ -140,7 +140,7 @@ assert distance.upper - distance.lower < 1e-3
 # distance between neighbouring points allows, and to put the points in the letter.
 
 partner = Y_test[ot.emd([], [], costs).argmax(axis=1)]
-affine = transport.map_.coordinates
+affine = transport.map_.geometry
 linear = affine.leave_y(affine.enter_x(X_test))
 for name, points in {"Identity": X_test, "Linear map": linear, "Optimal map": image}.items():
     error = unexplained_variance(points, partner)

@@ -3,6 +3,8 @@
 cd examples
 python -m latent_images.train --source fashion-mnist --target mnist --output models
 python -m latent_images.transport --source fashion-mnist --target mnist --models models
+
+The measures are those of the benchmarks: `pip install ./bench` in the checkout.
 """
 
 import time
@@ -14,7 +16,7 @@ import typer
 from brenier import BrenierMap, InputError, Training
 from brenier.cli.console import Json, number, print_result, print_table, reporting, share, stderr
 from brenier.data.atomic import claim_files
-from brenier.image_metrics import inception_features
+from brenier_bench.image_metrics import inception_features
 from latent_images.domains import Cloud, Domain
 from latent_images.figure import write_figure
 from latent_images.measures import Measures, measure

@@ -17,18 +17,16 @@ from brenier._errors import (
 )
 
 if TYPE_CHECKING:
+    from brenier.certificates import Distance
     from brenier.conditional.distance import ConditionalDistance
-    from brenier.conditional.maps import ConditionalMap
     from brenier.estimators.brenier_density import BrenierDensity
     from brenier.estimators.brenier_map import BrenierMap
     from brenier.estimators.dequantizer import Dequantizer
     from brenier.estimators.joined import JoinedMap
     from brenier.estimators.training import Training
     from brenier.general.distance import CostDistance
-    from brenier.general.maps import CostMap
     from brenier.hamilton_jacobi.formula import HopfLax, hopf_lax
-    from brenier.loading import load_map
-    from brenier.maps import Distance, Inverse, TransportMap
+    from brenier.maps import Inverse, TransportMap
     from brenier.report.write import write_report
 
 __all__ = [
@@ -36,10 +34,8 @@ __all__ = [
     "BrenierMap",
     "CheckpointWarning",
     "ConditionalDistance",
-    "ConditionalMap",
     "ConvergenceWarning",
     "CostDistance",
-    "CostMap",
     "DataWarning",
     "Dequantizer",
     "Distance",
@@ -53,7 +49,6 @@ __all__ = [
     "Training",
     "TransportMap",
     "hopf_lax",
-    "load_map",
     "write_report",
 ]
 
@@ -61,18 +56,15 @@ _HOMES = {
     "BrenierDensity": "brenier.estimators.brenier_density",
     "BrenierMap": "brenier.estimators.brenier_map",
     "ConditionalDistance": "brenier.conditional.distance",
-    "ConditionalMap": "brenier.conditional.maps",
     "CostDistance": "brenier.general.distance",
-    "CostMap": "brenier.general.maps",
     "Dequantizer": "brenier.estimators.dequantizer",
-    "Distance": "brenier.maps",
+    "Distance": "brenier.certificates",
     "HopfLax": "brenier.hamilton_jacobi.formula",
     "Inverse": "brenier.maps",
     "JoinedMap": "brenier.estimators.joined",
     "Training": "brenier.estimators.training",
     "TransportMap": "brenier.maps",
     "hopf_lax": "brenier.hamilton_jacobi.formula",
-    "load_map": "brenier.loading",
     "write_report": "brenier.report.write",
 }
 

@@ -143,10 +143,10 @@ def _map(path: Path) -> None:
     import equinox as eqx
     import jax
 
-    from brenier import ConditionalMap, load_map
-    from brenier.mapfile import checksum
+    from brenier import TransportMap
+    from brenier.maps import checksum
 
-    loaded = load_map(path)
+    loaded = TransportMap.load(path)
     checksum(path)
     for leaf in jax.tree.leaves(eqx.filter(loaded, eqx.is_array)):
         _require(bool(np.isfinite(np.asarray(leaf, np.float64)).all()), "a tensor that is not finite")
@@ -156,12 +156,12 @@ def _map(path: Path) -> None:
     _require(isinstance(loaded.info, dict), f"info is {type(loaded.info).__name__}")
     json.dumps(dict(loaded.info))
     extra = 0
-    if isinstance(loaded, ConditionalMap):
-        extra = 1 + loaded.space.numbers
+    if loaded.conditions is not None:
+        extra = 1 + loaded.conditions.numbers
     with np.errstate(all="ignore"):
-        for enter in (loaded.coordinates.enter_x, loaded.coordinates.enter_y):
+        for enter in (loaded.geometry.enter_x, loaded.geometry.enter_y):
             row = np.zeros((1, dim + extra))
-            row[0, 0] = getattr(loaded.coordinates, "radius", 0.0)  # on a sphere, points have its length
+            row[0, 0] = getattr(loaded.geometry, "radius", 0.0)  # on a sphere, points have its length
             _require(enter(row).shape == (1, dim + extra), "coordinates of another width")
 
 

@@ -8,7 +8,7 @@ from brenier.certificates.empirical import empirical_interval
 from brenier.certificates.mismatch import mismatch
 from brenier.certificates.population import population_bound
 from brenier.certificates.terms import dual_terms
-from brenier.coordinates import BuresCoordinates
+from brenier.geometry import QuadraticGeometry
 from brenier.potentials import AbstractPotential
 
 __all__ = ["assess"]
@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 
 def assess(
-    coordinates: BuresCoordinates,
+    coordinates: QuadraticGeometry,
     u: AbstractPotential,
     x: Array,
     y: Array,

@@ -11,7 +11,7 @@ satisfy :math:`a(x) + b(y) \le \tfrac12 |x - y|^2` for every pair, by the defini
 are taken off.
 """
 
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -22,14 +22,12 @@ from numpy.typing import NDArray
 from brenier._types import Points, Scalar, Values
 from brenier.batches import map_batches
 from brenier.certificates.transforms import EPS
-from brenier.coordinates import BuresCoordinates
-from brenier.potentials import AbstractFamily, AbstractPotential
+from brenier.geometry import QuadraticGeometry
+from brenier.potentials import AbstractFamily, AbstractPotential, double
 
-__all__ = ["DualTerms", "double", "dual_terms", "floor_of", "inverse_errors"]
+__all__ = ["DualTerms", "dual_terms", "floor_of", "inverse_errors"]
 
 Array = NDArray[np.float64]
-
-Family = TypeVar("Family", bound=AbstractFamily)
 
 
 class DualTerms(NamedTuple):
@@ -49,7 +47,7 @@ class DualTerms(NamedTuple):
 
 
 def dual_terms(
-    coordinates: BuresCoordinates, u: AbstractPotential, x: Array, y: Array, conjugates: NDArray[np.floating]
+    coordinates: QuadraticGeometry, u: AbstractPotential, x: Array, y: Array, conjugates: NDArray[np.floating]
 ) -> DualTerms:
     """Dual values of both sides.
 
@@ -78,7 +76,9 @@ def dual_terms(
     return DualTerms(source - (off_x if certified else 0.0), target, off_y, certified)
 
 
-def inverse_errors(coordinates: BuresCoordinates, u: AbstractPotential, y: Array, found: NDArray[np.floating]) -> Array:
+def inverse_errors(
+    coordinates: QuadraticGeometry, u: AbstractPotential, y: Array, found: NDArray[np.floating]
+) -> Array:
     r"""Bounds on the distance between points found for the inverse map and its exact values, in units of the data.
 
     In the new coordinates a point with residual `r` is at most `r / m` from the root, for an `m`-strongly convex
@@ -106,7 +106,7 @@ def inverse_errors(coordinates: BuresCoordinates, u: AbstractPotential, y: Array
     return back + (c.dim + 4) * EPS * rounding
 
 
-def _coordinate_rounding(c: BuresCoordinates) -> float:
+def _coordinate_rounding(c: QuadraticGeometry) -> float:
     """Largest `k` with `|unit^2 <x', y'> - <x_c, y_c>| <= k (|x_c|^2 + |y_c|^2)` for computed coordinates."""
     to_x, to_y = c.to_x @ c.unmeasured, c.to_y @ c.unmeasured
     wrong = np.linalg.norm(c.unit**2 * to_x.T @ to_y - np.eye(c.dim))
@@ -138,15 +138,6 @@ def floor_of(u: AbstractFamily) -> Scalar:
     """The convexity floor, less what rounding may have added to it; NaN, which no bound survives, if there is none."""
     floor = u.convexity_floor()
     return jnp.asarray(jnp.nan if floor is None else floor * (1.0 - 1e-9))
-
-
-def double(u: Family) -> Family:
-    """The same potential in double precision: single-precision parameters are exact there."""
-
-    def convert(leaf: object) -> object:
-        return jnp.asarray(np.asarray(leaf, np.float64)) if eqx.is_inexact_array(leaf) else leaf
-
-    return jax.tree.map(convert, u)
 
 
 @eqx.filter_jit

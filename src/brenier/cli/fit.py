@@ -26,7 +26,7 @@ from brenier.cli.clouds import (
 )
 from brenier.cli.conditions import condition_types, described, space_lines
 from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, widths_line
-from brenier.cli.costs import CostOption, baseline_of, cost_line, cost_record, is_general, read_cost, unit_of
+from brenier.cli.costs import CostOption, cost_line, cost_record, read_cost, unit_of
 from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_widths
 from brenier.cli.processes import Coordinator, Distributed, Process, Processes, Shards, join, leaving_together
 from brenier.cli.progress import Interrupts
@@ -213,12 +213,12 @@ def fit(
         record = {"map": str(output), "rows": [cloud.rows for cloud in clouds]}
         record |= summary(ot) | cost_record(own_cost) | {"seconds": seconds, "interrupted": interrupted}
         record["dequantized"] = ot.map_.info.get("dequantized")
-        record["conditions"] = described(ot.map_.space) if condition else None
+        record["conditions"] = described(ot.map_.conditions) if condition else None
         record["weight"] = weight
         record["trimmed"] = trim
         record["resumed_from"] = resumed_record(ot)
         record["streamed"] = streamed_record(clouds)
-        lines = [*_lines(record, map_, cost_line(map_, own_cost)), *weight_lines(clouds), *streamed_line(clouds)]
+        lines = [*_lines(record, map_, cost_line(map_)), *weight_lines(clouds), *streamed_line(clouds)]
         lines += resumed_lines(ot)
         if report is not None:
             found = write_page(map_, list(clouds), report, conditions=list(conditions.values()), map_path=str(output))
@@ -241,7 +241,7 @@ def summary(ot: "BrenierMap") -> dict[str, Any]:
         dual, gain, error = last.dual - last.gain, 0.0, 0.0
         if kept is not None and not ot.gaussian_:
             dual, gain, error = kept.dual, kept.gain, kept.error
-        w2 = None if is_general(ot.map_) else max(2.0 * dual, 0.0) ** 0.5
+        w2 = max(2.0 * dual, 0.0) ** 0.5 if ot.map_.geometry.quadratic else None
     return {
         "dim": ot.n_features_in_,
         "columns": ot.map_.columns,
@@ -257,13 +257,13 @@ def summary(ot: "BrenierMap") -> dict[str, Any]:
 
 
 def _lines(record: dict[str, Any], map_: Any, cost: list[tuple[str, str]]) -> list[tuple[str, str]]:  # noqa: ANN401
-    columns, baseline = "columns" if record["dim"] > 1 else "column", baseline_of(map_)
+    columns, baseline = "columns" if record["dim"] > 1 else "column", map_.geometry.baseline_name
     gaussian, mean = ("Gaussian maps", ", mean over conditions") if record["conditions"] else (baseline, "")
     gain = f"{number(record['gain'], 3)} +- {number(record['gain_error'], 2)} above that of the {gaussian}"
     if record["gaussian"]:
         gain = f"no network beat the {gaussian} by more than chance"
     kind, found = ", Gaussian", []
-    if is_general(map_):
+    if not map_.geometry.quadratic:
         kind = f", the {baseline}"
         text = f"{number(record['dual'])}   on held-out points; {gain}"
         found = [("Least mean cost", text)] if record["dual"] is not None else []

@@ -7,10 +7,9 @@ from brenier.batches import map_batches
 from brenier.certificates import Distance
 from brenier.certificates.mismatch import mismatch
 from brenier.certificates.population import population_bound
-from brenier.conditional.coordinates import ConditionalCoordinates
-from brenier.conditional.rows import gradients
 from brenier.conditional.terms import conditional_terms
-from brenier.conjugate import conjugate_points
+from brenier.conjugates import conjugate_points, images
+from brenier.geometry.conditional import ConditionalGeometry
 from brenier.potentials import AbstractFamily
 
 __all__ = ["smooth_distance"]
@@ -19,7 +18,7 @@ Matrix = NDArray[np.float64]
 
 
 def smooth_distance(
-    c: ConditionalCoordinates,
+    c: ConditionalGeometry,
     family: AbstractFamily,
     x: Matrix,
     y: Matrix,
@@ -30,7 +29,7 @@ def smooth_distance(
     empirical: bool,
     seed: int,
 ) -> Distance:
-    """Distance of one class whose conditions are numbers; see `ConditionalMap.distance`.
+    """Distance of one class whose conditions are numbers; see `TransportMap.distance`.
 
     Args:
         c: Coordinates of the potentials.
@@ -46,20 +45,21 @@ def smooth_distance(
     dim = c.dim
     solved = conjugate_points(family, c.enter_y(y), scale=c.spread)
     terms = conditional_terms(c, family, x, y, solved.points)
-    inner = map_batches(lambda part: gradients(family, part), c.enter_x(x))
-    images = c.leave_y(np.column_stack([inner, x[:, dim:]]))[:, :dim]
+    surplus = c.surplus
+    inner, _ = map_batches(lambda part: images(family, surplus, part), c.enter_x(x))
+    moved = c.leave_y(inner, x[:, dim:])
     dual = float(np.average(terms.source, weights=given) + weights @ terms.target)
     test = None
     if empirical:
         # Jointly with the numbers, in units of the spread of the target: the images must follow the condition.
         size = float(np.sqrt(np.mean(np.var(y[:, :dim] / c.scale, axis=0))))
-        joint_x = np.column_stack([images / c.scale, size * x[:, dim + 1 :]])
+        joint_x = np.column_stack([moved / c.scale, size * x[:, dim + 1 :]])
         joint_y = np.column_stack([y[:, :dim] / c.scale, size * y[:, dim + 1 :]])
         test = mismatch(joint_x, joint_y, seed, given, weights if np.ptp(weights) > 0 else None)
     bound = None
     if terms.certified:
         bound = population_bound(terms.source, terms.target - terms.slack, confidence, given, weights)
-    squares = np.sum(np.square((images - x[:, :dim]) / c.scale), axis=1)
+    squares = np.sum(np.square((moved - x[:, :dim]) / c.scale), axis=1)
     return Distance(
         w2=float(np.sqrt(max(2.0 * dual, 0.0))),
         dual=dual,

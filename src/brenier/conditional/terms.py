@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from brenier._types import Array as Device
 from brenier.batches import map_batches, map_chunks
-from brenier.certificates.terms import DualTerms, double, floor_of
+from brenier.certificates.terms import DualTerms, floor_of
 from brenier.certificates.transforms import EPS
-from brenier.conditional.coordinates import ConditionalCoordinates
-from brenier.potentials import AbstractFamily, AbstractPotential
+from brenier.geometry.conditional import ConditionalGeometry
+from brenier.potentials import AbstractFamily, AbstractPotential, double
 
 __all__ = ["conditional_terms"]
 
@@ -26,7 +26,7 @@ _BATCH = 512
 
 
 def conditional_terms(
-    coordinates: ConditionalCoordinates, family: AbstractFamily, x: Array, y: Array, conjugates: NDArray[np.floating]
+    coordinates: ConditionalGeometry, family: AbstractFamily, x: Array, y: Array, conjugates: NDArray[np.floating]
 ) -> DualTerms:
     """Dual values of both sides under the condition of each row, with what certifies them.
 
@@ -46,15 +46,15 @@ def conditional_terms(
     return DualTerms(source - (off_x if certified else 0.0), target, slack, certified)
 
 
-def _source(c: ConditionalCoordinates, family: AbstractFamily, rows: Array) -> tuple[Array, Array]:
+def _source(c: ConditionalGeometry, family: AbstractFamily, rows: Array) -> tuple[Array, Array]:
     inner, relative, squares = _precise(c, rows, of_source=True)
     with jax.enable_x64(True):
         precise = double(family)
         values, errors = map_batches(lambda *part: _values(precise, *part), inner, rows[:, c.dim :], batch=_BATCH)
-    return c.offsets_x(rows) - c.unit**2 * values, relative * squares + c.unit**2 * errors
+    return c.source_offsets(rows) - c.unit**2 * values, relative * squares + c.unit**2 * errors
 
 
-def _target(c: ConditionalCoordinates, family: AbstractFamily, rows: Array, found: Array) -> tuple[Array, Array]:
+def _target(c: ConditionalGeometry, family: AbstractFamily, rows: Array, found: Array) -> tuple[Array, Array]:
     inner, relative, squares = _precise(c, rows, of_source=False)
     with jax.enable_x64(True):
         precise = double(family)
@@ -62,10 +62,10 @@ def _target(c: ConditionalCoordinates, family: AbstractFamily, rows: Array, foun
         estimate, slack = map_batches(
             lambda *part: _conjugates(precise, floor, *part), inner, found, rows[:, c.dim :], batch=_BATCH
         )
-    return c.offsets_y(rows) - c.unit**2 * estimate, relative * squares + c.unit**2 * slack
+    return c.target_offsets(rows) - c.unit**2 * estimate, relative * squares + c.unit**2 * slack
 
 
-def _precise(c: ConditionalCoordinates, rows: Array, *, of_source: bool) -> tuple[Array, Array, Array]:
+def _precise(c: ConditionalGeometry, rows: Array, *, of_source: bool) -> tuple[Array, Array, Array]:
     """Points in the new coordinates in double precision, and what bounds the rounding of the inner product there."""
     inner, relative, squares = np.empty((len(rows), c.dim)), np.empty(len(rows)), np.empty(len(rows))
     step = max((1 << 20) // c.dim**2, 1)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier._types import Array
-from brenier.coordinates import bures_map
 from brenier.datasets._arrays import read_arrays
+from brenier.geometry import bures_map
 
 __all__ = ["GaussianPair"]
 

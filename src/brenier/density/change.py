@@ -17,7 +17,7 @@ from brenier._errors import InputError
 from brenier._products import contract
 from brenier._types import Array, Points
 from brenier.batches import map_batches, map_chunks
-from brenier.conjugate import conjugate_points
+from brenier.conjugates import conjugate_points
 from brenier.density.bases import Base, Normal
 from brenier.density.log_det import EXACT_DIMENSIONS, cholesky_log_det, log_dets
 
@@ -65,8 +65,8 @@ def log_density(
         side: `"target"` for the image of the base, `"source"` for its preimage.
         exact: As for `log_dets`.
     """
-    c, u = map_.coordinates, map_.potential
-    volume = float(np.linalg.slogdet(c.linear_map)[1])
+    c, u = map_.geometry, map_.potential
+    volume = c.log_volume
 
     def of_source(x: "Matrix") -> LogDensity:
         inner = c.enter_x(x)
@@ -95,7 +95,7 @@ def density_gradient(map_: "DensityMethods", points: "Matrix", base: Base, side:
         )
     if not isinstance(base, Normal):
         raise InputError(f"`base` must be normal for gradients of log densities; got {base!r}.")
-    c, u, normal = map_.coordinates, map_.potential, base
+    c, u, normal = map_.geometry, map_.potential, base
     batch = max(32, 1 << (_GRADIENT_ENTRIES // map_.dim**2).bit_length() - 1)
 
     def of_source(x: "Matrix") -> "Matrix":

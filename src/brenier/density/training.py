@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from brenier._text import number
 from brenier.batches import map_batches
-from brenier.coordinates import BuresCoordinates
 from brenier.data.sources import Source
 from brenier.density.likelihood import WHOLE_HESSIANS, LikelihoodState, climb, log_base, start
 from brenier.density.log_det import log_dets
+from brenier.geometry import QuadraticGeometry
 from brenier.potentials import ICNN, AbstractPotential, Quadratic
 from brenier.training.config import TrainingConfig
 from brenier.training.fit import SIGNIFICANT, AbstractFit, Outcome, Stop
@@ -70,7 +70,7 @@ class DensitySupply(NamedTuple):
     """
 
     source: Source
-    coordinates: BuresCoordinates
+    coordinates: QuadraticGeometry
     holdout: NDArray[np.float64]
     weights: NDArray[np.float64] | None
     constant: float

@@ -9,7 +9,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import InputError
-from brenier.anndata import opened
 from brenier.callbacks import Callbacks
 from brenier.data.table import Matrix, Unchecked
 from brenier.data.weights import weighted_table
@@ -17,6 +16,7 @@ from brenier.estimators.dequantizer import Widths
 from brenier.estimators.intake import Given, intake
 from brenier.estimators.parameters import Parameters, same_columns
 from brenier.estimators.training import Training
+from brenier.integrations.anndata import opened
 from brenier.maps import TransportMap
 
 __all__ = ["BrenierDensity"]

@@ -9,7 +9,7 @@ from sklearn.utils import Tags, TargetTags
 
 from brenier._errors import InputError
 from brenier.callbacks import Callbacks
-from brenier.conditional.space import Kinds
+from brenier.conditions.space import Kinds
 from brenier.costs import AbstractCost
 from brenier.data.table import Unchecked
 from brenier.estimators.dequantizer import Widths
@@ -29,8 +29,8 @@ class BrenierMap(FittedMap, Parameters):
 
     Args:
         cost: What moving a point costs: one of `brenier.costs`, of points whose columns are in units of `scale`. Half
-            the squared Euclidean distance by default. Other costs than that and `Mahalanobis` learn a `CostMap`, with
-            a network that need not be convex; see docs/costs.md.
+            the squared Euclidean distance by default. Maps for other costs than that and `Mahalanobis` have a
+            network that need not be convex; see docs/costs.md.
         scale: Units of the columns in the cost: `"none"` for those of the data, `"pooled"` for each column's standard
             deviation, or one number a column. `"auto"` takes `"pooled"`, and says so in a warning, where standard
             deviations differ by more than a factor of 100 between columns; with another cost, `"none"`.
@@ -62,7 +62,7 @@ class BrenierMap(FittedMap, Parameters):
             of start and end as well; one or a sequence. A true result ends the fit; see `brenier.callbacks`.
 
     Attributes:
-        map_: The learned `TransportMap`; `ConditionalMap` where there were conditions, `CostMap` for other costs.
+        map_: The learned `TransportMap`.
         history_: List of `Row`, one for each look at the held-out points.
         n_iter_: Training steps taken; those of a second fit are not counted.
         stop_: Why the fit ended, a sentence.

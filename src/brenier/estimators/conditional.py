@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 
 from brenier.checkpoint.identity import data_digest
-from brenier.conditional.between import coordinates_between
-from brenier.conditional.coordinates import ConditionalCoordinates
-from brenier.conditional.space import ConditionSpace
+from brenier.conditions.space import ConditionSpace
 from brenier.data.pairs import check_pair
 from brenier.data.remembered import remember
 from brenier.data.units import cost_units
@@ -16,7 +14,8 @@ from brenier.estimators.conditioned import Pair, conditioned_pair
 from brenier.estimators.intake import Problem
 from brenier.estimators.sides import FEWEST_HELD_OUT, held_out_count, pooled_deviations
 from brenier.estimators.tasks import AbstractTask, Request
-from brenier.moments import moments
+from brenier.geometry import ConditionalGeometry, moments
+from brenier.geometry.between import conditional_between
 from brenier.training import MOST_REFITTED, Holdout, Supply, TrainingConfig, choose_config
 from brenier.training.snapshot import Keeper
 
@@ -54,7 +53,7 @@ class ConditionalTask(AbstractTask):
         sides = zip("XY", (self._pair.x, self._pair.y), self._pair.weights, strict=True)
         return {f"points or conditions of `{name}`": data_digest(*side) for name, *side in sides}
 
-    def coordinates(self) -> ConditionalCoordinates:
+    def coordinates(self) -> ConditionalGeometry:
         return self._between(self._pair)
 
     def part(self, keeper: Keeper | None) -> Supply:
@@ -68,8 +67,8 @@ class ConditionalTask(AbstractTask):
         """Rows that are held out, and the others; the same ones whenever it is asked."""
         return self._pair.split(self.space, self._counts, self._seeds[0])
 
-    def _between(self, pair: Pair) -> ConditionalCoordinates:
-        return coordinates_between(pair.x, pair.y, *self.space.scaled_ranges, self._units, self._seeds[2], pair.given)
+    def _between(self, pair: Pair) -> ConditionalGeometry:
+        return conditional_between(pair.x, pair.y, *self.space.scaled_ranges, self._units, self._seeds[2], pair.given)
 
     def _supply(self, training: Pair, held_out: Pair, keeper: Keeper | None) -> Supply:
         coordinates, seed = self._between(training), self._seeds[2]

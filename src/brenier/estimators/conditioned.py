@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import DataWarning, InputError, warn
-from brenier.conditional.balance import Balance, balance
-from brenier.conditional.space import ConditionSpace, Kinds, find_space
+from brenier.conditions.balance import Balance, balance
+from brenier.conditions.space import ConditionSpace, Kinds, find_space
 from brenier.data.sources import Source, own_generator
 from brenier.data.table import listed
 from brenier.data.weights import effective_size, systematic
 from brenier.estimators.intake import Sample
-from brenier.training.coupling import coupled_orders
+from brenier.geometry.coupling import coupled_orders
 
 __all__ = ["BalancedSource", "Pair", "conditioned_pair"]
 

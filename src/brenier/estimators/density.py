@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 
 from brenier._errors import DataWarning, warn
-from brenier.coordinates import BuresCoordinates, Coordinates, Moments
 from brenier.data.pairs import check_side
 from brenier.data.table import listed
 from brenier.density.bases import Normal
@@ -14,6 +13,7 @@ from brenier.estimators.dequantizer import discrete_columns
 from brenier.estimators.intake import Problem
 from brenier.estimators.sides import Side
 from brenier.estimators.tasks import AbstractTask, Request
+from brenier.geometry import AbstractGeometry, Moments, QuadraticGeometry
 from brenier.training import TrainingConfig, choose_config
 from brenier.training.snapshot import Keeper
 
@@ -48,7 +48,7 @@ class DensityTask(AbstractTask):
     def digests(self) -> dict[str, str]:
         return self._sides.digests()
 
-    def coordinates(self) -> BuresCoordinates:
+    def coordinates(self) -> QuadraticGeometry:
         return _between(self._moments)
 
     def part(self, keeper: Keeper | None) -> DensitySupply:
@@ -58,9 +58,9 @@ class DensityTask(AbstractTask):
         side = self._sides.each[0].whole(np.random.default_rng(self._seed))
         return _supply(side, side.moments(), keeper)
 
-    def info(self, coordinates: Coordinates) -> dict[str, Any]:
+    def info(self, coordinates: AbstractGeometry) -> dict[str, Any]:
         """The base, by the map's own coordinates: those of all samples, or without the held-out ones."""
-        assert isinstance(coordinates, BuresCoordinates)
+        assert isinstance(coordinates, QuadraticGeometry)
         base = Normal(coordinates.mean_y, coordinates.scale)
         return {"base": {"side": "target"} | base.record()}
 
@@ -95,11 +95,11 @@ def choose_density_config(dim: int, size: int | None, **changes: Any) -> Trainin
     return config.replace(**changes)
 
 
-def _between(moments: Moments) -> BuresCoordinates:
-    """Coordinates between data with these moments and a normal distribution with the same means and deviations."""
+def _between(moments: Moments) -> QuadraticGeometry:
+    """AbstractGeometry between data with these moments and a normal distribution with the same means and deviations."""
     deviation = np.sqrt(np.diag(moments.covariance))
     target = Moments(moments.mean, np.diag(deviation**2), moments.count)
-    return BuresCoordinates.between(moments, target, deviation)
+    return QuadraticGeometry.between(moments, target, deviation)
 
 
 def _supply(side: Side, moments: Moments, keeper: Keeper | None) -> DensitySupply:

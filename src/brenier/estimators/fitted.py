@@ -9,17 +9,15 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from brenier._errors import InputError
-from brenier.anndata import opened, transported
+from brenier.certificates import Distance
 from brenier.conditional.distance import ConditionalDistance
-from brenier.conditional.maps import ConditionalMap
 from brenier.data.cells import is_cells
 from brenier.data.frames import Moved, wants_own_form
 from brenier.data.table import Matrix, Unchecked
 from brenier.estimators.parameters import in_both_vocabularies, same_columns
 from brenier.general.distance import CostDistance
-from brenier.general.maps import CostMap
-from brenier.maps import Distance, Inverse, TransportMap
+from brenier.integrations.anndata import opened, transported
+from brenier.maps import Inverse, TransportMap
 
 __all__ = ["FittedMap"]
 
@@ -30,11 +28,10 @@ class FittedMap(TransformerMixin):
     A transformer itself, because scikit-learn lets `set_output` act on the class that defines `transform`.
 
     Attributes:
-        map_: What was learned. Not a union of the two kinds: callers know which one they have fitted, and would have to
-            say so at every use.
+        map_: What was learned.
     """
 
-    map_: Any
+    map_: TransportMap
 
     def transform(self, X: Unchecked, *, condition: Unchecked = None) -> Moved:
         """Images of source points under the learned map.
@@ -50,11 +47,11 @@ class FittedMap(TransformerMixin):
         if is_cells(X) and wants_own_form(self):
             return transported(self, X, condition=condition)
         X, condition = self._opened(X, "X", condition)
-        map_, extra = self._under(condition)
+        map_ = self._fitted()
         if not wants_own_form(self):
-            return map_.forward(self._same_columns(X, "X"), *extra)
+            return map_.forward(self._same_columns(X, "X"), condition=condition)
         with in_both_vocabularies(map_, X, "X", type(self).__name__):
-            return map_.forward(X, *extra)
+            return map_.forward(X, condition=condition)
 
     def inverse_transform(
         self, Y: Unchecked, *, condition: Unchecked = None, return_status: bool = False, return_error: bool = False
@@ -74,19 +71,19 @@ class FittedMap(TransformerMixin):
         if is_cells(Y) and not (return_status or return_error):
             return transported(self, Y, condition=condition, inverse=True)
         Y, condition = self._opened(Y, "Y", condition)
-        map_, extra = self._under(condition)
+        map_ = self._fitted()
         with in_both_vocabularies(map_, Y, "Y", type(self).__name__):
             if return_status or return_error:
-                return map_.inverse_with_status(Y, *extra, error=return_error)
-            return map_.inverse(Y, *extra)
+                return map_.inverse_with_status(Y, condition=condition, error=return_error)
+            return map_.inverse(Y, condition=condition)
 
     def interpolate(self, X: Unchecked, t: float, *, condition: Unchecked = None) -> Moved:
         """Points a share `t` of the way from `X` to its image, in the form of `X`: displacement interpolation."""
         if is_cells(X):
             return transported(self, X, condition=condition, t=t)
-        map_, extra = self._under(condition)
+        map_ = self._fitted()
         with in_both_vocabularies(map_, X, "X", type(self).__name__):
-            return map_.interpolate(X, t, *extra)
+            return map_.interpolate(X, t, condition=condition)
 
     def distance(
         self,
@@ -103,18 +100,15 @@ class FittedMap(TransformerMixin):
     ) -> Distance | ConditionalDistance | CostDistance:
         """Wasserstein-2 distance on two samples that the fit has not seen, with bounds; see `TransportMap.distance`.
 
-        For other costs than the quadratic one, the least mean cost; see `CostMap.distance`. Where the fit had
-        conditions: in each class, and the mean over the conditions of the source; see
-        `ConditionalMap.distance`.
+        For other costs than the quadratic one, the least mean cost. Where the fit had conditions: in each class, and
+        the mean over the conditions of the source.
         """
         X, x_condition, x_weight = opened(self, X, "X", x_condition, x_weight, map_=self._fitted())
         Y, y_condition, y_weight = opened(self, Y, "Y", y_condition, y_weight, map_=self._fitted())
         x, y = self._same_columns(X, "X"), self._same_columns(Y, "Y")
         options: dict[str, Any] = {"confidence": confidence, "empirical": empirical, "seed": seed}
         options |= {"x_weight": x_weight, "y_weight": y_weight}
-        if isinstance(self.map_, ConditionalMap):
-            return self.map_.distance(x, y, x_condition, y_condition, **options)
-        return self._plain(x_condition, y_condition).distance(x, y, **options)
+        return self.map_.distance(x, y, x_condition=x_condition, y_condition=y_condition, **options)
 
     def score(
         self,
@@ -134,10 +128,8 @@ class FittedMap(TransformerMixin):
         X, x_condition, x_weight = opened(self, X, "X", x_condition, x_weight, map_=self._fitted())
         Y, y_condition, y_weight = opened(self, Y, "Y", y_condition, y_weight, map_=self._fitted())
         x, y = self._same_columns(X, "X"), self._same_columns(Y, "Y")
-        if isinstance(self.map_, ConditionalMap):
-            found = self.map_.dual(x, y, x_condition, y_condition, x_weight=x_weight, y_weight=y_weight)
-        else:
-            found = self._plain(x_condition, y_condition).dual(x, y, x_weight=x_weight, y_weight=y_weight)
+        options: dict[str, Any] = {"x_condition": x_condition, "y_condition": y_condition}
+        found = self.map_.dual(x, y, x_weight=x_weight, y_weight=y_weight, **options)
         return found.value - (found.gap if np.isfinite(found.gap) else 0.0)
 
     def log_density(
@@ -151,7 +143,7 @@ class FittedMap(TransformerMixin):
             condition: Where the fit had conditions: one for all points.
             side: The side that the points are on.
         """
-        return self._single(condition).log_density(self._same_columns(Y, "Y"), base, side=side)
+        return self._fitted().log_density(self._same_columns(Y, "Y"), base, condition=condition, side=side)
 
     def sample(
         self,
@@ -164,7 +156,7 @@ class FittedMap(TransformerMixin):
     ) -> Matrix:
         """Draw from a base distribution and move the points by the map, `(n, d)`; see `TransportMap.sample`."""
         seed = int(check_random_state(random_state).randint(2**31 - 1))
-        return self._single(condition).sample(n, base, side=side, seed=seed)
+        return self._fitted().sample(n, base, condition=condition, side=side, seed=seed)
 
     def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> NDArray[np.object_]:
         """Names of the output's columns: those of the input."""
@@ -172,30 +164,9 @@ class FittedMap(TransformerMixin):
         names = input_features if input_features is not None else map_.columns
         return np.asarray([f"x{column}" for column in range(map_.dim)] if names is None else names, dtype=object)
 
-    def _fitted(self) -> TransportMap | ConditionalMap | CostMap:
+    def _fitted(self) -> TransportMap:
         check_is_fitted(self, "map_")
         return self.map_
-
-    def _plain(self, *conditions: Unchecked) -> TransportMap | CostMap:
-        """The map of a fit without conditions."""
-        map_ = self._fitted()
-        assert not isinstance(map_, ConditionalMap)
-        if any(condition is not None for condition in conditions):
-            raise InputError("`condition` was given, but the fit had none. Leave it out, or fit with conditions.")
-        return map_
-
-    def _single(self, condition: Unchecked) -> TransportMap:
-        """The map of one condition, or the only one."""
-        map_ = self._fitted()
-        one = map_.at(condition) if isinstance(map_, ConditionalMap) else self._plain(condition)
-        if isinstance(one, CostMap):
-            raise InputError(f"densities need the quadratic cost; this fit has `cost`={one.cost}.")
-        return one
-
-    def _under(self, condition: Unchecked) -> tuple[Any, tuple[Unchecked, ...]]:
-        """The map, and what its methods take besides points."""
-        map_ = self._fitted()
-        return (map_, (condition,)) if isinstance(map_, ConditionalMap) else (self._plain(condition), ())
 
     def _opened(self, value: Unchecked, name: str, condition: Unchecked) -> tuple[Unchecked, Unchecked]:
         """Points and their conditions, of an AnnData or as they are."""

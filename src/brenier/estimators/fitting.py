@@ -2,13 +2,13 @@
 
 from brenier._errors import ConvergenceWarning, warn
 from brenier.callbacks import Start
-from brenier.coordinates import Coordinates
 from brenier.estimators.conditional import ConditionalTask
 from brenier.estimators.density import DensityTask
 from brenier.estimators.intake import Problem
 from brenier.estimators.pair import PairTask
 from brenier.estimators.sides import FEWEST_HELD_OUT
 from brenier.estimators.tasks import AbstractTask, Fitted, Request
+from brenier.geometry import AbstractGeometry
 from brenier.training import Outcome, gaussian_outcome, train_twice
 
 __all__ = ["fit"]
@@ -36,7 +36,7 @@ def _task(problem: Problem, request: Request) -> AbstractTask:
     return kind(problem, request)
 
 
-def _train(task: AbstractTask, request: Request) -> tuple[Outcome, Coordinates]:
+def _train(task: AbstractTask, request: Request) -> tuple[Outcome, AbstractGeometry]:
     if not task.enough:
         coordinates = task.coordinates()
         return _too_few(coordinates), coordinates
@@ -49,7 +49,7 @@ def _train(task: AbstractTask, request: Request) -> tuple[Outcome, Coordinates]:
     return train_twice(part, whole, config, seed=seed, on_look=on_look, started=started)
 
 
-def _too_few(coordinates: Coordinates) -> Outcome:
+def _too_few(coordinates: AbstractGeometry) -> Outcome:
     """The baseline, with a warning that nothing could judge a network."""
     warn(
         f"too few samples to hold {FEWEST_HELD_OUT} out on each side, so no network was trained: the result is "

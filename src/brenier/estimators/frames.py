@@ -6,7 +6,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from brenier._errors import InputError
-from brenier.coordinates import BuresCoordinates, Matrix, Moments
 from brenier.costs import (
     AbstractCost,
     AbstractDisplacementCost,
@@ -15,10 +14,12 @@ from brenier.costs import (
     SquaredEuclidean,
     check_cost,
 )
+from brenier.data.table import Matrix
 from brenier.estimators.sides import Side
-from brenier.general.coordinates import DisplacementCoordinates, Pairs
 from brenier.general.network import general_config, on_sphere
-from brenier.general.sphere import SphereCoordinates
+from brenier.geometry import Moments, QuadraticGeometry
+from brenier.geometry.displacement import DisplacementGeometry, Pairs
+from brenier.geometry.sphere import SphereGeometry
 from brenier.training import TrainingConfig
 
 __all__ = ["Frame", "frame_of"]
@@ -28,7 +29,7 @@ class Frame(Protocol):
     """Where the potential of a fit lives."""
 
     def between(self, source: Moments, target: Moments) -> Any:  # noqa: ANN401 - coordinates of several kinds
-        """Coordinates for sides with these moments."""
+        """AbstractGeometry for sides with these moments."""
         ...
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
@@ -52,9 +53,9 @@ class QuadraticFrame:
             values, vectors = np.linalg.eigh(cost.matrix)
             self._root = (vectors * np.sqrt(values)) @ vectors.T
 
-    def between(self, source: Moments, target: Moments) -> BuresCoordinates:
-        """Coordinates for sides with these moments."""
-        return BuresCoordinates.between(source, target, self._scale, self._root)
+    def between(self, source: Moments, target: Moments) -> QuadraticGeometry:
+        """AbstractGeometry for sides with these moments."""
+        return QuadraticGeometry.between(source, target, self._scale, self._root)
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
         """The settings as they are."""
@@ -62,7 +63,7 @@ class QuadraticFrame:
 
 
 class DisplacementFrame:
-    """Coordinates for other costs of the displacement.
+    """AbstractGeometry for other costs of the displacement.
 
     Args:
         scale: `(d,)` units of the columns in the cost.
@@ -78,9 +79,9 @@ class DisplacementFrame:
         self._pairs = Pairs.match(source.sample.values, target.sample.values, rng)
         self._certify = False
 
-    def between(self, source: Moments, target: Moments) -> DisplacementCoordinates:
-        """Coordinates for sides with these moments."""
-        return DisplacementCoordinates.between(source, target, self._cost, self._scale, self._pairs, self._certify)
+    def between(self, source: Moments, target: Moments) -> DisplacementGeometry:
+        """AbstractGeometry for sides with these moments."""
+        return DisplacementGeometry.between(source, target, self._cost, self._scale, self._pairs, self._certify)
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
         """Settings for a stiffer equation, and a network that need not be convex unless the user has brought one."""
@@ -91,7 +92,7 @@ class DisplacementFrame:
 
 
 class SphereFrame:
-    """Coordinates for points on a sphere, the same for every fit to two sides.
+    """AbstractGeometry for points on a sphere, the same for every fit to two sides.
 
     Args:
         scale: `(d,)` units of the columns: ones, for there is nothing to scale.
@@ -106,9 +107,9 @@ class SphereFrame:
             raise InputError(f"`scale` means nothing to the great-circle cost; got {scale.tolist()}. Leave it out.")
         x, y = source.sample.values, target.sample.values
         a, b = (None if side.weights is None else side.weights[2] for side in (source, target))
-        self._coordinates = SphereCoordinates.between(x, y, a, b, seed)
+        self._coordinates = SphereGeometry.between(x, y, a, b, seed)
 
-    def between(self, source: Moments, target: Moments) -> SphereCoordinates:
+    def between(self, source: Moments, target: Moments) -> SphereGeometry:
         """The coordinates, whatever the moments."""
         return self._coordinates
 

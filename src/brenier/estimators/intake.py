@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from brenier._errors import DataWarning, InputError, warn
-from brenier.anndata import opened, recorded
-from brenier.conditional.space import Kinds
+from brenier.conditions.space import Kinds
 from brenier.costs import AbstractCost, SquaredEuclidean
 from brenier.data.checks import as_points
 from brenier.data.conditions import Column, read_conditions
@@ -20,6 +19,7 @@ from brenier.data.trim import check_share, keep_share
 from brenier.data.weights import as_weights, warn_uneven
 from brenier.density.bases import Normal
 from brenier.estimators.dequantizer import Widths, add_noise, common_widths, discrete_columns
+from brenier.integrations.anndata import opened, recorded
 
 __all__ = ["Given", "Problem", "Sample", "intake"]
 

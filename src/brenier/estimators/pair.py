@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from brenier.coordinates import Coordinates, Moments
 from brenier.costs import SquaredEuclidean
 from brenier.data.pairs import check_pair
 from brenier.data.units import cost_units
@@ -11,6 +10,7 @@ from brenier.estimators.frames import frame_of
 from brenier.estimators.intake import Problem
 from brenier.estimators.sides import Side, pooled_deviations
 from brenier.estimators.tasks import AbstractTask, Request
+from brenier.geometry import AbstractGeometry, Moments
 from brenier.training import Holdout, Supply, choose_config
 from brenier.training.shards import agreed
 from brenier.training.snapshot import Keeper
@@ -40,7 +40,7 @@ class PairTask(AbstractTask):
     def digests(self) -> dict[str, str]:
         return self._sides.digests()
 
-    def coordinates(self) -> Coordinates:
+    def coordinates(self) -> AbstractGeometry:
         return self._frame.between(*self._moments)
 
     def part(self, keeper: Keeper | None) -> Supply:
@@ -56,7 +56,7 @@ class PairTask(AbstractTask):
         coordinates = self._frame.between(*moments)
         weights = x.held_out_weights, y.held_out_weights
         holdout = Holdout.of(x.holdout, y.holdout, coordinates, self.config.solver, weights)
-        return Supply(x.source, y.source, coordinates, holdout, coordinates.inert(*moments), keeper)
+        return Supply(x.source, y.source, coordinates, holdout, coordinates.degenerate(*moments), keeper)
 
 
 def _scale(problem: Problem) -> str | ArrayLike:

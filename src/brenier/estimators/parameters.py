@@ -56,7 +56,6 @@ class Parameters(Spelled, BaseEstimator):
     verbose: int
     callbacks: Callbacks | None
 
-    map_: Any
     history_: list[Any]
     n_iter_: int
     stop_: str

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from brenier.checkpoint.identity import data_digest
-from brenier.coordinates import Moments
 from brenier.data.remembered import remember
 from brenier.data.sources import ArraySource, Source, as_source
 from brenier.data.stored.base import Stored
@@ -17,7 +16,7 @@ from brenier.data.stored.shuffled import ShuffledSource
 from brenier.data.table import Matrix, Table
 from brenier.data.weights import WeightedSource, effective_size
 from brenier.estimators.intake import Sample
-from brenier.moments import accumulate_moments, moments
+from brenier.geometry import Moments, accumulate_moments, moments
 from brenier.training import MOST_REFITTED
 
 __all__ = ["FEWEST_HELD_OUT", "Side", "Sides", "held_out_count", "pooled_deviations", "split_side"]

@@ -9,14 +9,10 @@ import numpy as np
 
 from brenier.callbacks.running import Running
 from brenier.checkpoint.keeping import Checkpoints, Resumed
-from brenier.conditional.coordinates import ConditionalCoordinates
-from brenier.conditional.maps import ConditionalMap
-from brenier.conditional.space import ConditionSpace
-from brenier.coordinates import Coordinates
+from brenier.conditions.space import ConditionSpace
 from brenier.estimators.intake import Problem
 from brenier.estimators.sides import Sides, split_side
-from brenier.general.maps import CostMap
-from brenier.general.sphere import CostCoordinates
+from brenier.geometry import AbstractGeometry
 from brenier.maps import TransportMap
 from brenier.training import Outcome, TrainingConfig
 from brenier.training.refit import Trainable
@@ -109,21 +105,18 @@ class Fitted(NamedTuple):
     """
 
     outcome: Outcome
-    coordinates: Any
+    coordinates: AbstractGeometry
     config: TrainingConfig
     columns: list[str] | None
     data: dict[str, Any]
     space: ConditionSpace | None = None
     info: Mapping[str, Any] = {}
 
-    def as_map(self, info: dict[str, Any]) -> Any:  # noqa: ANN401
+    def as_map(self, info: dict[str, Any]) -> TransportMap:
         """The map, which is to know `info` as well."""
         info = info | dict(self.info)
         names = None if self.columns is None else tuple(self.columns)
-        if isinstance(self.coordinates, ConditionalCoordinates) and self.space is not None:
-            return ConditionalMap(self.coordinates, self.outcome.potential, self.space, names, info)
-        kind: Any = CostMap if isinstance(self.coordinates, CostCoordinates) else TransportMap
-        return kind(self.coordinates, self.outcome.potential, names, info)
+        return TransportMap(self.coordinates, self.outcome.potential, self.space, names, info)
 
 
 class AbstractTask(abc.ABC):
@@ -160,7 +153,7 @@ class AbstractTask(abc.ABC):
         """
 
     @abc.abstractmethod
-    def coordinates(self) -> Coordinates:
+    def coordinates(self) -> AbstractGeometry:
         """Where the potential lives if nothing is trained."""
 
     @abc.abstractmethod
@@ -171,6 +164,6 @@ class AbstractTask(abc.ABC):
     def whole(self, keeper: Keeper | None) -> Trainable:
         """What to train on with them."""
 
-    def info(self, coordinates: Coordinates) -> dict[str, Any]:
+    def info(self, coordinates: AbstractGeometry) -> dict[str, Any]:
         """What the map in these coordinates is to know besides `data`."""
         return {}

@@ -15,11 +15,9 @@ from brenier.certificates.empirical import Interval
 from brenier.certificates.general import general_interval
 from brenier.certificates.mismatch import Mismatch, mismatch
 from brenier.certificates.population import MeanBound, population_bound
-from brenier.certificates.terms import double
-from brenier.general.conjugates import GlobalConjugates
-from brenier.general.sphere import CostCoordinates
-from brenier.potentials import AbstractPotential
-from brenier.surplus import AbstractSurplus
+from brenier.geometry import AbstractGeometry
+from brenier.geometry.surplus import AbstractSurplus
+from brenier.potentials import AbstractPotential, double
 
 __all__ = ["CostDistance", "assess_cost"]
 
@@ -149,20 +147,22 @@ class CostDistance:
 
 
 def assess_cost(
-    coordinates: CostCoordinates,
+    coordinates: AbstractGeometry,
     u: AbstractPotential,
     x: Array,
     y: Array,
     *,
     images: Array,
-    conjugates: GlobalConjugates,
+    conjugates: NDArray[np.floating],
+    converged: NDArray[np.bool_],
+    disagree: NDArray[np.bool_],
     confidence: float,
     empirical: bool,
     seed: int,
     a: Array | None = None,
     b: Array | None = None,
 ) -> CostDistance:
-    """The answer of `CostMap.distance`.
+    """The answer of `TransportMap.distance`.
 
     Args:
         coordinates: Coordinates of the potential.
@@ -170,7 +170,9 @@ def assess_cost(
         x: `(n, d)` source points in the units of the data.
         y: `(m, d)` target points.
         images: `(n, d)` images of the source points.
-        conjugates: Presumed maximisers for the target points.
+        conjugates: `(m, d)` presumed maximisers for the target points, in the new coordinates.
+        converged: `(m,)` which of them met their tolerance.
+        disagree: `(m,)` where two starts led to different ones.
         confidence: Level of the bound on the populations.
         empirical: Whether to enclose the cost between the samples, and to test the image.
         seed: Of that test.
@@ -184,7 +186,7 @@ def assess_cost(
         found, residuals = map_batches(
             lambda y, x: _conjugates(precise, surplus, jnp.asarray(y), jnp.asarray(x)),
             c.precise_y(y),
-            conjugates.found.points.astype(np.float64),
+            conjugates.astype(np.float64),
         )
         floor = surplus.floor(precise.convexity_floor())
         modulus = None if floor is None or not float(floor) > 0 else float(floor)
@@ -205,8 +207,8 @@ def assess_cost(
     return CostDistance(
         value=float(np.average(source, weights=a) + np.average(target, weights=b)),
         cost=float(np.average(c.costs(x, images), weights=a)),
-        unconverged=float(np.average(~conjugates.found.converged, weights=b)),
-        disagree=float(np.average(conjugates.disagree, weights=b)),
+        unconverged=float(np.average(~converged, weights=b)),
+        disagree=float(np.average(disagree, weights=b)),
         name=str(c.cost),
         dim=c.dim,
         counts=(len(x), len(y)),

@@ -70,9 +70,8 @@ def certificate(sides: Sides, whole: Mapping[str, Any], confidence: float, seed:
         base: Side that is draws from the base of a density.
     """
     x, y, map_ = sides.x, sides.y, sides.map_
-    method: Any = map_.distance
     options = {"x_weight": x.weights, "y_weight": y.weights, "confidence": confidence, "seed": seed}
-    distance = method(x.points, y.points, *x.extra, *y.extra, **options)
+    distance = map_.distance(x.points, y.points, x_condition=x.condition, y_condition=y.condition, **options)
     sliced = [
         sliced_w2(sides.measured(own), sides.measured(y.points), seed=seed, x_weight=x.even, y_weight=y.even)
         for own in (x.points, sides.images)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from brenier.conjugate import BFGS_DIMENSIONS
+from brenier.conjugates import BFGS_DIMENSIONS
 from brenier.potentials import AbstractPotential
 from brenier.solvers import BFGS, LBFGS, AbstractSolver
 

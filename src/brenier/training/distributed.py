@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier._types import Array
-from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
+from brenier.geometry import AbstractGeometry
 from brenier.potentials import AbstractFamily
 from brenier.training.calibration import Calibration, calibration
 from brenier.training.config import TrainingConfig
@@ -54,7 +54,7 @@ class ShardedFit(Fit):
 
     clock = _AgreedSchedule
 
-    def _fill(self, source: Source, target: Source, coordinates: Coordinates, seed: int) -> None:
+    def _fill(self, source: Source, target: Source, coordinates: AbstractGeometry, seed: int) -> None:
         config = self.config
         _check_division(config)
         self.shards = Shards.over(config.shards)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier.coordinates import Coordinates
+from brenier.geometry import AbstractGeometry
 from brenier.potentials import AbstractFamily
 from brenier.training.config import TrainingConfig
 from brenier.training.schedule import Schedule
@@ -51,7 +51,7 @@ class Outcome(NamedTuple):
     best_step: int = 0
 
 
-def gaussian_outcome(coordinates: Coordinates) -> Outcome:
+def gaussian_outcome(coordinates: AbstractGeometry) -> Outcome:
     """The end of a fit that had nothing to train on: the Gaussian map, or what else the baseline is."""
     return Outcome(coordinates.surplus.baseline(), [], Stop.untrained, True, 0)
 

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._types import Array, Float, Points, Values
-from brenier.anchors import best_anchors
-from brenier.conjugate import Tolerance, solve_batch, solve_stragglers
-from brenier.coordinates import Coordinates
+from brenier.conjugates import Tolerance, solve_batch, solve_stragglers
+from brenier.conjugates.starts import best_starts
+from brenier.geometry import AbstractGeometry
+from brenier.geometry.surplus import AbstractSurplus, InnerProduct
 from brenier.potentials import AbstractFamily, AbstractFunction
 from brenier.solvers import BFGS, LBFGS, AbstractSolver
-from brenier.surplus import AbstractSurplus, InnerProduct
 
 __all__ = ["Holdout", "HoldoutValue", "mean_and_error"]
 
@@ -106,7 +106,7 @@ class Holdout:
         cls,
         x: NDArray[np.float64],
         y: NDArray[np.float64],
-        coordinates: Coordinates,
+        coordinates: AbstractGeometry,
         solver: AbstractSolver,
         weights: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None] = (None, None),
     ) -> "Holdout":
@@ -145,7 +145,7 @@ class Holdout:
         floor = self._surplus.floor(u.convexity_floor())
         slack = 0.0 if floor is None else float(0.5 / floor)
         count, filled = len(self._y), _filled(self._y)
-        found, _, converged, _ = solve_batch(
+        solved = solve_batch(
             self._solver,
             u,
             filled,
@@ -156,7 +156,7 @@ class Holdout:
             _UNCONVERGED * count / len(filled),
             self._surplus,
         )
-        self._conjugates, converged = np.asarray(found)[:count], np.asarray(converged)[:count]
+        self._conjugates, converged = np.asarray(solved.points)[:count], np.asarray(solved.converged)[:count]
         if floor is None and not isinstance(self._surplus, InnerProduct):
             converged = self._improved(u, converged)
         value = self._value(u, slack, converged)
@@ -171,7 +171,7 @@ class Holdout:
 
     def _guess(self) -> NDArray[np.float32]:
         """Conjugates of the baseline."""
-        guess = self._surplus.guess(jnp.asarray(_filled(self._y)[:, : len(self._scale)]))
+        guess = self._surplus.x0(jnp.asarray(_filled(self._y)[:, : len(self._scale)]))
         return np.asarray(guess)[: len(self._y)]
 
     def _improved(self, u: AbstractFamily, converged: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -181,7 +181,7 @@ class Holdout:
         """
         function, points = u.condition(jnp.asarray(self._y))
         anchors = jnp.asarray(self._x[:_ANCHORS, : len(self._scale)])
-        places, largest = best_anchors(function, self._surplus, points, anchors)
+        places, largest = best_starts(function, self._surplus, points, anchors)
         found, _ = _conjugate_values(function, self._surplus, points, jnp.asarray(self._conjugates))
         rows = np.flatnonzero(~(np.asarray(found) >= np.asarray(largest)))
         if not len(rows):

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier._types import Array
-from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
+from brenier.geometry import AbstractGeometry
 from brenier.potentials import ICNN, AbstractFamily, AbstractPotential, ModulatedICNN
 from brenier.training.calibration import calibration
 from brenier.training.config import TrainingConfig
@@ -34,7 +34,7 @@ _DIVERGED = 2.0
 def train(
     source: Source,
     target: Source,
-    coordinates: Coordinates,
+    coordinates: AbstractGeometry,
     holdout: Holdout,
     config: TrainingConfig,
     *,
@@ -67,7 +67,7 @@ def train(
 
 
 def _untrained(
-    coordinates: Coordinates, config: TrainingConfig, inert: tuple[int, ...], rng: np.random.Generator
+    coordinates: AbstractGeometry, config: TrainingConfig, inert: tuple[int, ...], rng: np.random.Generator
 ) -> AbstractFamily:
     """The network before the first step: next to the Gaussian map."""
     if config.potential is not None:
@@ -78,7 +78,7 @@ def _untrained(
     return ModulatedICNN(coordinates.dim, *coordinates.conditions, config.widths, rng=rng, **options)
 
 
-def _own(potential: object, coordinates: Coordinates) -> AbstractPotential:
+def _own(potential: object, coordinates: AbstractGeometry) -> AbstractPotential:
     """A potential that the user made, if it can be trained here."""
     if coordinates.conditions is not None:
         raise InputError("`potential` makes maps without conditions only. Leave it out, or the conditions.")
@@ -99,7 +99,7 @@ class Fit(AbstractFit):
         self,
         source: Source,
         target: Source,
-        coordinates: Coordinates,
+        coordinates: AbstractGeometry,
         holdout: Holdout,
         config: TrainingConfig,
         seed: int,
@@ -123,7 +123,7 @@ class Fit(AbstractFit):
         self.best_step = 0
         self.statistics: list[Statistics] = []
 
-    def _fill(self, source: Source, target: Source, coordinates: Coordinates, seed: int) -> None:
+    def _fill(self, source: Source, target: Source, coordinates: AbstractGeometry, seed: int) -> None:
         """Draw the pool, and keep what is the same for all steps."""
         self.pool = Pool(source, target, coordinates, self.config, np.random.default_rng(seed))
         self.context = self._context(jnp.asarray(self.pool.x), jnp.asarray(self.pool.y))

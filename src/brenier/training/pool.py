@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._types import Array
-from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
+from brenier.geometry import AbstractGeometry
+from brenier.geometry.coupling import coupled_orders
 from brenier.training.config import TrainingConfig
-from brenier.training.coupling import coupled_orders
 
 __all__ = ["Pool", "scatter", "strata"]
 
@@ -41,7 +41,7 @@ class Pool:
         self,
         source: Source,
         target: Source,
-        coordinates: Coordinates,
+        coordinates: AbstractGeometry,
         config: TrainingConfig,
         rng: np.random.Generator,
     ) -> None:

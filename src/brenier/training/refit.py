@@ -2,8 +2,8 @@
 
 from typing import NamedTuple, Protocol
 
-from brenier.coordinates import Coordinates
 from brenier.data.sources import Source
+from brenier.geometry import AbstractGeometry
 from brenier.training.config import TrainingConfig
 from brenier.training.fit import Outcome, Stop
 from brenier.training.history import OnLook, Row
@@ -25,7 +25,7 @@ class Trainable(Protocol):
     """What can be trained once on a part of the samples and once on all of them."""
 
     @property
-    def coordinates(self) -> Coordinates:
+    def coordinates(self) -> AbstractGeometry:
         """Where the potential lives."""
         ...
 
@@ -54,7 +54,7 @@ class Supply(NamedTuple):
 
     source: Source
     target: Source
-    coordinates: Coordinates
+    coordinates: AbstractGeometry
     holdout: Holdout
     inert: tuple[int, ...]
     keeper: Keeper | None = None
@@ -91,7 +91,7 @@ def train_twice(
     seed: int,
     on_look: OnLook | None = None,
     started: float | None = None,
-) -> tuple[Outcome, Coordinates]:
+) -> tuple[Outcome, AbstractGeometry]:
     """Let the held-out samples choose the number of steps and judge the network, then train on all samples.
 
     The error of a map falls about as one over the number of samples, so that those held out would be missed. The second

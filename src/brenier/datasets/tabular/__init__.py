@@ -6,15 +6,12 @@ from brenier.datasets.tabular.hepmass import load_hepmass
 from brenier.datasets.tabular.magic import load_magic
 from brenier.datasets.tabular.miniboone import load_miniboone
 from brenier.datasets.tabular.power import load_power
-from brenier.datasets.tabular.published import PUBLISHED, Published
 from brenier.datasets.tabular.registry import TABLES, load_table
 from brenier.datasets.tabular.result import LabelledTable, TabularSet
 
 __all__ = [
-    "PUBLISHED",
     "TABLES",
     "LabelledTable",
-    "Published",
     "TabularSet",
     "load_bsds300",
     "load_gas",
