@@ -17,8 +17,8 @@ from asserts import assert_at_most
 from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, InputError, Training
 from brenier.callbacks import Callback, End, Progress, Start
 from brenier.conjugates import Tolerance
-from brenier.training import Holdout, TrainingConfig
-from brenier.training.fit import AbstractFit, Stop
+from brenier.geometry import Moments, QuadraticGeometry
+from brenier.training import Fit, Holdout, Losses, LossObjective, Stop, TrainingConfig
 
 QUICK: dict[str, Any] = {"max_steps": 256, "training": Training(hidden=[32], batch_size=64), "random_state": 0}
 KINDS = ["map", "conditional map", "density"]
@@ -52,7 +52,7 @@ class Diary(Callback):
     def on_start(self, start: Start) -> None:
         self._note("start", start)
 
-    def on_look(self, row: Any) -> bool:
+    def on_validation(self, row: Any) -> bool:
         self._note("look", row)
         return self.stop
 
@@ -134,7 +134,7 @@ class TestWhatIsTold:
             def on_start(self, start: Start) -> None:
                 self.seen += 1
 
-            def on_look(self, row: Any) -> bool:
+            def on_validation(self, row: Any) -> bool:
                 self.seen += 10
                 return True
 
@@ -149,31 +149,38 @@ class TestWhatIsTold:
         class Clock:
             """Lets two cycles of steps pass; no look is due after the second."""
 
-            ended, cycles = False, 2
+            ended, cycles, seconds, reserve = False, 2, 0.0, 0.0
 
             def next_cycle(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
                 self.cycles -= 1
-                return (np.ones(128 if self.cycles >= 0 else 0),) * 2
+                return (np.ones(128 if self.cycles >= 0 else 0, np.float32),) * 2
 
             def progress(self, steps: int) -> float:
                 return steps / 256
 
-        class Fit(AbstractFit):
-            _unseen = True
-            _outcome = _lasting = _restore_lasting = _passing = _restore_passing = None  # type: ignore[assignment]
+        class Still(LossObjective):
+            """Steps that change nothing."""
 
-            def _advance(self, rates, tolerances) -> None:
-                pass
+            def advance(self, state, chunk):
+                return state, {"training": chunk.rates}
 
-            def _look(self, progress: float, rate: float) -> int:
-                self.history.append(self.steps)
-                return self.steps
+            def baseline(self):
+                return Losses(np.zeros(2))
+
+            def evaluate(self, potential):
+                return Losses(np.zeros(2))
+
+            batches = loss = None  # type: ignore[assignment]
 
         seen: list[int] = []
-        running = Fit(TrainingConfig(patience=None), seen.append, None, None)
+        config, coordinates = (
+            TrainingConfig(patience=None),
+            QuadraticGeometry.between(*[Moments(np.zeros(1), np.eye(1), 9)] * 2),
+        )
+        running = Fit(Still(None, coordinates, config, seed=0), config, on_row=lambda row: seen.append(row.step))  # type: ignore[arg-type]
         running.schedule = Clock()  # type: ignore[assignment]
-        assert running._until_stopped() is Stop.budget
-        assert seen == running.history == [128, 256]
+        assert running.run().stop is Stop.budget
+        assert seen == [row.step for row in running.history] == [128, 256]
 
 
 class TestEndingEarly:
@@ -334,7 +341,7 @@ class TestProgress:
         progress = Progress()
         progress.on_start(Start("map", 2, (1, 1), None, {}))
         for share in (0.1, 0.2):
-            progress.on_look(rows[0]._replace(progress=share, seconds=590.0 * share, dual=-1234.56, gain=0.00123))
+            progress.on_validation(rows[0]._replace(progress=share, seconds=590.0 * share, dual=-1234.56, gain=0.00123))
         progress.on_end(End("", 0, 0.0, None, [], ValueError()))
         assert " left" in shown.getvalue()
         assert "…" not in shown.getvalue()
@@ -355,5 +362,5 @@ class TestProgress:
         # The first tenth took a minute, most of it compilation, which says nothing yet.
         # The next four took 20 seconds, as the last five will.
         for share, seconds in ((0.1, 60.0), (0.5, 80.0)):
-            progress.on_look(rows[0]._replace(progress=share, seconds=seconds, gain=1.0))
+            progress.on_validation(rows[0]._replace(progress=share, seconds=seconds, gain=1.0))
         assert [line.split("  ")[-1] for line in capsys.readouterr().err.splitlines()] == ["gain 1.00", "25 s left"]

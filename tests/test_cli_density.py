@@ -162,7 +162,7 @@ class TestDensity:
     def test_interrupts(
         self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, kept: bool
     ) -> None:
-        shown = Progress.on_look
+        shown = Progress.on_validation
 
         def press(self: Progress, row: Any) -> None:
             shown(self, row)
@@ -171,7 +171,7 @@ class TestDensity:
                     signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
 
-        monkeypatch.setattr(Progress, "on_look", press)
+        monkeypatch.setattr(Progress, "on_validation", press)
         args = ["density", str(data), "-o", str(tmp_path / "m"), "--max-steps", str(10**7), "--json"]
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
@@ -361,7 +361,7 @@ def folder(data: Path, map_file: Path, between: Path, tmp_path: Path, monkeypatc
     pd.DataFrame(values, columns=NAMES).assign(kind=pd.Categorical(["p"] * 40)).to_parquet(tmp_path / "words.parquet")
     (tmp_path / "hole.csv").write_text("a,b\n1,2\n3,nan\n")
     monkeypatch.chdir(tmp_path)
-    places = ("density.training.DensitySupply.train", "density.methods.log_density", "density.bases.Normal.draw")
+    places = ("training.fit.Fit.run", "density.methods.log_density", "density.bases.Normal.draw")
     for place in places:
         monkeypatch.setattr(f"brenier.{place}", lambda *_, **__: pytest.fail("worked in spite of the error"))
     return tmp_path

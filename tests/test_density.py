@@ -12,11 +12,12 @@ from sklearn.base import clone
 from asserts import assert_at_most, assert_close, assert_gradient, assert_same
 from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, DataWarning, InputError, Training, TransportMap
 from brenier.conjugates import ConjugatePoints, conjugate_points
-from brenier.density.likelihood import climb, log_likelihood, start
+from brenier.density.likelihood import OPTIMIZER, log_likelihood, negative_log_likelihood
 from brenier.density.log_det import log_dets
 from brenier.geometry import QuadraticGeometry, moments
 from brenier.potentials import ICNN, Quadratic
 from brenier.solvers import Status
+from brenier.training.descent import Rules, begin, descend
 from problems import covariance, gaussians
 
 
@@ -199,12 +200,13 @@ class TestLikelihood:
 
     def test_steps_climb(self, rng) -> None:
         x = rng.exponential(size=(4096, 1)).astype(np.float32) - 1.0
-        state = start(ICNN(1, (16, 16), rng=rng, activation="softplus"))
+        state = begin(ICNN(1, (16, 16), rng=rng, activation="softplus"), OPTIMIZER)
         static = eqx.filter(ICNN(1, (16, 16), rng=rng, activation="softplus"), eqx.is_inexact_array, inverse=True)
         rates = jnp.full(64, 0.01)
         batches = jnp.asarray(x[rng.integers(0, 4096, (64, 256))])
-        _, values = climb((static, jnp.ones(1), 0.0), state, batches, None, rates)
-        assert float(values[-16:].mean()) > float(values[:16].mean()) + 0.05
+        rules = Rules(negative_log_likelihood, OPTIMIZER)
+        _, losses = descend((rules, static, jnp.ones(1)), state, (batches, None), rates)
+        assert float(losses[-16:].mean()) < float(losses[:16].mean()) - 0.05
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +239,12 @@ class TestEstimator:
         assert np.mean(exact) - fitted.score(x) < 0.12 * (np.mean(exact) - normal.mean())
         assert_close(fitted.score(x), fitted.score_samples(x).mean(), rtol=1e-12)
         assert_close(fitted.history_[-1].log_likelihood, fitted.score(x), atol=0.1)
+
+    def test_one_that_diverges_before_its_first_good_state_starts_again(self, curved) -> None:
+        """The steps give the memory of their state away, and with it, once, the network to start again from."""
+        with pytest.warns(match="diverged"):
+            fitted = BrenierDensity(max_steps=256, learning_rate=50.0, refit=False, random_state=0).fit(curved[0])
+        assert fitted.gaussian_
 
     def test_it_integrates_to_one(self, fitted) -> None:
         axes = [np.linspace(-5, 5, 301), np.linspace(-40, 200, 601)]

@@ -19,6 +19,8 @@ from jax.flatten_util import ravel_pytree
 from asserts import assert_close, assert_same
 from brenier import BrenierMap, Training, TransportMap
 from brenier._errors import DistributedError, InputError
+from brenier._processes import agreed, any_of, from_all, from_first, together
+from brenier._states import pack, unpack
 from brenier.data import open_points
 from brenier.data.sources import ArraySource, IteratorSource, SamplerSource, Source
 from brenier.data.weights import WeightedSource
@@ -26,9 +28,8 @@ from brenier.estimators.conditioned import BalancedSource
 from brenier.solvers import BFGS, LBFGS, Spectral
 from brenier.training import choose_config
 from brenier.training.calibration import Affine, Calibration
-from brenier.training.exchange import _packed, _unpacked, from_all, from_first
+from brenier.training.placement import Sharded
 from brenier.training.sharded import refresh_shards, run_sharded_steps
-from brenier.training.shards import Shards, agreed, any_of, together
 from brenier.training.step import Batches, Context, TrainingState, run_steps, solve_pool, start
 from distributed_fit import data, fit
 from networks import double, fresh, perturb
@@ -66,7 +67,7 @@ def assert_same_map(one, other, points):
 @pytest.mark.parametrize("solver", [BFGS(), LBFGS(memory=2), Spectral()], ids=["bfgs", "lbfgs", "spectral"])
 def test_a_step_in_shards_is_the_step_in_one_piece(rng, x64, solver, calibrated):
     u = double(perturb(fresh("icnn-softplus", 2, (3, 2)), 1, 0.4))
-    shards = Shards.over(2)
+    shards = Sharded.over(2)
     x, y = rng.standard_normal((2, 2, 6, 2))
     slots = np.array([[[0, 3], [5, 1]], [[1, 2], [3, 4]], [[0, 3], [1, 1]]])  # step, shard, pair
     rates, tolerances = jnp.full(3, 0.01), jnp.full(3, 1e-3)
@@ -107,7 +108,7 @@ def test_points_far_from_their_root_are_left_out_in_all_shards(rng, x64):
     divided = TrainingState(state.parameters, state.average, state.optimizer, conjugates, stacked[1], state.steps)
     slots = jnp.asarray([[[0, 1], [0, 1]]])
     batches = Batches(slots, slots, jnp.full(1, 0.01), jnp.full(1, 1e-9))
-    _, statistics = run_sharded_steps(context, divided, batches, Shards.over(2).mesh)
+    _, statistics = run_sharded_steps(context, divided, batches, Sharded.over(2).mesh)
     left_out = float(statistics.unconverged[0])
     assert 0.25 <= left_out < 1.0
     assert left_out * 4 == round(left_out * 4)
@@ -123,7 +124,7 @@ def test_fresh_targets_are_solved_in_their_shards(rng, x64):
     old = TrainingState(state.parameters, state.average, state.optimizer, 7.0 + context.y, memory, state.steps)
     slots, tolerance = np.array([4, 1]), jnp.asarray(1e-10)
     rows = context.y[:, slots][:, None]
-    new = refresh_shards(context, old, rows, jnp.asarray(slots), tolerance, 200, Shards.over(2).mesh)
+    new = refresh_shards(context, old, rows, jnp.asarray(slots), tolerance, 200, Sharded.over(2).mesh)
     for part in range(2):
         points, _ = solve_pool(context, arrays, rows[part], tolerance, 200)
         assert_close(new.conjugates[part][slots], points[0], atol=1e-9)
@@ -250,7 +251,7 @@ def test_processes_that_were_killed_go_on_together(files, rng):
         assert process.returncode == 0, err
     expected = TransportMap.load(files / "map.brenier")
     first, second = commands(files, port(), 2, *steps, "--checkpoint", files / "work")
-    while not [own for own in files.glob("work/*") if own.name.isdecimal() and int(own.name) > 1]:
+    while not [own for own in files.glob("work/*") if own.stem.isdecimal() and int(own.stem) > 1]:
         assert first.poll() is None, first.stderr.read()
         time.sleep(0.05)
     second.kill()
@@ -274,7 +275,7 @@ def test_states_survive_being_sent(monkeypatch):
     state = {"a": [1, None, {"b": np.arange(6.0).reshape(2, 3)}], "c": np.zeros((0, 2), np.float32), "d": 2**70}
     assert from_all(state) == [state]
     assert from_first(state) is state
-    back = _unpacked(_packed(state))
+    back = unpack(pack(state))
     assert (back["a"][:2], back["d"]) == ([1, None], 2**70)
     assert_same(back["a"][2]["b"], state["a"][2]["b"])
     assert_same(back["c"], state["c"])
@@ -332,11 +333,11 @@ def test_an_iterator_has_no_parts():
 
 
 def test_shards_go_to_devices_that_divide_them():
-    shards = Shards.over(6)
+    shards = Sharded.over(6)
     assert shards.own == list(range(6))
     rows = np.arange(12.0, dtype=np.float32).reshape(6, 2)
-    assert_same(shards.local(shards.divided(rows)), rows)
-    assert_same(np.asarray(shards.divided(rows.T, axis=1)), rows.T)
+    assert_same(shards.split(shards.join(rows)), rows)
+    assert_same(np.asarray(shards.join(rows, axis=1)), rows.T)
 
 
 def test_one_process_agrees_with_itself():

@@ -1,15 +1,21 @@
-"""Potentials and solvers of the user's own: they are what is trained and what solves, and misfits are refused."""
+"""Potentials, solvers and objectives of the user's own: they are what is trained and what solves, or are refused."""
+
+from typing import NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from brenier import BrenierMap, InputError, Training
+from brenier._states import pack, unpack
 from brenier.conjugates import conjugate_points
+from brenier.data.sources import ArraySource
+from brenier.geometry import QuadraticGeometry, moments
 from brenier.potentials import POTENTIALS, AbstractPotential, Quadratic
 from brenier.solvers import Picard
-from brenier.training import choose_config
+from brenier.training import AbstractObjective, Losses, LossObjective, Stop, choose_config, train, train_twice
 
 
 class Scaled(AbstractPotential):
@@ -123,3 +129,142 @@ def test_the_own_solver_solves_conjugates(rng: np.random.Generator) -> None:
     found = conjugate_points(Quadratic(jnp.diag(jnp.array([0.5, 1.5]))), y, solver=Counting())
     assert CALLS
     assert np.abs(found.points - y / np.array([0.5, 1.5])).max() < 1e-4
+
+
+class KnownPairs(LossObjective):
+    """Rows of a point and its image."""
+
+    def __init__(self, rows: np.ndarray, held_out: np.ndarray, coordinates, config) -> None:
+        super().__init__(ArraySource(rows, np.random.default_rng(0)), coordinates, config, seed=0)
+        self.held_out = self.inside(held_out)
+
+    def inside(self, rows):
+        return self.coordinates.enter_x(rows[:, :2]), self.coordinates.enter_y(rows[:, 2:])
+
+    @staticmethod
+    def loss(u, constants, batch):
+        x, y = batch
+        return jnp.mean(jnp.sum(jnp.square(u.gradient(x) - y), axis=1))
+
+    def batches(self, steps):
+        sides = self.inside(self.source.draw(steps * self.config.batch))
+        return tuple(jnp.asarray(side.reshape(steps, -1, side.shape[1])) for side in sides)
+
+    def evaluate(self, potential):
+        x, y = self.held_out
+        return Losses(np.sum(np.square(np.float64(potential.gradient(x)) - y), axis=1))
+
+
+class Nearer(NamedTuple):
+    """The state of `Nearing`: no optimizer, and no network that the library knows."""
+
+    average: Scaled
+
+
+class Nearing(AbstractObjective):
+    """Every step takes one number nearer to that of the known pairs; nothing of it is compiled."""
+
+    def __init__(self, rows: np.ndarray, held_out: np.ndarray, coordinates, config) -> None:
+        self.coordinates, self.held_out = coordinates, held_out
+
+    def untrained(self):
+        return Scaled(2, np.random.default_rng(0))
+
+    def start(self, potential):
+        return Nearer(eqx.filter(potential, eqx.is_inexact_array))
+
+    def advance(self, state, chunk):
+        distance = 2.0 - state.average.factor
+        new = eqx.tree_at(lambda u: u.factor, state.average, 2.0 - distance * 0.99 ** len(chunk.rates))
+        return Nearer(new), {"distance": np.full(len(chunk.rates), distance)}
+
+    def baseline(self):
+        return self.evaluate(Quadratic.identity(2))
+
+    def evaluate(self, potential):
+        return Losses(np.sum(np.square(self.held_out[:, 2:] - potential.gradient(self.held_out[:, :2])), axis=1))
+
+
+class Memory:
+    """A keeper that cuts a fit off after its first state, and gives that state to the next one."""
+
+    def __init__(self) -> None:
+        self.content = b""
+
+    def saved(self):
+        return unpack(self.content) if self.content else None
+
+    def between(self, steps: int) -> bool:
+        return not self.content
+
+    def save(self, state) -> None:
+        began = not self.content
+        self.content = pack(state)
+        if began:
+            raise ZeroDivisionError("cut off")
+
+
+OBJECTIVES = [KnownPairs, Nearing]
+
+
+def bent(x: np.ndarray) -> np.ndarray:
+    return 2.0 * x + 0.1 * x / np.sqrt(1.0 + x**2)
+
+
+def objective(kind, count: int = 1000, **changes):
+    """An objective with its settings, whose coordinates leave the points as they are."""
+    x = np.random.default_rng(1).normal(size=(count + 200, 2))
+    rows = np.hstack([x, bent(x)])
+    config = choose_config(
+        2, count, **{"max_steps": 256, "validation": 128, "widths": (16, 16), "patience": None} | changes
+    )
+    coordinates = QuadraticGeometry.between(moments(x), moments(x)) if kind is Nearing else None
+    coordinates = coordinates or QuadraticGeometry.between(moments(x), moments(rows[:, 2:]))
+    return kind(rows[200:], rows[:200], coordinates, config), config
+
+
+@pytest.mark.parametrize("kind", OBJECTIVES)
+class TestObjectives:
+    def test_it_is_what_is_made_small(self, kind) -> None:
+        fitted, config = objective(kind)
+        outcome = train(fitted, config)
+        assert outcome.stop is Stop.budget
+        assert not outcome.gaussian
+        last = outcome.history[-1]
+        assert last.loss == pytest.approx(fitted.evaluate(outcome.potential).losses.mean())
+        assert last.gain == pytest.approx(fitted.baseline().losses.mean() - last.loss)
+        assert last.loss < 0.2 * fitted.baseline().losses.mean()
+        assert last.describe().startswith("loss ")
+
+    def test_it_goes_on_where_it_was_cut_off(self, kind) -> None:
+        whole = train(*objective(kind))
+        memory = Memory()
+        with pytest.raises(ZeroDivisionError):
+            train(*objective(kind), keeper=memory)
+        steps = []
+        resumed = train(*objective(kind), keeper=memory, on_row=lambda row: steps.append(row.step))
+        assert steps == [256]
+        assert [row._replace(seconds=0.0) for row in resumed.history] == [
+            row._replace(seconds=0.0) for row in whole.history
+        ]
+        first, second = (jax.tree.leaves(eqx.filter(own.potential, eqx.is_array)) for own in (whole, resumed))
+        assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+    def test_it_is_fitted_again_to_all_samples(self, kind) -> None:
+        (part, config), (whole, _) = objective(kind), objective(kind, 1200)
+        rows = []
+        outcome, coordinates = train_twice(part, whole, config, on_row=rows.append)
+        assert coordinates is whole.coordinates
+        assert outcome.stop is Stop.budget
+        assert [row.step for row in outcome.history] == [row.step for row in rows if not row.refit] == [128, 256]
+
+
+def test_a_loss_that_diverges_starts_again() -> None:
+    outcome = train(*objective(KnownPairs, learning_rate=1e30, max_steps=384))
+    assert outcome.restarts > 0
+    assert outcome.gaussian
+
+
+def test_a_loss_is_not_divided() -> None:
+    with pytest.raises(InputError, match="`shards` must be 1 for KnownPairs, in one part; got 2"):
+        train(*objective(KnownPairs, shards=2))

@@ -1,5 +1,7 @@
 """The second fit to finite samples: what it learns from, when it stops, and when the first one stands."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,8 @@ from brenier.estimators.intake import Sample
 from brenier.estimators.sides import split_side
 from brenier.geometry import QuadraticGeometry, moments
 from brenier.potentials import Quadratic
-from brenier.training import Outcome, Row, Stop, Supply, TrainingConfig, choose_config, train_twice
+from brenier.training import HistoryRow, Outcome, Stop, TrainingConfig, choose_config, train_twice
+from brenier.training import refit as module
 from brenier.training.pool import Pool
 
 STEPS = 128
@@ -22,12 +25,12 @@ def clouds(n: int = 600) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[Row]:
+def rows() -> list[HistoryRow]:
     return []
 
 
 @pytest.fixture(scope="module")
-def ot(rows: list[Row]) -> BrenierMap:
+def ot(rows: list[HistoryRow]) -> BrenierMap:
     return BrenierMap(max_steps=2 * STEPS, random_state=0, callbacks=rows.append).fit(*clouds())
 
 
@@ -40,7 +43,7 @@ class TestEstimator:
         once = BrenierMap(max_steps=STEPS, random_state=0, refit=False).fit(x, y)
         assert np.abs(once.map_.geometry.mean_x - x.mean(axis=0)).max() > 1e-4
 
-    def test_rows_tell_the_second_fit_apart(self, ot: BrenierMap, rows: list[Row]) -> None:
+    def test_rows_tell_the_second_fit_apart(self, ot: BrenierMap, rows: list[HistoryRow]) -> None:
         assert [row.refit for row in rows] == sorted(row.refit for row in rows)
         progress = [row.progress for row in rows]
         assert progress == sorted(progress)
@@ -52,7 +55,7 @@ class TestEstimator:
     def test_a_gaussian_pair_is_fitted_once(self) -> None:
         rng = np.random.default_rng(0)
         x, y = rng.normal(size=(2, 400, 2))
-        rows: list[Row] = []
+        rows: list[HistoryRow] = []
         ot = BrenierMap(max_steps=STEPS, random_state=0, callbacks=rows.append).fit(x, y)
         assert ot.gaussian_
         assert not any(row.refit for row in rows)
@@ -63,19 +66,8 @@ class TestEstimator:
         BrenierMap(max_steps=1, random_state=0).fit(*clouds())
 
 
-class Scripted(Supply):
-    """A supply whose fits have known ends, and which remembers how they were asked for."""
-
-    ends: dict
-    calls: list
-
-    def train(self, config, seed, on_look=None, started=None, until=None) -> Outcome:
-        self.calls.append((config, until))
-        return self.ends["first" if until is None else "second"]
-
-
-def row(step: int, progress: float) -> Row:
-    return Row(step, 1.0, progress, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, True)
+def row(step: int, progress: float) -> HistoryRow:
+    return HistoryRow(step, 1.0, progress, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, True)
 
 
 def end(stop: Stop, gaussian: bool = False, restarts: int = 0, progress: float = 1.0) -> Outcome:
@@ -83,11 +75,17 @@ def end(stop: Stop, gaussian: bool = False, restarts: int = 0, progress: float =
 
 
 def scripted(first: Outcome, second: Outcome, config: TrainingConfig):
-    part, whole = (Scripted(None, None, name, None, ()) for name in ("part", "whole"))  # type: ignore[arg-type]
+    """Fits whose ends are known; and how they were asked for."""
     calls: list = []
-    for supply in (part, whole):
-        supply.ends, supply.calls = {"first": first, "second": second}, calls
-    outcome, coordinates = train_twice(part, whole, config, seed=0)
+
+    def train(objective, config, until=None, **_) -> Outcome:
+        calls.append((config, until))
+        return {"part": first, "whole": second}[objective.coordinates]
+
+    part, whole = (SimpleNamespace(coordinates=name) for name in ("part", "whole"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "train", train)
+        outcome, coordinates = train_twice(part, whole, config)  # type: ignore[arg-type]
     return outcome, coordinates, calls
 
 

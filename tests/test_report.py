@@ -32,8 +32,8 @@ from brenier.report.sides import Sides, read_sides
 from brenier.report.sweep import sweeps
 from brenier.report.training import training
 from brenier.report.words import clean, number, percent
-from brenier.training import Row
-from brenier.training.compact import compact_history
+from brenier.training import HistoryRow
+from brenier.training.history import compact_history
 from commands import as_json, run
 
 ROOT = Path(__file__).parents[1]
@@ -169,7 +169,7 @@ class TestRemembered:
 
     def test_long_histories_are_thinned(self) -> None:
         rows = [
-            Row(k, 1.0, k / 5000, float("nan") if k == 4999 else k / 7, 0.1, 0.1, 0.0, 0.0, 1.0, 0.1, k == 1234)
+            HistoryRow(k, 1.0, k / 5000, float("nan") if k == 4999 else k / 7, 0.1, 0.1, 0.0, 0.0, 1.0, 0.1, k == 1234)
             for k in range(5000)
         ]
         kept = compact_history(rows)

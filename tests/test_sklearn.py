@@ -106,7 +106,7 @@ def test_checks_of_trained_networks(estimator: Any, name: str, monkeypatch: pyte
     monkeypatch.setattr(brenier.estimators.sides, "FEWEST_HELD_OUT", 1)
     better = (1.0, 0.0)
     monkeypatch.setattr(brenier.training.holdout.HoldoutValue, "gain_over", lambda *_: better)
-    monkeypatch.setattr(brenier.density.training._Fit, "_gain", lambda *_: better)
+    monkeypatch.setattr(brenier.training.objective.Losses, "gain_over", lambda *_: better)
     keep = type(estimator)._keep
     monkeypatch.setattr(type(estimator), "_keep", lambda own, *rest: keep(own, *rest) or kept.append(own.gaussian_))
     estimator = clone(estimator).set_params(max_steps=64)

@@ -17,7 +17,7 @@ from brenier.geometry import Moments, QuadraticGeometry, accumulate_moments
 from brenier.maps import TransportMap
 from brenier.potentials import AbstractPotential
 from brenier.solvers import BFGS, LBFGS, AbstractSolver, Anderson, Newton, Picard, Spectral
-from brenier.training import Outcome, TrainingConfig, choose_config, train
+from brenier.training import DualObjective, Outcome, TrainingConfig, choose_config, train
 from brenier_bench.method import Fitted, score
 from brenier_bench.problem import Problem
 from brenier_bench.smooth_max import random_pair
@@ -64,7 +64,7 @@ class Cell:
         """Settings of the cell."""
         config = choose_config(dim, None, max_steps=steps, holdout=_HELD_OUT, warm=self.warm)
         cycle = max(min(config.cycle, steps // _FEWEST_CYCLES), 1)
-        config = config.replace(cycle=cycle, look=cycle)
+        config = config.replace(cycle=cycle, validation=cycle)
         if self.rounds is not None:
             config = config.replace(rounds=self.rounds)
         if self.exact:
@@ -187,7 +187,7 @@ def _run(cell: Cell, problem: Problem, moments: tuple[Moments, Moments], steps: 
     x, y = source.draw(config.holdout), target.draw(config.holdout)
     holdout = Visits(x, y, coordinates, config)
     started = time.perf_counter()
-    outcome = train(source, target, coordinates, holdout, config, seed=problem.seed)
+    outcome = train(DualObjective(source, target, coordinates, holdout, config, seed=problem.seed), config)
     trained = time.perf_counter() - started
     map_ = TransportMap(coordinates, cast(AbstractPotential, outcome.potential))
     unconverged = 0.0

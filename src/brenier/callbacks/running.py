@@ -54,10 +54,10 @@ class Running:
             callback.on_start(start)
             self._stack.callback(self._tell, callback)
 
-    def look(self, row: Any) -> bool:  # noqa: ANN401
+    def show(self, row: Any) -> bool:  # noqa: ANN401
         """Show a row to all; whether one of them asks for the end."""
         self._rows.append(row)
-        return any([callback.on_look(row) for callback in self._callbacks])
+        return any([callback.on_validation(row) for callback in self._callbacks])
 
     def finish(self, fitted: Any) -> None:  # noqa: ANN401
         """Take down, from a fitted estimator, what all are told at the end."""

@@ -47,13 +47,13 @@ class BrenierDensity(DensityMixin, Parameters):
             on, for what is not to be chosen from dimension and sample size.
         random_state: Seed, generator, or None for a new result each time.
         verbose: 1 shows the fit on stderr as it runs, as the command line does; 0 shows nothing.
-        callbacks: Functions that are called with a `DensityRow` at every look at the held-out points, or objects that
+        callbacks: Functions that are called with a `DensityRow` at every validation on held-out points, or objects that
             are told of start and end as well; one or a sequence. A true result ends the fit; see `brenier.callbacks`.
 
     Attributes:
         map_: The `TransportMap` from the data to independent normal columns with the same means and deviations; it
             knows this base, and can be saved.
-        history_: List of `DensityRow`, one for each look at the held-out points.
+        history_: List of `DensityRow`, one for each validation on the held-out points.
         n_iter_: Training steps taken; those of a second fit are not counted.
         stop_: Why the fit ended, a sentence.
         gaussian_: Whether the result is the normal distribution, because nothing beat it significantly on held-out

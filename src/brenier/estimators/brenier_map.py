@@ -58,12 +58,13 @@ class BrenierMap(FittedMap, Parameters):
         random_state: Seed, generator, or None for a new result each time.
         verbose: 1 shows the fit on stderr as it runs, as the command line does: the share of the budget used, the
             distance on held-out points and the time left. 0 shows nothing.
-        callbacks: Functions that are called with a `Row` at every look at the held-out points, or objects that are told
-            of start and end as well; one or a sequence. A true result ends the fit; see `brenier.callbacks`.
+        callbacks: Functions that are called with a `HistoryRow` at every validation, that is, each time that held-out
+            points are asked, or objects that are told of start and end as well; one or a sequence. A true result ends
+            the fit; see `brenier.callbacks`.
 
     Attributes:
         map_: The learned `TransportMap`.
-        history_: List of `Row`, one for each look at the held-out points.
+        history_: List of `HistoryRow`, one for each validation on the held-out points.
         n_iter_: Training steps taken; those of a second fit are not counted.
         stop_: Why the fit ended, a sentence.
         gaussian_: Whether the result is the closed-form Gaussian map, because no network beat it significantly on

@@ -16,8 +16,7 @@ from brenier.estimators.sides import FEWEST_HELD_OUT, held_out_count, pooled_dev
 from brenier.estimators.tasks import AbstractTask, Request
 from brenier.geometry import ConditionalGeometry, moments
 from brenier.geometry.between import conditional_between
-from brenier.training import MOST_REFITTED, Holdout, Supply, TrainingConfig, choose_config
-from brenier.training.snapshot import Keeper
+from brenier.training import MOST_REFITTED, DualObjective, Holdout, TrainingConfig, choose_config
 
 __all__ = ["ConditionalTask"]
 
@@ -56,12 +55,12 @@ class ConditionalTask(AbstractTask):
     def coordinates(self) -> ConditionalGeometry:
         return self._between(self._pair)
 
-    def part(self, keeper: Keeper | None) -> Supply:
+    def part(self) -> DualObjective:
         held_out, training = self._split()
-        return self._supply(training, held_out, keeper)
+        return self._objective(training, held_out)
 
-    def whole(self, keeper: Keeper | None) -> Supply:
-        return self._supply(self._pair, self._split()[0], keeper)
+    def whole(self) -> DualObjective:
+        return self._objective(self._pair, self._split()[0])
 
     def _split(self) -> tuple[Pair, Pair]:
         """Rows that are held out, and the others; the same ones whenever it is asked."""
@@ -70,12 +69,12 @@ class ConditionalTask(AbstractTask):
     def _between(self, pair: Pair) -> ConditionalGeometry:
         return conditional_between(pair.x, pair.y, *self.space.scaled_ranges, self._units, self._seeds[2], pair.given)
 
-    def _supply(self, training: Pair, held_out: Pair, keeper: Keeper | None) -> Supply:
+    def _objective(self, training: Pair, held_out: Pair) -> DualObjective:
         coordinates, seed = self._between(training), self._seeds[2]
         x, y = held_out.matched(self.dim, np.random.default_rng(seed))
         holdout = Holdout.of(x, y, coordinates, self.config.solver)
         source, target = training.sources(self.dim, np.random.default_rng(seed))
-        return Supply(source, target, coordinates, holdout, (), keeper)
+        return DualObjective(source, target, coordinates, holdout, self.config, seed=seed)
 
 
 def _config(pair: Pair, space: ConditionSpace, asked: Mapping[str, Any]) -> TrainingConfig:

@@ -8,14 +8,13 @@ from brenier._errors import DataWarning, warn
 from brenier.data.pairs import check_side
 from brenier.data.table import listed
 from brenier.density.bases import Normal
-from brenier.density.training import DensitySupply
+from brenier.density.objective import LikelihoodObjective
 from brenier.estimators.dequantizer import discrete_columns
 from brenier.estimators.intake import Problem
 from brenier.estimators.sides import Side
 from brenier.estimators.tasks import AbstractTask, Request
 from brenier.geometry import AbstractGeometry, Moments, QuadraticGeometry
 from brenier.training import TrainingConfig, choose_config
-from brenier.training.snapshot import Keeper
 
 __all__ = ["DensityTask", "choose_density_config"]
 
@@ -51,12 +50,19 @@ class DensityTask(AbstractTask):
     def coordinates(self) -> QuadraticGeometry:
         return _between(self._moments)
 
-    def part(self, keeper: Keeper | None) -> DensitySupply:
-        return _supply(self._sides.each[0], self._moments, keeper)
+    def part(self) -> LikelihoodObjective:
+        return self._objective(self._sides.each[0], self._moments)
 
-    def whole(self, keeper: Keeper | None) -> DensitySupply:
+    def whole(self) -> LikelihoodObjective:
         side = self._sides.each[0].whole(np.random.default_rng(self._seed))
-        return _supply(side, side.moments(), keeper)
+        return self._objective(side, side.moments())
+
+    def _objective(self, side: Side, moments: Moments) -> LikelihoodObjective:
+        coordinates = _between(moments)
+        base = Normal(coordinates.mean_y, coordinates.scale)
+        constant = float(base.log_density(moments.mean[None])[0]) + coordinates.log_volume
+        held_out = side.holdout, side.held_out_weights
+        return LikelihoodObjective(side.source, coordinates, *held_out, constant, self.config, seed=self._seed)
 
     def info(self, coordinates: AbstractGeometry) -> dict[str, Any]:
         """The base, by the map's own coordinates: those of all samples, or without the held-out ones."""
@@ -100,11 +106,3 @@ def _between(moments: Moments) -> QuadraticGeometry:
     deviation = np.sqrt(np.diag(moments.covariance))
     target = Moments(moments.mean, np.diag(deviation**2), moments.count)
     return QuadraticGeometry.between(moments, target, deviation)
-
-
-def _supply(side: Side, moments: Moments, keeper: Keeper | None) -> DensitySupply:
-    coordinates = _between(moments)
-    base = Normal(moments.mean, np.sqrt(np.diag(moments.covariance)))
-    volume = float(np.linalg.slogdet(coordinates.linear_map)[1])
-    constant = float(base.log_density(moments.mean[None])[0]) + volume
-    return DensitySupply(side.source, coordinates, side.holdout, side.held_out_weights, constant, keeper)

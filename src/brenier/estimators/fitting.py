@@ -1,5 +1,7 @@
 """From a checked problem to an outcome: which task, which settings, one fit or two."""
 
+from typing import Any
+
 from brenier._errors import ConvergenceWarning, warn
 from brenier.callbacks import Start
 from brenier.estimators.conditional import ConditionalTask
@@ -9,7 +11,7 @@ from brenier.estimators.pair import PairTask
 from brenier.estimators.sides import FEWEST_HELD_OUT
 from brenier.estimators.tasks import AbstractTask, Fitted, Request
 from brenier.geometry import AbstractGeometry
-from brenier.training import Outcome, gaussian_outcome, train_twice
+from brenier.training import Outcome, gaussian_outcome, train, train_twice
 
 __all__ = ["fit"]
 
@@ -40,13 +42,12 @@ def _train(task: AbstractTask, request: Request) -> tuple[Outcome, AbstractGeome
     if not task.enough:
         coordinates = task.coordinates()
         return _too_few(coordinates), coordinates
-    config, on_look, started, seed = task.config, request.running.look, request.started, request.seeds[2]
-    twice = request.refit and task.small
-    part = task.part(request.keeper("first" if twice else "only"))
-    if not twice:
-        return part.train(config, seed, on_look, started), part.coordinates
-    whole = task.whole(request.keeper("second"))
-    return train_twice(part, whole, config, seed=seed, on_look=on_look, started=started)
+    watch: Any = {"on_row": request.running.show, "started": request.started}
+    part = task.part()
+    if not (request.refit and task.small):
+        return train(part, task.config, keeper=request.keeper("only"), **watch), part.coordinates
+    keepers = request.keeper("first"), request.keeper("second")
+    return train_twice(part, task.whole(), task.config, keepers=keepers, **watch)
 
 
 def _too_few(coordinates: AbstractGeometry) -> Outcome:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from brenier._processes import agreed
 from brenier.costs import SquaredEuclidean
 from brenier.data.pairs import check_pair
 from brenier.data.units import cost_units
@@ -11,9 +12,7 @@ from brenier.estimators.intake import Problem
 from brenier.estimators.sides import Side, pooled_deviations
 from brenier.estimators.tasks import AbstractTask, Request
 from brenier.geometry import AbstractGeometry, Moments
-from brenier.training import Holdout, Supply, choose_config
-from brenier.training.shards import agreed
-from brenier.training.snapshot import Keeper
+from brenier.training import DualObjective, Holdout, choose_config
 
 __all__ = ["PairTask"]
 
@@ -43,20 +42,23 @@ class PairTask(AbstractTask):
     def coordinates(self) -> AbstractGeometry:
         return self._frame.between(*self._moments)
 
-    def part(self, keeper: Keeper | None) -> Supply:
+    def part(self) -> DualObjective:
         source, target = self._sides.each
-        return self._supply(source, target, self._moments, keeper)
+        return self._objective(source, target, self._moments)
 
-    def whole(self, keeper: Keeper | None) -> Supply:
+    def whole(self) -> DualObjective:
         rng = np.random.default_rng(self._seed)
         source, target = (side.whole(rng) for side in self._sides.each)
-        return self._supply(source, target, (source.moments(), target.moments()), keeper)
+        return self._objective(source, target, (source.moments(), target.moments()))
 
-    def _supply(self, x: Side, y: Side, moments: tuple[Moments, Moments], keeper: Keeper | None) -> Supply:
+    def _objective(self, x: Side, y: Side, moments: tuple[Moments, Moments]) -> DualObjective:
         coordinates = self._frame.between(*moments)
         weights = x.held_out_weights, y.held_out_weights
         holdout = Holdout.of(x.holdout, y.holdout, coordinates, self.config.solver, weights)
-        return Supply(x.source, y.source, coordinates, holdout, coordinates.degenerate(*moments), keeper)
+        degenerate = coordinates.degenerate(*moments)
+        return DualObjective(
+            x.source, y.source, coordinates, holdout, self.config, seed=self._seed, degenerate=degenerate
+        )
 
 
 def _scale(problem: Problem) -> str | ArrayLike:

@@ -26,8 +26,8 @@ from brenier.estimators.spelling import Spelled, check_spelling
 from brenier.estimators.tasks import Fitted, Request
 from brenier.estimators.training import Training, check_counts, check_shares
 from brenier.training import Outcome, Stop
-from brenier.training.compact import compact_history
-from brenier.training.shards import chosen_shards
+from brenier.training.history import compact_history
+from brenier.training.placement import chosen_shards
 
 __all__ = ["Parameters", "in_both_vocabularies", "same_columns", "warn_outcome"]
 

@@ -14,8 +14,7 @@ from brenier.estimators.intake import Problem
 from brenier.estimators.sides import Sides, split_side
 from brenier.geometry import AbstractGeometry
 from brenier.maps import TransportMap
-from brenier.training import Outcome, TrainingConfig
-from brenier.training.refit import Trainable
+from brenier.training import AbstractObjective, Outcome, TrainingConfig
 from brenier.training.snapshot import Keeper
 
 __all__ = ["AbstractTask", "Fitted", "Request"]
@@ -157,11 +156,11 @@ class AbstractTask(abc.ABC):
         """Where the potential lives if nothing is trained."""
 
     @abc.abstractmethod
-    def part(self, keeper: Keeper | None) -> Trainable:
+    def part(self) -> AbstractObjective:
         """What to train on without the points that are held out."""
 
     @abc.abstractmethod
-    def whole(self, keeper: Keeper | None) -> Trainable:
+    def whole(self) -> AbstractObjective:
         """What to train on with them."""
 
     def info(self, coordinates: AbstractGeometry) -> dict[str, Any]:

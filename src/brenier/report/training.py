@@ -23,7 +23,7 @@ class Training:
     """The looks at held-out points, as columns; NaN where a number was not finite.
 
     Attributes:
-        columns: By name, those of `Row` or `DensityRow` that the map keeps.
+        columns: By name, those of `HistoryRow` or `DensityRow` that the map keeps.
         info: What the map says of its fit.
         density: Whether the fit was one of a density.
         baseline: What gains are over.

@@ -50,7 +50,7 @@ class TrainingConfig:
         batch: Pairs of points a step.
         pool: Points a side that are kept with their conjugates; a power of two.
         cycle: Steps between two refreshments of the pool; one compiled call.
-        look: Steps between two looks at the held-out points; a multiple of `cycle`.
+        validation: Steps between two validations, on the held-out points; a multiple of `cycle`.
         jitter: Noise added to every draw of a finite sample, in standard deviations of each coordinate.
         refresh: Share of the target points replaced at a refreshment; the source points all are.
         coupled: Whether batches hold matching points.
@@ -82,7 +82,7 @@ class TrainingConfig:
     batch: int = 512
     pool: int = 1 << 14
     cycle: int = 128
-    look: int = 512
+    validation: int = 512
     jitter: float = 0.0
     refresh: float = 0.25
     coupled: bool = True

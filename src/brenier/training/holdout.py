@@ -134,8 +134,8 @@ class Holdout:
         """Dual value, an estimate of `W2^2 / 2` in squared units of the data."""
         return self._offset - self._unit**2 * value.objective
 
-    def gaussian(self) -> HoldoutValue:
-        """Value of the baseline: of the Gaussian map, half the squared norm in Bures coordinates."""
+    def baseline(self) -> HoldoutValue:
+        """The value of the baseline: of the Gaussian map, half the squared norm in Bures coordinates."""
         dim = len(self._scale)
         x, y = (np.asarray(rows, np.float64)[:, :dim] for rows in (self._x, self._y))
         return HoldoutValue(*self._surplus.baseline_values(x, y), 0.0, weights=self._weights)

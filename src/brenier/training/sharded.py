@@ -15,7 +15,6 @@ from jax.sharding import Mesh, PartitionSpec
 
 from brenier._types import Array, Float, Int, Points, Scalar
 from brenier.potentials import AbstractFamily
-from brenier.training.shards import AXIS
 from brenier.training.step import (
     Batches,
     Context,
@@ -29,7 +28,10 @@ from brenier.training.step import (
     solve_pool,
 )
 
-__all__ = ["refresh_shards", "run_sharded_steps"]
+__all__ = ["AXIS", "refresh_shards", "run_sharded_steps"]
+
+AXIS = "shards"
+"""Name of the axis over which devices share the work."""
 
 _ALL, _OWN = PartitionSpec(), PartitionSpec(AXIS)
 _STATE = TrainingState(_ALL, _ALL, _ALL, _OWN, _OWN, _ALL)  # type: ignore[arg-type]
