@@ -1,6 +1,7 @@
 """The package as a newcomer meets it: short files, and imports that go one way."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,6 +88,55 @@ def test_every_module_says_what_it_is_and_what_it_offers() -> None:
     }
     programs = {"brenier.__main__", "brenier_bench.worker"}
     assert [name for name, own in offered.items() if not own and trees[name].body[1:] and name not in programs] == []
+
+
+DOORS = {
+    "h5py.File": {"data/hdf5.py"},
+    "zarr.open_array": {"data/stored/zarr_door.py"},
+    "zarr.open_group": {"data/stored/zarr_door.py"},
+}
+"""What opens or decodes a stranger's array, and the one file that may call it; all else of this kind is nobody's."""
+
+OPENS = re.compile(
+    r"h5py\.(File|\w+Driver)|zarr\.(open|load|create|group|save|consolidate|Array|Group|storage)\w*|zarr\.\w+\.open\w*"
+    r"|(anndata|ad|anndata.io|io)\.(read|sparse_dataset)\w*|(np|numpy)\.(load|fromregex|genfromtxt)|\w*pickle\.(load|loads|Unpickler)"
+    r"|joblib\.load|(pd|pandas)\.read_\w+|numcodecs\.\w+|marshal\.loads?|shelve\.open"
+)
+
+
+def calls(tree: ast.AST) -> set[str]:
+    """What a module calls, by its full name as it is written there, names that were imported from elsewhere in full."""
+    full = {
+        alias.asname or alias.name: f"{node.module}.{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    written = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    return {
+        full.get(name.partition(".")[0], name.partition(".")[0]) + name[len(name.partition(".")[0]) :]
+        for name in written
+    }
+
+
+def opened(text: str) -> set[str]:
+    return {name for name in calls(ast.parse(text)) if OPENS.fullmatch(name)}
+
+
+def test_arrays_of_strangers_come_in_by_one_door() -> None:
+    library = [path for path in modules().values() if path.is_relative_to(SOURCES[0])]
+    found = {path.relative_to(SOURCES[0]).as_posix(): opened(path.read_text()) for path in library}
+    strays = {(name, path) for path, names in found.items() for name in names if path not in DOORS.get(name, ())}
+    assert strays == set()
+    assert {name for names in found.values() for name in names} == set(DOORS)
+
+
+def test_other_doors_are_found() -> None:
+    assert opened("import h5py\nwith h5py.File(x) as f: pass") == {"h5py.File"}
+    assert opened("from h5py import File as F\nF(x)") == {"h5py.File"}
+    assert opened("from anndata import io\nio.read_elem(x)\nio.write_elem(x)") == {"anndata.io.read_elem"}
+    assert opened("import numpy as np\nnp.load(x)\nnp.loadtxt(x)") == {"np.load"}
+    assert opened("import pickle, zarr\npickle.loads(x)\nzarr.open(x)") == {"pickle.loads", "zarr.open"}
 
 
 def test_one_function_counts_the_calls_between_a_warning_and_the_user() -> None:

@@ -14,6 +14,7 @@ from brenier.data.checks import as_points
 from brenier.data.conditions import Column, read_conditions
 from brenier.data.content import Asked, Content
 from brenier.data.h5ad import read_h5ad, refuse_h5ad
+from brenier.data.memory import check_expansion, stored_bytes
 from brenier.data.parquet import read_parquet, write_parquet
 from brenier.data.table import Table
 from brenier.data.text import read_text, write_text
@@ -133,6 +134,7 @@ def _read(path: Path, asked: Asked) -> Content:
         from brenier.data.stored.opening import open_stored
 
         stored = open_stored(path, asked)
+        check_expansion(8 * stored.rows * stored.dim, stored_bytes(path), str(path))
         content = stored.content(0, stored.rows)
         return content._replace(points=Table(stored.checked(content.points, 0, stored.rows), stored.columns))
     reader, _ = _format(path)

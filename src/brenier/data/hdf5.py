@@ -1,19 +1,23 @@
-"""What is looked at in a file of HDF5 before it is read: nothing in it may lead to other files, or declare what is not.
+"""The one door to files of HDF5: nothing in one may lead to other files, or declare what is not.
 
-HDF5 has several ways to say that data lie elsewhere: external and soft links, virtual data sets, external storage. Each
-would let a file have others read that its reader can see and its writer cannot. Nothing that is read here needs them.
+HDF5 has several ways to say that data lie elsewhere: external and soft links, virtual data sets, external storage, and
+names that are paths. Each would let a file have others read that its reader can see and its writer cannot. Nothing that
+is read here needs them, so files are opened by `open_hdf5`, and what is in them by `child` and `locate`, alone.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from brenier._errors import InputError
 from brenier.data.memory import check_expansion, most_contents
+from brenier.data.table import shortened
 
-__all__ = ["DAMAGE", "check_parts", "check_sparse"]
+__all__ = ["DAMAGE", "check_parts", "check_sparse", "child", "is_group", "is_name", "locate", "open_hdf5"]
 
 DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, EOFError)
 """What h5py and its users raise where a file is damaged."""
@@ -23,6 +27,87 @@ _MOST_OBJECTS = 100_000
 
 _PIECE = 1 << 20
 """Entries that are compared at once."""
+
+
+@contextmanager
+def open_hdf5(file: Path | BinaryIO, mode: str = "r") -> Iterator[Any]:
+    """Open a file of HDF5; what is in it is opened by `child`.
+
+    Args:
+        file: Its path, or what it holds.
+        mode: `"r"`, or `"r+"` to change it.
+
+    Raises:
+        OSError: It is none; h5py raises others of `DAMAGE`, too.
+    """
+    import h5py
+
+    with h5py.File(file, mode) as opened:
+        yield opened
+
+
+def child(group: Any, name: str, where: str) -> Any:  # noqa: ANN401
+    """Open what is in a group under a name.
+
+    Args:
+        group: Of h5py.
+        name: A name, not a path.
+        where: What messages call the file.
+
+    Returns:
+        A group or an array of h5py, whose entries lie in this file; None where there is none of that name.
+
+    Raises:
+        InputError: The name is a path; or there is a link, an array whose entries lie elsewhere, or what is neither
+            group nor array.
+    """
+    import h5py
+
+    if not is_name(name):
+        raise InputError(f"`{where}`: {shortened(name)!r} is a path, not the name of a part of it. Write it again.")
+    # Not `get`, which looks for the ends of links, in other files if need be.
+    links, raw = group.id.links, name.encode("utf-8", "surrogateescape")
+    if not links.exists(raw):
+        return None
+    if links.get_info(raw).type != h5py.h5l.TYPE_HARD:  # type: ignore[attr-defined] - compiled code has no stubs
+        raise InputError(
+            f"`{where}`: `{shortened(name)}` is a link to somewhere else, which is not followed. Copy the data in."
+        )
+    element = group[name]
+    if isinstance(element, h5py.Dataset) and (element.is_virtual or element.external):
+        raise InputError(
+            f"`{where}`: the entries of `{shortened(name)}` lie in other files, which are not read. Copy them in."
+        )
+    if not isinstance(element, h5py.Dataset | h5py.Group):
+        raise InputError(f"`{where}`: `{shortened(name)}` is neither a group nor an array. Write the file again.")
+    return element
+
+
+def locate(file: Any, path: str, where: str) -> Any:  # noqa: ANN401
+    """Open what lies under a path that somebody asked for, such as `obsm/X_pca`; None where there is nothing.
+
+    Args:
+        file: Or a group, of h5py.
+        path: Names with slashes between them; none that the file itself gives.
+        where: What messages call the file.
+
+    Raises:
+        InputError: As for `child`.
+    """
+    element = file
+    for name in path.split("/"):
+        element = child(element, name, where) if is_group(element) else None
+    return element
+
+
+def is_group(element: Any) -> bool:  # noqa: ANN401
+    """Whether something is a group, rather than an array or nothing."""
+    return hasattr(element, "keys")
+
+
+def is_name(name: str) -> bool:
+    """Whether a name stands for a part of the group itself; paths may lead out of it."""
+    return name not in ("", ".", "..") and "/" not in name and "\0" not in name
 
 
 def check_parts(
@@ -59,10 +144,6 @@ def check_parts(
             raise InputError(f"`{where}` has more than {_MOST_OBJECTS:,} groups and arrays. Write only what is needed.")
         if not isinstance(found, h5py.Dataset):
             continue
-        if found.is_virtual or found.external:
-            raise InputError(
-                f"`{where}`: the entries of `{name}` lie in other files, which are not read. Copy them in."
-            )
         if math.prod(found.chunks or (0,)) * found.dtype.itemsize > most_contents(stored):
             raise InputError(f"`{where}`: `{name}` is stored in pieces of {found.chunks}, which are too large to read.")
         if found.shape is not None:
@@ -73,28 +154,13 @@ def check_parts(
 
 def _walked(file: Any, names: Sequence[str], where: str) -> Iterator[tuple[Any, str]]:  # noqa: ANN401
     """Objects under some names, none of them by a link."""
-    import h5py
-
-    def own(group: Any, name: str, path: str) -> Any:  # noqa: ANN401
-        link = group.get(name, getlink=True)
-        if isinstance(link, h5py.HardLink):
-            return group[name]
-        if link is None:
-            return None
-        raise InputError(f"`{where}`: `{path}` is a link to somewhere else, which is not followed. Copy the data in.")
-
-    pending: list[tuple[Any, str]] = []
-    for name in names:
-        found: Any = file
-        for part in name.split("/"):
-            found = own(found, part, name) if isinstance(found, h5py.Group) else None
-        if found is not None:
-            pending.append((found, name))
+    located = [(locate(file, name, where), name) for name in names]
+    pending = [(element, name) for element, name in located if element is not None]
     while pending:
-        found, path = pending.pop()
-        yield found, path
-        if isinstance(found, h5py.Group):
-            pending += [(own(found, name, f"{path}/{name}"), f"{path}/{name}") for name in map(str, found)]
+        element, path = pending.pop()
+        yield element, path
+        if is_group(element):
+            pending += [(child(element, name, where), f"{path}/{name}") for name in map(str, element)]
 
 
 def check_sparse(element: Any, where: str, part: str) -> None:  # noqa: ANN401
@@ -109,7 +175,7 @@ def check_sparse(element: Any, where: str, part: str) -> None:  # noqa: ANN401
         InputError: They do not.
     """
     shape = [int(own) for own in np.ravel(element.attrs["shape"])]
-    data, indices, pointers = (element[name] for name in ("data", "indices", "indptr"))
+    data, indices, pointers = (child(element, name, where) for name in ("data", "indices", "indptr"))
     rows = element.attrs["encoding-type"] == "csr_matrix"
     good = len(shape) == 2 and min(shape) >= 0 and data.ndim == indices.ndim == pointers.ndim == 1
     good = good and data.dtype.kind in "biuf" and indices.dtype.kind in "iu" and pointers.dtype.kind in "iu"

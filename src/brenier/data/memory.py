@@ -17,6 +17,7 @@ __all__ = [
     "parse_size",
     "rows_at_once",
     "size_text",
+    "stored_bytes",
 ]
 
 MOST_BYTES = 1 << 31
@@ -53,6 +54,12 @@ def check_expansion(size: int, stored: int, name: str) -> None:
             f"`{name}` declares contents of {size_text(size / 8)}, in a file of {size_text(stored / 8)}. At most "
             f"{limit_text()}, or {_MOST_TIMES} times the file, is read. Write it without compression, or in parts."
         )
+
+
+def stored_bytes(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    files = [own for own in path.rglob("*") if own.is_file()] if path.is_dir() else [path]
+    return sum(own.stat().st_size for own in files)
 
 
 def most_contents(stored: int) -> int:

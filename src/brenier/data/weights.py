@@ -84,7 +84,7 @@ def weighted_table(table: Table, value: Unchecked, name: str) -> tuple[Table, Ma
     counted = weights > 0
     if counted.all():
         return table, weights
-    return Table(table.values[counted], table.columns), weights[counted]
+    return type(table)(table.values[counted], table.columns), weights[counted]
 
 
 def warn_uneven(weights: Matrix, name: str) -> None:

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import InputError
 from brenier.callbacks import Callbacks
-from brenier.data.table import Matrix, Unchecked
+from brenier.data.table import CheckedTable, Matrix, Unchecked
 from brenier.data.weights import weighted_table
 from brenier.estimators.dequantizer import Widths
 from brenier.estimators.intake import Given, intake
@@ -172,8 +172,8 @@ class BrenierDensity(DensityMixin, Parameters):
         check_is_fitted(self, "map_")
         return self.map_
 
-    def _same_columns(self, value: Unchecked) -> Matrix:
-        return same_columns(self._fitted(), self._opened(value)[0], "X", type(self).__name__).values
+    def _same_columns(self, value: Unchecked) -> CheckedTable:
+        return same_columns(self._fitted(), self._opened(value)[0], "X", type(self).__name__)
 
     def _opened(self, value: Unchecked, weight: Unchecked = None) -> tuple[Unchecked, Unchecked]:
         """Points and their weights, of an AnnData or as they are."""

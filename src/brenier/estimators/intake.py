@@ -14,7 +14,7 @@ from brenier.data.checks import as_points
 from brenier.data.conditions import Column, read_conditions
 from brenier.data.sources import is_array_like
 from brenier.data.stored.base import Stored
-from brenier.data.table import Matrix, Table, Unchecked, listed
+from brenier.data.table import CheckedTable, Matrix, Unchecked, listed
 from brenier.data.trim import check_share, keep_share
 from brenier.data.weights import as_weights, warn_uneven
 from brenier.density.bases import Normal
@@ -64,9 +64,9 @@ class Sample(NamedTuple):
     condition: list[Column] | None = None
 
     @property
-    def table(self) -> Table:
+    def table(self) -> CheckedTable:
         """The points, where they are all there."""
-        assert isinstance(self.points, Table)
+        assert isinstance(self.points, CheckedTable)
         return self.points
 
 
@@ -197,7 +197,7 @@ def _whole(side: Given) -> Unchecked:
 
 def _warn_of_steps(sides: list[Given]) -> None:
     for side in sides:
-        steps = discrete_columns(side.points) if isinstance(side.points, Table) else []
+        steps = discrete_columns(side.points) if isinstance(side.points, CheckedTable) else []
         if steps:
             warn(
                 f"`{side.name}` has discrete columns: {listed(steps)}. No map can spread tied points apart. If they "
@@ -215,13 +215,13 @@ def _with_noise(sides: list[Given], widths: Widths, generator: np.random.RandomS
     common = common_widths(tables, widths)
     rng = np.random.RandomState(generator.randint(2**31 - 1))
     return [
-        side._replace(points=Table(add_noise(table.values, common, rng), table.columns))
+        side._replace(points=CheckedTable(add_noise(table.values, common, rng), table.columns))
         for side, table in zip(sides, tables, strict=True)
     ], common
 
 
 def _check_whole(side: Given, option: str, value: object) -> None:
-    if not isinstance(side.points, Table):
+    if not isinstance(side.points, CheckedTable):
         ways_out = {
             "dequantize": "Pass an array or a frame, or add the noise where the points are drawn.",
             "trim": "Pass an array or a frame, or leave far points out where they are drawn.",
@@ -236,7 +236,7 @@ def _sample(side: Given, trim: float) -> Sample:
     """One side with its weights and conditions, without the rows that do not count."""
     if trim:
         _check_whole(side, "trim", trim)
-    if not isinstance(side.points, Table):
+    if not isinstance(side.points, CheckedTable):
         _check_unweighted(side)
         return Sample(side.name, side.points)
     table, (condition_name, weight_name) = side.points, side.names
@@ -253,7 +253,7 @@ def _sample(side: Given, trim: float) -> Sample:
         return Sample(side.name, table, weights, condition)
     if condition is not None:
         condition = [column._replace(values=column.values[counted]) for column in condition]
-    return Sample(side.name, Table(table.values[counted], table.columns), weights[counted], condition)
+    return Sample(side.name, table.rows(counted), weights[counted], condition)
 
 
 def _check_unweighted(side: Given) -> None:

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from brenier._errors import InputError
 from brenier.data.checks import as_points
 from brenier.data.frames import Moved, output_like
-from brenier.data.table import Table, Unchecked
+from brenier.data.table import CheckedTable, Unchecked
 from brenier.estimators.brenier_map import BrenierMap
 from brenier.estimators.parameters import same_columns
 
@@ -137,8 +137,8 @@ def _rows_of_sides(count: int, y: Unchecked) -> tuple[NDArray[np.intp], NDArray[
     return source, target
 
 
-def _samples(table: Table, rows: tuple[NDArray[np.intp], ...]) -> list[Table]:
-    return [Table(table.values[own], table.columns) for own in rows]
+def _samples(table: CheckedTable, rows: tuple[NDArray[np.intp], ...]) -> list[CheckedTable]:
+    return [table.rows(chosen) for chosen in rows]
 
 
 def _more(rows: tuple[NDArray[np.intp], ...], condition: Unchecked, weights: Unchecked) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from brenier.callbacks import Callbacks
 from brenier.callbacks.running import Running
 from brenier.checkpoint.keeping import Resumed, open_checkpoints, seeded
 from brenier.data.checks import as_points
-from brenier.data.table import Table, Unchecked
+from brenier.data.table import CheckedTable, Unchecked
 from brenier.estimators.fitting import fit
 from brenier.estimators.intake import Problem
 from brenier.estimators.spelling import Spelled, check_spelling
@@ -162,7 +162,7 @@ class Parameters(Spelled, BaseEstimator):
         self.map_ = fitted.as_map(info | dict(problem.info))
 
 
-def same_columns(map_: Any, value: Unchecked, name: str, owner: str) -> Table:  # noqa: ANN401
+def same_columns(map_: Any, value: Unchecked, name: str, owner: str) -> CheckedTable:  # noqa: ANN401
     """Checked points, with the columns of the fit.
 
     Args:

@@ -13,7 +13,7 @@ from brenier.data.remembered import remember
 from brenier.data.sources import ArraySource, Source, as_source
 from brenier.data.stored.base import Stored
 from brenier.data.stored.shuffled import ShuffledSource
-from brenier.data.table import Matrix, Table
+from brenier.data.table import CheckedTable, Matrix, Table
 from brenier.data.weights import WeightedSource, effective_size
 from brenier.estimators.intake import Sample
 from brenier.geometry import Moments, accumulate_moments, moments
@@ -164,7 +164,7 @@ def split_side(sample: Sample, *, share: float, most: int, seed: int, least: int
     """
     if isinstance(sample.points, Stored):
         return _split_stored(sample.points, share, most, least, seed)
-    if isinstance(sample.points, Table):
+    if isinstance(sample.points, CheckedTable):
         return _split_array(sample.points, sample.weights, share, most, least, seed)
     source = as_source(sample.points, sample.name, seed)
     # Streams may repeat what they hold; only arrays are judged by their repeats.

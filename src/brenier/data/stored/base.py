@@ -10,7 +10,7 @@ import numpy as np
 from brenier._errors import InputError
 from brenier.data.checks import as_points
 from brenier.data.content import Content
-from brenier.data.table import LabelColumnsError, Matrix, Table, listed
+from brenier.data.table import CheckedTable, LabelColumnsError, Matrix, Table, listed
 
 __all__ = ["MEMORY", "Stored"]
 
@@ -89,9 +89,9 @@ class Stored(abc.ABC):
         """Whether all points, and a copy of them, fit into the memory that a fit may hold of them."""
         return 2 * 8 * self.rows * self.dim <= self.memory
 
-    def table(self) -> Table:
+    def table(self) -> CheckedTable:
         """All points at once."""
-        return Table(self.read(0, self.rows), self.columns)
+        return CheckedTable(self.read(0, self.rows), self.columns)
 
     def shortened(self) -> InputError:
         """The error where a file has less than it had when it was opened."""

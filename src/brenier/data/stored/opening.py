@@ -6,6 +6,7 @@ from pathlib import Path
 from brenier._errors import InputError
 from brenier.data.atomic import FilePath
 from brenier.data.content import Asked
+from brenier.data.memory import check_expansion, stored_bytes
 from brenier.data.stored.base import MEMORY, Stored
 from brenier.data.stored.h5ad import H5adFile
 from brenier.data.stored.npy import NpyFile
@@ -66,8 +67,10 @@ def open_stored(path: FilePath, asked: Asked) -> Stored:
     if asked.key is not None and kind not in (ZarrFolder, H5adFile):
         raise InputError(f"`key` ({asked.key!r}) selects a part of .zarr and .h5ad; `{path}` is neither. Leave it out.")
     try:
-        found = kind(path, asked)
-        found.checked(found.content(0, min(_PROBE, found.rows)).points, 0, min(_PROBE, found.rows))
+        stored = kind(path, asked)
+        last = min(_PROBE, stored.rows)
+        check_expansion(8 * last * stored.dim, stored_bytes(path), str(path))
+        stored.checked(stored.content(0, last).points, 0, last)
     except OSError as error:
         raise InputError(f"`{path}` cannot be read: {error.strerror or error}. Check the path.") from error
-    return found
+    return stored

@@ -218,10 +218,10 @@ class _Zarr(RowWriter):
 
     def __init__(self, path: Path, folder: Path, dim: int, names: list[str] | None) -> None:
         require_zarr(path)
-        import zarr
+        from brenier.data.stored.zarr_door import create_group
 
         self._path = path
-        self._group: Any = zarr.open_group(str(folder), mode="w")
+        self._group: Any = create_group(folder)
         self._arrays: dict[str, Any] = {}
         self._names, self._dim, self._chunk = names, dim, max(_ZARR_BYTES // (8 * dim), 1)
 

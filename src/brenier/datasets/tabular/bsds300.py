@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.data.atomic import FilePath
-from brenier.data.hdf5 import DAMAGE, check_parts
+from brenier.data.hdf5 import DAMAGE, check_parts, child, is_group, open_hdf5
 from brenier.datasets.tabular._files import locate, open_file
 from brenier.datasets.tabular._numbers import refuse_pickle
 from brenier.datasets.tabular._sources import BSDS300
@@ -43,7 +43,6 @@ def load_bsds300(path: FilePath | None = None, *, cache: FilePath | None = None)
     """
     if importlib.util.find_spec("h5py") is None:
         raise InputError('reading BSDS300 needs h5py. Run `pip install "brenier[tabular]"`.')
-    import h5py
 
     with open_file(BSDS300, locate(BSDS300, path, cache), BSDS300.files) as file:
         refuse_pickle(file, BSDS300.files[0])
@@ -52,11 +51,11 @@ def load_bsds300(path: FilePath | None = None, *, cache: FilePath | None = None)
         content = io.BytesIO(file.handle.read())
     parts: list[NDArray[np.float64]] = []
     try:
-        with h5py.File(content, "r") as store:
+        with open_hdf5(content) as store:
             check_parts(store, _PARTS, len(content.getbuffer()), where)
             for name in _PARTS:
-                part = store.get(name)
-                if not isinstance(part, h5py.Dataset):
+                part = child(store, name, where)
+                if part is None or is_group(part):
                     raise InputError(f"`{where}` has no array {name!r}, only {sorted(store)}. Is it the original file?")
                 if part.ndim != 2 or part.shape[1] != _WIDTH or part.dtype.kind != "f":
                     raise InputError(
