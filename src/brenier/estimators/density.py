@@ -95,7 +95,7 @@ def choose_density_config(dim: int, size: int | None, **changes: Any) -> Trainin
         decay=0.0,
         jitter=0.0 if size is None else min(2.2 / size**0.5, 0.2),
         cycle=64,
-        look=256,
+        validation=256,
         max_steps=_STEPS,
     )
     return config.replace(**changes)
