@@ -225,7 +225,7 @@ class TestConditionsAndWeights:
             ot.transform(bare)
         with pytest.raises(InputError, match="'celltype'"):
             ot.transform(CONTROL, condition="celltype")
-        with pytest.raises(InputError, match="`condition` was given, but the map has none"):
+        with pytest.raises(InputError, match="`condition` was given, but the fit had none"):
             fitted(obsm="X_pca").transform(CONTROL, condition="T")
 
 

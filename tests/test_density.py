@@ -12,12 +12,17 @@ from sklearn.base import clone
 from asserts import assert_at_most, assert_close, assert_gradient, assert_same
 from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, DataWarning, InputError, Training, TransportMap
 from brenier.conjugates import ConjugatePoints, conjugate_points
-from brenier.density.likelihood import OPTIMIZER, log_likelihood, negative_log_likelihood
+from brenier.costs import PNorm
+from brenier.data.sources import ArraySource
+from brenier.density.likelihood import log_likelihood
 from brenier.density.log_det import log_dets
-from brenier.geometry import QuadraticGeometry, moments
+from brenier.density.objective import LikelihoodObjective
+from brenier.estimators.density import choose_density_config
+from brenier.geometry import Moments, QuadraticGeometry, moments
 from brenier.potentials import ICNN, Quadratic
 from brenier.solvers import Status
-from brenier.training.descent import Rules, begin, descend
+from brenier.training import Chunk
+from made import SHIFT, conditional_map, cost_map
 from problems import covariance, gaussians
 
 
@@ -161,6 +166,22 @@ class TestChangeOfVariables:
             map_.sample(0, "normal")
         with pytest.raises(InputError, match="one log density for each of 1 points"):
             map_.log_density([[0.0, 0.0]], lambda points: np.zeros((1, 2)))
+        with pytest.raises(InputError, match=r"densities need the quadratic cost; this fit has `cost`=PNorm\(p=1.5\)"):
+            cost_map(PNorm(1.5)).log_det(np.zeros((1, 3)))
+        with pytest.raises(InputError, match="`condition` was given, but the fit had none"):
+            map_.log_det([[0.0, 0.0]], condition="a")
+
+    def test_every_condition_has_a_density_of_its_own(self, rng: np.random.Generator) -> None:
+        family = conditional_map(2, 0)
+        kinds = np.array(["k0", "k1", "k1", "k0"])
+        y = family.forward(SHIFT + rng.standard_normal((4, 3)), condition=kinds)
+        base = lambda points: -0.5 * np.sum((points - SHIFT) ** 2, axis=1)  # noqa: E731
+        found = family.log_density(y, base, condition=kinds)
+        for row, kind in enumerate(kinds):
+            assert_close(found[[row]], family.at(kind).log_density(y[[row]], base), rtol=1e-5)
+        assert abs(found[0] - family.at("k1").log_density(y[[0]], base)[0]) > 0.01
+        drawn = family.sample(4, "normal", condition=kinds, seed=3)
+        assert_close(drawn[1:3], family.at("k1").sample(4, "normal", seed=3)[1:3], rtol=1e-5)
 
 
 class TestLikelihood:
@@ -199,14 +220,14 @@ class TestLikelihood:
             assert_close(b, a, atol=2e-3 * max(float(jnp.abs(a).max()), 1e-3))
 
     def test_steps_climb(self, rng) -> None:
-        x = rng.exponential(size=(4096, 1)).astype(np.float32) - 1.0
-        state = begin(ICNN(1, (16, 16), rng=rng, activation="softplus"), OPTIMIZER)
-        static = eqx.filter(ICNN(1, (16, 16), rng=rng, activation="softplus"), eqx.is_inexact_array, inverse=True)
-        rates = jnp.full(64, 0.01)
-        batches = jnp.asarray(x[rng.integers(0, 4096, (64, 256))])
-        rules = Rules(negative_log_likelihood, OPTIMIZER)
-        _, losses = descend((rules, static, jnp.ones(1)), state, (batches, None), rates)
-        assert float(losses[-16:].mean()) < float(losses[:16].mean()) - 0.05
+        x = rng.exponential(size=(4096, 1)) - 1.0
+        coordinates = QuadraticGeometry.between(*[Moments(np.zeros(1), np.eye(1), len(x))] * 2)
+        config = choose_density_config(1, None, widths=(16, 16))
+        objective = LikelihoodObjective(ArraySource(x, rng), coordinates, x[:64], None, 0.0, config, seed=0)
+        rates = np.full(64, 0.01, np.float32)
+        _, statistics = objective.advance(objective.start(objective.untrained()), Chunk(0, rates, rates))
+        losses = statistics["training"]
+        assert losses[-16:].mean() < losses[:16].mean() - 0.05
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ def test_the_estimate_agrees_with_the_score_and_needs_no_interval(rng):
     map_ = exact_map(pair)
     found = map_.distance(x, y, empirical=False)
     assert (found.lower, found.upper, found.mismatch, found.empirical_gap) == (None, None, None, None)
-    assert_close(found.dual, map_.dual(x, y).value, rtol=1e-5)
+    assert_close(found.value, map_.dual(x, y).value, rtol=1e-5)
     assert "These samples" not in str(found)
 
 
@@ -129,8 +129,8 @@ class TestNotes:
     def test_conjugates_that_are_not_solved(self, rng):
         pair = gaussians(3)
         found = exact_map(pair).distance(*draw(pair, 400, 400, rng), empirical=False)
-        low = MeanBound(0.5 * found.dual, 0.1 * found.dual, 1.0, 99.0)
-        found = dataclasses.replace(found, population=low, inexact=0.4 * found.dual, unconverged=0.25)
+        low = MeanBound(0.5 * found.value, 0.1 * found.value, 1.0, 99.0)
+        found = dataclasses.replace(found, population=low, inexact=0.4 * found.value, unconverged=0.25)
         assert "because of inexact conjugates (25 % unconverged)" in " ".join(found.notes())
 
     def test_samples_in_many_dimensions(self, rng):

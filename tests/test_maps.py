@@ -8,8 +8,10 @@ import pytest
 from asserts import assert_at_most, assert_close, assert_same
 from brenier import ConvergenceWarning, InputError, TransportMap
 from brenier.conjugates import Tolerance
+from brenier.costs import PNorm
 from brenier.geometry import Moments, QuadraticGeometry
 from brenier.potentials import MLP, Quadratic
+from made import conditional_map, cost_map
 from networks import fresh, perturb
 from problems import Gaussians, exact_sample, gaussians
 
@@ -66,7 +68,7 @@ def test_distance_between_gaussians(scale, rng):
     over = np.outer(units, units)
     truth = Gaussians(pair.mean_x / units, pair.mean_y / units, pair.covariance_x / over, pair.covariance_y / over).w2
     found = transport.distance(x, y)
-    assert_close([found.w2, found.cost, np.sqrt(2 * found.dual)], np.full(3, truth), rtol=1e-5)
+    assert_close([found.w2, found.cost, np.sqrt(2 * found.value)], np.full(3, truth), rtol=1e-5)
     assert found.unconverged == 0.0
 
 
@@ -82,15 +84,15 @@ def test_distance_of_random_samples_within_sampling_error(rng):
     back = np.linalg.solve(matrix, (y - shift).T).T
     in_y = 0.5 * np.sum(y * y, axis=1) - 0.5 * np.sum((y - shift) * back, axis=1)
     error = np.sqrt(in_x.var() / len(x) + in_y.var() / len(y))
-    assert_close(found.dual, 0.5 * pair.w2**2, atol=5 * error)
-    assert_close(found.dual, in_x.mean() + in_y.mean(), rtol=1e-5)
+    assert_close(found.value, 0.5 * pair.w2**2, atol=5 * error)
+    assert_close(found.value, in_x.mean() + in_y.mean(), rtol=1e-5)
 
 
 def test_distance_is_never_imaginary(curved):
     # A potential that has nothing to do with the data gives a negative dual value: no distance, and no NaN.
     x = sample(32)
     found = curved.distance(x, x)
-    assert found.dual < 0
+    assert found.value < 0
     assert found.w2 == 0.0
     assert found.cost > 0
 
@@ -99,7 +101,7 @@ def test_the_dual_value_of_any_map_is_at_most_the_optimal_one(curved, rng):
     pair, transport = linear()
     x = exact_sample(pair.mean_x, pair.covariance_x, 32, rng)
     y = exact_sample(pair.mean_y, pair.covariance_y, 32, rng)
-    assert curved.distance(x, y).dual < transport.distance(x, y).dual
+    assert curved.distance(x, y).value < transport.distance(x, y).value
 
 
 def test_inverse_undoes_forward(curved):
@@ -208,3 +210,11 @@ def test_rows_beyond_single_precision_are_not_called_converged(curved):
     with pytest.warns(ConvergenceWarning, match="rows 2; largest residual"):
         points = curved.inverse(y)
     assert_close(np.delete(points, 2, axis=0), np.delete(sample(5), 2, axis=0), atol=1e-3)
+
+
+@pytest.mark.parametrize("map_", [conditional_map(), cost_map(PNorm(1.5)), linear()[1]], ids=lambda m: m.cost.name)
+def test_a_summary_says_what_the_map_is_in_a_few_lines(map_):
+    lines = repr(map_).splitlines()
+    assert len(lines) <= 12
+    assert f"cost: {map_.cost}" in lines[2]
+    assert ("conditions: classes 'k0', 'k1'" in repr(map_)) == (map_.conditions is not None)

@@ -18,13 +18,11 @@ from brenier._errors import (
 
 if TYPE_CHECKING:
     from brenier.certificates import Distance
-    from brenier.conditional.distance import ConditionalDistance
     from brenier.estimators.brenier_density import BrenierDensity
     from brenier.estimators.brenier_map import BrenierMap
     from brenier.estimators.dequantizer import Dequantizer
     from brenier.estimators.joined import JoinedMap
     from brenier.estimators.training import Training
-    from brenier.general.distance import CostDistance
     from brenier.hamilton_jacobi.formula import HopfLax, hopf_lax
     from brenier.maps import Inverse, TransportMap
     from brenier.report.write import write_report
@@ -33,9 +31,7 @@ __all__ = [
     "BrenierDensity",
     "BrenierMap",
     "CheckpointWarning",
-    "ConditionalDistance",
     "ConvergenceWarning",
-    "CostDistance",
     "DataWarning",
     "Dequantizer",
     "Distance",
@@ -55,8 +51,6 @@ __all__ = [
 _HOMES = {
     "BrenierDensity": "brenier.estimators.brenier_density",
     "BrenierMap": "brenier.estimators.brenier_map",
-    "ConditionalDistance": "brenier.conditional.distance",
-    "CostDistance": "brenier.general.distance",
     "Dequantizer": "brenier.estimators.dequantizer",
     "Distance": "brenier.certificates",
     "HopfLax": "brenier.hamilton_jacobi.formula",

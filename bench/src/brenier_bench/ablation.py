@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.conjugates import conjugate_points
@@ -18,7 +17,7 @@ from brenier.maps import TransportMap
 from brenier.potentials import AbstractPotential
 from brenier.solvers import BFGS, LBFGS, AbstractSolver, Anderson, Newton, Picard, Spectral
 from brenier.training import DualObjective, Outcome, TrainingConfig, choose_config, train
-from brenier_bench.method import Fitted, score
+from brenier_bench.method import Fitted, Preimages, score
 from brenier_bench.problem import Problem
 from brenier_bench.smooth_max import random_pair
 from brenier_bench.visits import Visits
@@ -174,9 +173,8 @@ def centred_coordinates(source: Moments, target: Moments) -> QuadraticGeometry:
     dim = len(source.mean)
     unit = math.sqrt((np.trace(source.covariance) + np.trace(target.covariance)) / (2 * dim))
     enter, leave = np.eye(dim) / unit, np.eye(dim) * unit
-    return QuadraticGeometry(
-        source.mean, target.mean, enter, enter, leave, leave, unit, spread=np.ones(dim), scale=np.ones(dim)
-    )
+    parts: dict[str, Any] = {"to_x": enter, "to_y": enter, "from_x": leave, "from_y": leave, "unit": unit}
+    return QuadraticGeometry(**parts, mean_x=source.mean, mean_y=target.mean, spread=np.ones(dim), scale=np.ones(dim))
 
 
 def _run(cell: Cell, problem: Problem, moments: tuple[Moments, Moments], steps: int) -> Row:
@@ -190,14 +188,7 @@ def _run(cell: Cell, problem: Problem, moments: tuple[Moments, Moments], steps: 
     outcome = train(DualObjective(source, target, coordinates, holdout, config, seed=problem.seed), config)
     trained = time.perf_counter() - started
     map_ = TransportMap(coordinates, cast(AbstractPotential, outcome.potential))
-    unconverged = 0.0
-
-    def inverse(points: NDArray[np.floating]) -> NDArray[np.floating]:
-        nonlocal unconverged
-        found = map_.inverse_with_status(points)
-        unconverged = float(np.mean(~found.converged))
-        return found.points
-
+    inverse = Preimages(map_)
     fitted = Fitted(map_.forward, inverse, outcome.history[-1].step)
     measured = {name: value for name, value in score(problem, fitted).items() if name.startswith(("l2", "div"))}
     half = 0.5 * float(np.mean(np.sum(np.square(problem.test_x - problem.test_y, dtype=np.float64), axis=1)))
@@ -213,7 +204,7 @@ def _run(cell: Cell, problem: Problem, moments: tuple[Moments, Moments], steps: 
         "half_squared_w2": half,
         "evaluations": float(np.mean([row.evaluations for row in outcome.history])),
         "left_out": float(np.mean([row.unconverged for row in outcome.history])),
-        "unconverged_fraction": unconverged,
+        "unconverged_fraction": inverse.unconverged,
         "step_seconds": pace,
         "seconds": None if pace is None else pace * outcome.history[-1].step,
         "wall_seconds": round(trained, 3),

@@ -110,8 +110,8 @@ def summary(rows: Sequence[Row]) -> list[Row]:
             line[side], line[f"{side}_spread"] = median, (max(values) - min(values)) if values else None
             line[f"{side}_ratio"] = _ratio(median, ours[side])
         for field in ("seconds", "steps", "peak_memory_mb"):
-            found = [row[field] for row in finished if row.get(field) is not None]
-            line[field] = statistics.median(found) if found else None
+            values = [row[field] for row in finished if row.get(field) is not None]
+            line[field] = statistics.median(values) if values else None
         table.append(line)
     return table
 
@@ -130,5 +130,5 @@ def _medians(rows: Sequence[Row]) -> dict[str, float | None]:
 
 def _values(rows: Sequence[Row], side: str) -> list[float]:
     """Errors of a side; those that are not finite count as infinite, so that they cannot improve a median."""
-    found = [row.get(f"l2_uvp_{side}") for row in rows if "failed" not in row]
-    return [value if math.isfinite(value) else math.inf for value in found if value is not None]
+    errors = [row.get(f"l2_uvp_{side}") for row in rows if "failed" not in row]
+    return [error if math.isfinite(error) else math.inf for error in errors if error is not None]

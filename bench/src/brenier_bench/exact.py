@@ -1,12 +1,9 @@
 """Accuracy within a wall-clock budget, on pairs whose map is known."""
 
-import platform
 import time
-from importlib.metadata import version
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +16,7 @@ from brenier.maps import TransportMap
 from brenier.metrics import unexplained_variance
 from brenier.potentials import ICNN
 from brenier.training import choose_config
-from brenier_bench.method import Fitted, count_parameters, peak_memory, score
+from brenier_bench.method import Fitted, Preimages, count_parameters, machine, score
 from brenier_bench.problem import Problem
 
 __all__ = ["bench_gaussian", "bench_problem", "bench_w2"]
@@ -75,16 +72,9 @@ def bench_problem(problem: Problem, *, seconds: float, started: float, max_steps
         )
     ot = BrenierMap(scale="none", max_steps=max_steps, max_seconds=left, random_state=problem.seed)
     ot.fit(problem.pair.sample_source, problem.pair.sample_target)
-    unconverged = 0.0
-
-    def inverse(points: NDArray[np.floating]) -> NDArray[np.floating]:
-        nonlocal unconverged
-        found = ot.map_.inverse_with_status(points)
-        unconverged = float(np.mean(~found.converged))
-        return found.points
-
-    settings = dict(ot.map_.info["settings"])
-    record = score(problem, Fitted(ot.transform, inverse, ot.n_iter_, settings, count_parameters(ot.map_)))
+    inverse, settings = Preimages(ot.map_), dict(ot.map_.info["settings"])
+    fitted = Fitted(ot.transform, inverse, ot.n_iter_, settings, count_parameters(ot.map_.potential))
+    record = score(problem, fitted)
     held_out = problem.pair.sample_target(jnp.asarray([problem.seed, 2**32 - 2], jnp.uint32), _HELD_OUT)
     dual = ot.map_.dual(problem.test_x, held_out).value
     c = ot.map_.geometry
@@ -93,14 +83,11 @@ def bench_problem(problem: Problem, *, seconds: float, started: float, max_steps
         "dim": problem.dim,
         "seconds": round(time.perf_counter() - started, 3),
         "w2": float(np.sqrt(max(2.0 * dual, 0.0))),
-        "unconverged_fraction": unconverged,
+        "unconverged_fraction": inverse.unconverged,
         "linear_uvp_forward": unexplained_variance(linear, problem.test_y, problem.var_y),
         "gaussian": ot.gaussian_,
-        "peak_memory_mb": peak_memory(),
         "seed": problem.seed,
-        "device": jax.devices()[0].platform,
-        "versions": {name: version(name) for name in ("brenier", "jax", "jaxlib", "equinox", "optax", "numpy")}
-        | {"python": platform.python_version()},
+        **machine(),
     }
 
 

@@ -1,9 +1,11 @@
 """What a method of a comparison hands back, and how it is scored."""
 
+import platform
 import resource
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 import equinox as eqx
@@ -12,9 +14,9 @@ import numpy as np
 
 from brenier.maps import TransportMap
 from brenier.metrics import cosine_similarity, unexplained_variance
-from brenier_bench.problem import Problem
+from brenier_bench.problem import Points, Problem
 
-__all__ = ["Fitted", "Map", "count_parameters", "peak_memory", "score"]
+__all__ = ["Fitted", "Map", "Preimages", "count_parameters", "machine", "peak_memory", "score"]
 
 Map = Callable[[Any], Any]
 """From `(n, d)` points to their images, in NumPy or anything that NumPy can read."""
@@ -37,6 +39,26 @@ class Fitted:
     steps: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     parameters: int | None = None
+
+
+class Preimages:
+    """The inverse of a map of brenier, for `Fitted`.
+
+    Args:
+        map_: The map.
+
+    Attributes:
+        unconverged: Share of the points of the last call whose solve did not converge.
+    """
+
+    def __init__(self, map_: TransportMap) -> None:
+        self._map, self.unconverged = map_, 0.0
+
+    def __call__(self, points: Points) -> Points:
+        """Preimages of `(n, d)` points."""
+        solution = self._map.inverse_with_status(points)
+        self.unconverged = float(np.mean(~solution.converged))
+        return solution.points
 
 
 def score(problem: Problem, fitted: Fitted) -> dict[str, Any]:
@@ -62,10 +84,19 @@ def score(problem: Problem, fitted: Fitted) -> dict[str, Any]:
     return record
 
 
-def count_parameters(map_: TransportMap) -> int:
-    """Numbers in the potential of a map."""
-    arrays = jax.tree.leaves(eqx.filter(map_.potential, eqx.is_inexact_array))
-    return sum(int(array.size) for array in arrays)
+def count_parameters(*networks: Any) -> int:  # noqa: ANN401 - any pytrees
+    """Numbers that are learned in some networks."""
+    return sum(int(array.size) for array in jax.tree.leaves(eqx.filter(networks, eqx.is_inexact_array)))
+
+
+def machine() -> dict[str, Any]:
+    """What a record says of the process and of what it ran on: peak memory, device and versions."""
+    packages = ("brenier", "jax", "jaxlib", "equinox", "optax", "numpy", "scipy", "scikit-learn")
+    return {
+        "peak_memory_mb": peak_memory(),
+        "device": jax.devices()[0].platform,
+        "versions": {name: version(name) for name in packages} | {"python": platform.python_version()},
+    }
 
 
 def peak_memory() -> float:

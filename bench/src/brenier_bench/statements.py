@@ -99,8 +99,8 @@ def gap_curve(u: AbstractPotential, y: Points, relaxation: float, highest: float
     """
     floor = float(u.convexity_floor())  # type: ignore[arg-type]
     best = _values(u, y, exact(u, y))[0]
-    found = [_values(u, y, picard(u, y, relaxation, jnp.asarray(k))) for k in range(steps + 1)]
-    values, residual = (np.stack([np.asarray(part) for part in parts]) for parts in zip(*found, strict=True))
+    truncated = [_values(u, y, picard(u, y, relaxation, jnp.asarray(k))) for k in range(steps + 1)]
+    values, residual = (np.stack([np.asarray(part) for part in parts]) for parts in zip(*truncated, strict=True))
     factor = contraction(floor, highest, relaxation)
     powers = factor ** (2.0 * np.arange(steps + 1))[:, None]
     # Residuals next to rounding say nothing about the contraction.

@@ -152,7 +152,7 @@ class StressProblem:
     def kinds(self) -> tuple[str, ...]:
         """The troubles of the problem, as tables name them."""
         clouds = (self.source, self.target)
-        found = {
+        troubles = {
             "heavy tails": any(cloud.shape in HEAVY for cloud in clouds),
             "condition over 1e4": any(cloud.condition > 1e4 for cloud in clouds) and self.dim > 1,
             "low rank": any(cloud.rank < self.dim for cloud in clouds),
@@ -164,7 +164,7 @@ class StressProblem:
             "other spread": not 0.03 < self.target.spread / self.source.spread < 30.0,
             "fewer rows than 10 a column": min(self.rows) < 10 * self.dim,
         }
-        return tuple(name for name, there in found.items() if there) or ("none of these",)
+        return tuple(name for name, there in troubles.items() if there) or ("none of these",)
 
     def __str__(self) -> str:
         sides = " to ".join(_words(cloud, self.dim) for cloud in (self.source, self.target))

@@ -6,7 +6,7 @@ whether bounds hold against exact answers, and whether what is not solved says s
 
 import time
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import equinox as eqx
 import jax
@@ -27,6 +27,7 @@ from brenier.data.pairs import check_pair
 from brenier.estimators.brenier_map import BrenierMap
 from brenier.estimators.intake import Sample
 from brenier.estimators.sides import split_side
+from brenier.geometry import QuadraticGeometry
 from brenier.maps import TransportMap
 from brenier.potentials import AbstractPotential, double
 from brenier.training import TrainingConfig
@@ -107,7 +108,7 @@ def examine(problem: StressProblem, *, steps: int | None = None, again: bool = T
     for warning in caught:
         if not issubclass(warning.category, DataWarning | ConvergenceWarning):
             record[FAILURES].append(f"warned {warning.category.__name__}: {warning.message} ({warning.filename})")
-    record["warnings"] = sorted({f"{own.category.__name__}: {str(own.message)[:60]}" for own in caught})
+    record["warnings"] = sorted({f"{warning.category.__name__}: {str(warning.message)[:60]}" for warning in caught})
     record["seconds"] = round(time.perf_counter() - since, 1)
     return record
 
@@ -143,6 +144,7 @@ class New:
     """Points that the fit has not seen, with their preimages, and what the potential is there in double precision.
 
     Attributes:
+        geometry, potential: Of the map, which is one for the quadratic cost without conditions.
         x, y: Points of the two sides.
         inner_x, inner_y: The same in the coordinates of the potential.
         inverse: Preimages of `y` by the map.
@@ -152,13 +154,14 @@ class New:
     """
 
     def __init__(self, map_: TransportMap, x: Array, y: Array) -> None:
-        c = map_.geometry
+        self.geometry = c = cast(QuadraticGeometry, map_.geometry)
+        self.potential = cast(AbstractPotential, map_.potential)
         self.x, self.y = x, y
         self.inner_x, self.inner_y = c.precise_x(x), c.precise_y(y)
         self.inverse = map_.inverse_with_status(y, error=True)
         self.places = c.precise_x(self.inverse.points)
         with jax.enable_x64(True):
-            u = double(map_.potential)
+            u = double(self.potential)
             rounded = self.places + EPS * (np.abs(self.inverse.points) + np.abs(c.mean_x)) @ np.abs(c.to_x).T
             self.of_x, self.of_places, self.of_rounded = (
                 tuple(np.asarray(part) for part in _value_and_gradient(u, jnp.asarray(points)))
@@ -175,24 +178,24 @@ def _history_faults(estimator: BrenierMap, x: Array, y: Array, seed: int) -> lis
     """Dual values must be numbers, and no larger than the cost of a coupling of the same held-out points."""
     if not estimator.history_:
         return []
-    found = []
+    faults = []
     config = TrainingConfig()
-    seeds = [int(own) for own in np.random.RandomState(seed).randint(2**31 - 1, size=3)]
+    seeds = [int(word) for word in np.random.RandomState(seed).randint(2**31 - 1, size=3)]
     sides = [
-        split_side(Sample(name, as_points(points, name)), share=0.1, most=config.holdout, least=500, seed=own)
-        for points, name, own in zip((x, y), "XY", seeds, strict=False)
+        split_side(Sample(name, as_points(points, name)), share=0.1, most=config.holdout, least=500, seed=part)
+        for points, name, part in zip((x, y), "XY", seeds, strict=False)
     ]
-    own_x, own_y = (estimator.map_.geometry.measured(side.holdout) for side in sides)
-    bound = _coupling_cost(own_x, own_y)
-    slack = _SINGLE * 0.5 * (own_x.var(axis=0).sum() + own_y.var(axis=0).sum())
+    measured_x, measured_y = (estimator.map_.geometry.measured(side.holdout) for side in sides)
+    bound = _coupling_cost(measured_x, measured_y)
+    slack = _SINGLE * 0.5 * (measured_x.var(axis=0).sum() + measured_y.var(axis=0).sum())
     for row in estimator.history_:
         if not all(np.isfinite([row.dual, row.gain, row.error, row.gap])):
-            found.append(f"history at step {row.step} has a dual of {row.dual}, a gain of {row.gain} +- {row.error}")
+            faults.append(f"history at step {row.step} has a dual of {row.dual}, a gain of {row.gain} +- {row.error}")
         elif row.dual > bound + slack:
-            found.append(f"dual {row.dual:.6g} at step {row.step} above the cost {bound:.6g} of a coupling")
+            faults.append(f"dual {row.dual:.6g} at step {row.step} above the cost {bound:.6g} of a coupling")
         if row.best and row.gain < 0:
-            found.append(f"kept a state at step {row.step} with a gain of {row.gain:.3g}")
-    return found
+            faults.append(f"kept a state at step {row.step} with a gain of {row.gain:.3g}")
+    return faults
 
 
 def _coupling_cost(x: Array, y: Array) -> float:
@@ -200,12 +203,12 @@ def _coupling_cost(x: Array, y: Array) -> float:
     if len(x) * len(y) <= 1_000_000:
         return _exact_cost(x, y)[0]
     centre = y.mean(axis=0)
-    own_x, own_y = x - centre, y - centre
-    independent = 0.5 * (np.mean(np.sum(own_x**2, axis=1)) + np.mean(np.sum(own_y**2, axis=1)))
+    centred_x, centred_y = x - centre, y - centre
+    independent = 0.5 * (np.mean(np.sum(centred_x**2, axis=1)) + np.mean(np.sum(centred_y**2, axis=1)))
     if len(x) != len(y):
         return float(independent)
-    axis = int(np.argmax(np.abs(own_x).max(axis=0)))
-    ordered = own_x[np.argsort(own_x[:, axis])] - own_y[np.argsort(own_y[:, axis])]
+    axis = int(np.argmax(np.abs(centred_x).max(axis=0)))
+    ordered = centred_x[np.argsort(centred_x[:, axis])] - centred_y[np.argsort(centred_y[:, axis])]
     return float(min(independent, 0.5 * np.mean(np.sum(ordered**2, axis=1))))
 
 
@@ -252,7 +255,7 @@ def _check_moved(estimator: BrenierMap, new: New, record: dict[str, Any]) -> Non
 
 def _check_inverse(map_: TransportMap, new: New, record: dict[str, Any]) -> None:
     """What counts as solved is solved, and error bounds hold for points whose preimage is known."""
-    c, tolerance, found, inner_y, x = map_.geometry, Tolerance(), new.inverse, new.inner_y, new.x
+    c, tolerance, inverse, inner_y, x = new.geometry, Tolerance(), new.inverse, new.inner_y, new.x
     images, gradient = c.leave_y(new.of_x[1]), new.of_places[1]
     norms = np.sqrt(np.mean(np.square((gradient - inner_y) / c.spread), axis=1))
     allowed = tolerance.atol + tolerance.rtol * np.sqrt(np.mean(np.square(inner_y / c.spread), axis=1))
@@ -261,18 +264,18 @@ def _check_inverse(map_: TransportMap, new: New, record: dict[str, Any]) -> None
     ratio = norms / (allowed + _DIGITS * digits)
     known = map_.inverse_with_status(images, error=True)
     assert known.error is not None
-    assert found.error is not None
+    assert inverse.error is not None
     off = np.linalg.norm(known.points - x, axis=1)
     # The images are rounded, too, and what that is worth depends on how far the inverse map stretches it.
     back = np.linalg.norm(c.from_x @ c.to_y, axis=0) / float(np.asarray(map_.potential.convexity_floor()))
     rounding = 4.0 * EPS * c.dim * (np.linalg.norm(x, axis=1) + np.abs(images) @ back)
     record |= {
-        "unconverged": int(np.sum(~found.converged)),
-        "worst_unconverged": float(norms[~found.converged].max(initial=0.0)),
-        "worst_converged": float(ratio[found.converged].max(initial=0.0)),
+        "unconverged": int(np.sum(~inverse.converged)),
+        "worst_unconverged": float(norms[~inverse.converged].max(initial=0.0)),
+        "worst_converged": float(ratio[inverse.converged].max(initial=0.0)),
         "worst_bound": float(np.max(off / (known.error + rounding))),
     }
-    for name, values in (("points", found.points), ("residual", found.residual), ("error", found.error)):
+    for name, values in (("points", inverse.points), ("residual", inverse.residual), ("error", inverse.error)):
         if not np.isfinite(values).all():
             record[FAILURES].append(f"inverse has `{name}` that are not finite")
     if record["worst_converged"] > 2.0:
@@ -287,19 +290,19 @@ def _check_distance(map_: TransportMap, new: New, record: dict[str, Any]) -> Non
     distance = map_.distance(x, y)
     assert distance.empirical is not None
     assert distance.mismatch is not None
-    c = map_.geometry
+    c = new.geometry
     exact, rounding = _exact_cost(*(c.measured(points - x.mean(axis=0)) for points in (x, y)))
-    numbers = [distance.w2, distance.dual, distance.cost, *distance.mismatch, *distance.empirical[:2]]
+    numbers = [distance.w2, distance.value, distance.cost, *distance.mismatch, *distance.empirical[:2]]
     if distance.population is not None:
         numbers += list(distance.population[:3])
     if not np.isfinite(numbers).all():
         record[FAILURES].append(f"`distance` has numbers that are not finite: {distance.record()}")
-    terms = dual_terms(c, map_.potential, x, y, new.places)
+    terms = dual_terms(c, new.potential, x, y, new.places)
     centre = 0.5 * (x.mean(axis=0) + y.mean(axis=0))
-    own_x, own_y, images = (c.measured(points - centre) for points in (x, y, np.asarray(map_.forward(x))))
+    measured_x, measured_y, images = (c.measured(points - centre) for points in (x, y, np.asarray(map_.forward(x))))
     intervals = [distance.empirical]
     for most in (10**12, 0):  # operations: by transforms, and by the potential as it is
-        intervals.append(empirical_interval(own_x, own_y, images, terms, exact=0, transformed=most))
+        intervals.append(empirical_interval(measured_x, measured_y, images, terms, exact=0, transformed=most))
     for interval in intervals:
         if not interval.lower - rounding <= exact <= interval.upper + rounding:
             record[FAILURES].append(
@@ -324,13 +327,13 @@ def _check_units(problem: StressProblem, estimator: BrenierMap, record: dict[str
     """The same data in other units have the same map; in decimal units, and elsewhere, up to what rounding becomes."""
     x, y = problem.points(problem.rows)
     unit, images = y.std(axis=0), np.asarray(estimator.transform(x))
-    own = {"max_steps": record["steps"], "random_state": problem.seed}
+    settings = {"max_steps": record["steps"], "random_state": problem.seed}
     for name, factor, shift in (
         ("power", _POWER, 0.0),
         ("decimal", 1e6, 0.0),
         ("shift", 1.0, 8.0 * float(x.std() + y.std())),
     ):
-        again = BrenierMap(**own).fit(factor * x + shift, factor * y - shift)
+        again = BrenierMap(**settings).fit(factor * x + shift, factor * y - shift)
         moved = (np.asarray(again.transform(factor * x + shift)) + shift) / factor
         record[f"other_{name}"] = float(np.sqrt(np.mean(np.square((moved - images) / unit), axis=0)).max())
     if not record["other_power"] <= _SAME:

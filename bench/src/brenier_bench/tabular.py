@@ -1,13 +1,9 @@
 """Densities of tables: likelihood, samples, image, distance and inverse of one fit, on rows that it has not seen."""
 
-import platform
 import time
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
-from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.datasets import TabularSet
@@ -15,12 +11,11 @@ from brenier.density.bases import Normal
 from brenier.estimators.brenier_density import BrenierDensity
 from brenier.maps import TransportMap
 from brenier.metrics import mmd_squared, sliced_w2
-from brenier_bench.method import count_parameters, peak_memory
+from brenier_bench.method import count_parameters, machine
 from brenier_bench.published import PUBLISHED
+from brenier_bench.tabular_peers import Rows, compare_peers, some_rows
 
 __all__ = ["Prepared", "bench_tabular", "measure", "normal_nll", "otflow_mmd", "prepare"]
-
-Rows = NDArray[np.float64]
 
 _POINTS = 5000
 """Points a side of the discrepancies, whose cost grows with the square of it."""
@@ -97,7 +92,7 @@ def bench_tabular(
     rows, since = prepare(data), time.perf_counter()
     density = BrenierDensity(max_steps=max_steps, max_seconds=max_seconds, random_state=seed).fit(rows.fitted)
     fitted = time.perf_counter()
-    found = measure(density.map_, rows, seed)
+    measures = measure(density.map_, rows, seed)
     ended = time.perf_counter()
     published = [each._asdict() for each in PUBLISHED[data.name]] if data.name in PUBLISHED else None
     record: dict[str, Any] = {
@@ -107,24 +102,19 @@ def bench_tabular(
         "fitted_to": "train and validation",
         "units": rows.units,
         "log_volume": rows.log_volume,
-        **found,
+        **measures,
         "nll_normal": normal_nll(rows.fitted, rows.test),
-        "parameters": count_parameters(density.map_),
+        "parameters": count_parameters(density.map_.potential),
         "steps": density.n_iter_,
         "stop": density.stop_,
         "gaussian": density.gaussian_,
         "settings": dict(density.map_.info["settings"]),
         "seconds": {"fit": round(fitted - since, 3), "evaluation": round(ended - fitted, 3)},
-        "peak_memory_mb": peak_memory(),
-        "device": jax.devices()[0].platform,
-        "versions": {name: version(name) for name in ("brenier", "jax", "jaxlib", "numpy", "scipy", "scikit-learn")}
-        | {"python": platform.python_version()},
         "seed": seed,
+        **machine(),
         "published": published,
     }
     if compare:
-        from brenier_bench.tabular_peers import compare_peers
-
         record["peers"] = compare_peers(rows.train, rows.validation, rows.test, seed)
     return record
 
@@ -133,7 +123,7 @@ def measure(map_: TransportMap, rows: Prepared, seed: int) -> dict[str, Any]:
     """What the test rows say of a map from the data to independent normal columns, which knows this base."""
     rng, base = np.random.default_rng(seed), Normal.read(map_.info["base"])
     count = min(_POINTS, len(rows.train), len(rows.test))
-    test, train = _some(rows.test, count, rng), _some(rows.train, count, rng)
+    test, train = some_rows(rows.test, count, rng), some_rows(rows.train, count, rng)
     samples, draws, others = map_.sample(count, seed=seed), base.draw(count, rng), base.draw(count, rng)
     scale = rows.fitted.std(axis=0)
     nll = -map_.log_density(rows.test)
@@ -179,16 +169,11 @@ def normal_nll(rows: Rows, test: Rows) -> float:
     return 0.5 * (squares + test.shape[1] * np.log(2.0 * np.pi)) + float(np.sum(np.log(np.diagonal(factor))))
 
 
-def _some(rows: Rows, count: int, rng: np.random.Generator) -> Rows:
-    """Rows without repetition, in random order."""
-    return rows[rng.permutation(len(rows))[:count]]
-
-
 def _distance(map_: TransportMap, test: Rows, draws: Rows, seed: int) -> dict[str, Any]:
     """W2 between the data and the base, with bounds for the populations and for these samples."""
-    found = map_.distance(test, draws, seed=seed)
+    distance = map_.distance(test, draws, seed=seed)
     fields = ("w2", "population_lower", "lower", "upper", "confidence", "unconverged")
-    return {"points": len(test)} | {field: getattr(found, field) for field in fields}
+    return {"points": len(test)} | {field: getattr(distance, field) for field in fields}
 
 
 def _inverse(map_: TransportMap, points: Rows, scale: Rows) -> dict[str, float]:

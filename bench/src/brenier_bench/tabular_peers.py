@@ -12,7 +12,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV, KFold, PredefinedSplit
 from sklearn.neighbors import KernelDensity
 
-__all__ = ["PEERS", "Peer", "compare_peers", "run_peer"]
+__all__ = ["PEERS", "Peer", "Rows", "compare_peers", "run_peer", "some_rows"]
 
 Rows = NDArray[np.float64]
 
@@ -83,7 +83,7 @@ def run_peer(peer: Peer, train: Rows, validation: Rows, test: Rows, seed: int) -
             # Of settings that fit badly, which lose; and of fits that fail, which get no score.
             warnings.simplefilter("ignore")
             settings, how = _choose(peer, grid, train, validation, rng, seed)
-            last = both if peer.most is None or len(both) <= peer.most else both[_some(len(both), peer.most, rng)]
+            last = both if peer.most is None or len(both) <= peer.most else some_rows(both, peer.most, rng)
             model = peer.create(seed).set_params(**settings).fit(last)
             fitted = time.perf_counter()
             values = -np.asarray(model.score_samples(test), np.float64)
@@ -114,9 +114,7 @@ def _choose(
         points = np.concatenate([train, validation])
         split, how = KFold(_FOLDS, shuffle=True, random_state=seed), f"{_FOLDS}-fold cross-validation"
     else:
-        learned, judged = (
-            part[_some(len(part), most, rng)] for part, most in zip((train, validation), _MOST, strict=True)
-        )
+        learned, judged = (some_rows(part, most, rng) for part, most in zip((train, validation), _MOST, strict=True))
         points = np.concatenate([learned, judged])
         split, how = PredefinedSplit(np.repeat([-1, 0], [len(learned), len(judged)])), "validation rows"
     search = GridSearchCV(
@@ -133,9 +131,9 @@ def _choose(
     return dict(search.cv_results_["params"][best]), how
 
 
-def _some(count: int, most: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Places of `most` rows at random, or of all."""
-    return rng.permutation(count)[:most]
+def some_rows(rows: Rows, most: int, rng: np.random.Generator) -> Rows:
+    """At most so many rows without repetition, in random order."""
+    return rows[rng.permutation(len(rows))[:most]]
 
 
 def _likelihood(model: Any, points: Rows, _: None = None) -> float:  # noqa: ANN401 - any estimator

@@ -85,6 +85,4 @@ def distance(
         lines.append(("Measured", unit_of(opened.map_)))
         weighted = [cloud.weight is not None for cloud in clouds]
         record = {"rows": rows, "weighted": weighted} | opened.record() | found.record()
-        if not opened.map_.geometry.euclidean:
-            record["cost_function"] = str(opened.map_.cost)
         print_result(record, lines, as_json=as_json)

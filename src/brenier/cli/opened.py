@@ -176,7 +176,7 @@ class OpenMap:
                 columns += checked_columns(name, block.taken[name], len(block.points), path)
         return columns
 
-    def condition(self, columns: "list[Column]") -> "Conditions | None":
+    def condition(self, columns: "Sequence[Column]") -> "Conditions | None":
         """What methods of the map take as the condition of the points of a file; None where they ask for none.
 
         Args:

@@ -67,10 +67,10 @@ def global_conjugates(
     if surplus.floor(u.convexity_floor()) is not None:
         return GlobalConjugates(first, np.zeros(len(y), np.bool_))
     assert isinstance(u, AbstractFunction)
-    every_start = jnp.asarray(starts)
-    places, largest = map_batches(lambda part: best_starts(u, surplus, jnp.asarray(part), every_start), y)
+    function, every_start = u, jnp.asarray(starts)
+    places, largest = map_batches(lambda part: best_starts(function, surplus, jnp.asarray(part), every_start), y)
     second = conjugate_points(u, y, x0=starts[places], scale=scale, tolerance=tolerance, surplus=surplus)
-    values = [map_batches(lambda b, a: _values(u, surplus, b, a), y, part.points) for part in (first, second)]
+    values = [map_batches(lambda b, a: _values(function, surplus, b, a), y, part.points) for part in (first, second)]
     # A converged point is preferred where values are equal but for rounding.
     slack = _LOWER * np.maximum(np.abs(values[0]), 1.0)
     later = np.where(second.converged & ~first.converged, values[1] >= values[0] - slack, values[1] > values[0] + slack)

@@ -5,7 +5,7 @@ point. With the base on the source side, :math:`\log p(y) = \log b(S(y)) - \log\
 them. T is a bijection of the whole space where the potential is strongly convex, so either integrates to one.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -65,7 +65,9 @@ def log_density(
         side: `"target"` for the image of the base, `"source"` for its preimage.
         exact: As for `log_dets`.
     """
-    c, u = map_.geometry, map_.potential
+    # Of one condition: affine coordinates, and a potential.
+    c: Any = map_.geometry
+    u: Any = map_.potential
     volume = c.log_volume
 
     def of_source(x: "Matrix") -> LogDensity:
@@ -95,7 +97,10 @@ def density_gradient(map_: "DensityMethods", points: "Matrix", base: Base, side:
         )
     if not isinstance(base, Normal):
         raise InputError(f"`base` must be normal for gradients of log densities; got {base!r}.")
-    c, u, normal = map_.geometry, map_.potential, base
+    normal = base
+    # Of one condition: affine coordinates, and a potential.
+    c: Any = map_.geometry
+    u: Any = map_.potential
     batch = max(32, 1 << (_GRADIENT_ENTRIES // map_.dim**2).bit_length() - 1)
 
     def of_source(x: "Matrix") -> "Matrix":

@@ -10,12 +10,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from brenier.certificates import Distance
-from brenier.conditional.distance import ConditionalDistance
 from brenier.data.cells import is_cells
 from brenier.data.frames import Moved, wants_own_form
 from brenier.data.table import CheckedTable, Matrix, Unchecked
 from brenier.estimators.parameters import in_both_vocabularies, same_columns
-from brenier.general.distance import CostDistance
 from brenier.integrations.anndata import opened, transported
 from brenier.maps import Inverse, TransportMap
 
@@ -97,7 +95,7 @@ class FittedMap(TransformerMixin):
         confidence: float = 0.95,
         empirical: bool = True,
         seed: int = 0,
-    ) -> Distance | ConditionalDistance | CostDistance:
+    ) -> Distance:
         """Wasserstein-2 distance on two samples that the fit has not seen, with bounds; see `TransportMap.distance`.
 
         For other costs than the quadratic one, the least mean cost. Where the fit had conditions: in each class, and

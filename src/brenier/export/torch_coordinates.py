@@ -55,7 +55,7 @@ class AffineCoordinates(nn.Module):
 
 
 class ConditionalCoordinates(nn.Module):
-    """Coordinates for every condition, `brenier.geometry.conditional.ConditionalCoordinates`.
+    """Coordinates for every condition, `brenier.geometry.ConditionalGeometry`.
 
     A condition is the number of its class, counted from 0 as in `classes`, and then its numbers in their own units.
     """

@@ -8,7 +8,7 @@ from `AbstractSurplus` in `brenier.geometry.surplus`, and an entry in `GEOMETRIE
 from brenier.geometry._base import AbstractGeometry
 from brenier.geometry._record import GeometryRecord
 from brenier.geometry._registry import GEOMETRIES, read_geometry
-from brenier.geometry.affine import AbstractAffine, bures_map
+from brenier.geometry.affine import AbstractAffine
 from brenier.geometry.between import conditional_between
 from brenier.geometry.conditional import ConditionalGeometry
 from brenier.geometry.displacement import DisplacementGeometry, Pairs
@@ -28,7 +28,6 @@ __all__ = [
     "QuadraticGeometry",
     "SphereGeometry",
     "accumulate_moments",
-    "bures_map",
     "conditional_between",
     "moments",
     "read_geometry",

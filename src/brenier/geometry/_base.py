@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Mapping
-from typing import Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import equinox as eqx
 import jax
@@ -38,9 +38,22 @@ class AbstractGeometry(eqx.Module):
     """
 
     unit: eqx.AbstractVar[float]
-    spread: eqx.AbstractVar[Matrix]
-    scale: eqx.AbstractVar[Matrix]
-    cost: eqx.AbstractVar[AbstractCost]
+
+    if TYPE_CHECKING:  # fields of some leaves and properties of others
+
+        @property
+        def spread(self) -> Matrix: ...
+
+        @property
+        def scale(self) -> Matrix: ...
+
+        @property
+        def cost(self) -> AbstractCost: ...
+
+    else:
+        spread: eqx.AbstractVar[Matrix]
+        scale: eqx.AbstractVar[Matrix]
+        cost: eqx.AbstractVar[AbstractCost]
 
     @property
     @abc.abstractmethod
@@ -93,6 +106,19 @@ class AbstractGeometry(eqx.Module):
     def precise_y(self, points: Matrix) -> Matrix:
         """Rows of the target in the new coordinates, in double precision; codes stay as they are."""
 
+    def certified_x(self, rows: Matrix) -> tuple[Matrix, Matrix | None]:
+        """Source points in the new coordinates in double precision, and what rounding may have done.
+
+        Returns:
+            `(n, dim)` points; `(n,)` their shares in a bound on the error of `source_offsets + target_offsets -
+            unit^2 k`, which is the cost of a pair, or None where nothing bounds it.
+        """
+        return self.precise_x(rows)[:, : self.dim], None
+
+    def certified_y(self, rows: Matrix) -> tuple[Matrix, Matrix | None]:
+        """Target points in the new coordinates in double precision, and their shares in the bound of `certified_x`."""
+        return self.precise_y(rows)[:, : self.dim], None
+
     def enter_x(self, points: Matrix) -> NDArray[np.float32]:
         """Rows of the source in the new coordinates, computed in double and returned in single precision."""
         return self.precise_x(points).astype(np.float32)
@@ -103,11 +129,11 @@ class AbstractGeometry(eqx.Module):
 
     @abc.abstractmethod
     def leave_x(self, points: NDArray[np.floating], codes: Matrix | None = None) -> Matrix:
-        """Source points `(n, dim)` in the units of the data, from the new coordinates and the codes of conditions."""
+        """Source points `(n, dim)` in the units of the data, of rows in the new coordinates or points with `codes`."""
 
     @abc.abstractmethod
     def leave_y(self, points: NDArray[np.floating], codes: Matrix | None = None) -> Matrix:
-        """Target points `(n, dim)` in the units of the data, from the new coordinates and the codes of conditions."""
+        """Target points `(n, dim)` in the units of the data, of rows in the new coordinates or points with `codes`."""
 
     @abc.abstractmethod
     def source_offsets(self, rows: Matrix) -> Matrix:

@@ -18,7 +18,7 @@ from brenier.geometry._base import AbstractGeometry, Matrix
 from brenier.geometry._record import Tensors, check_shapes
 from brenier.geometry.moments import Moments
 
-__all__ = ["AbstractAffine", "bures_coordinates", "bures_map", "read_affine"]
+__all__ = ["AbstractAffine", "affine_rounding", "bures_coordinates", "read_affine"]
 
 _MOSTLY = 0.5
 """Share of a coordinate's variance."""
@@ -110,6 +110,25 @@ def bures_coordinates(source: Moments, target: Moments, scale: Matrix) -> dict[s
     }
 
 
+def affine_rounding(to_x: Matrix, to_y: Matrix, unit: float) -> Matrix:
+    """How far rounding changes a cost that is seen through affine coordinates, in double precision.
+
+    Args:
+        to_x: `(..., d, d)` matrices of the coordinates of the source, for points in units of the cost.
+        to_y: `(..., d, d)` those of the target, with `to_x^T to_y = I / unit^2` but for rounding.
+        unit: Length of one unit of the new coordinates.
+
+    Returns:
+        `(...)` shares of the squares of centred points and of the shift between the centres, that bound the error.
+
+    References: Higham 2002, "Accuracy and Stability of Numerical Algorithms", section 3.1.
+    """
+    dim, eps = to_x.shape[-1], np.finfo(np.float64).eps
+    wrong = np.linalg.norm(unit**2 * np.swapaxes(to_x, -1, -2) @ to_y - np.eye(dim), axis=(-2, -1))
+    sizes = unit**2 * np.linalg.norm(to_x, axis=(-2, -1)) * np.linalg.norm(to_y, axis=(-2, -1))
+    return 0.5 * (wrong + 4.0 * (dim + 4) * eps * sizes) + 8.0 * (dim + 8) * eps
+
+
 def read_affine(tensors: Tensors) -> dict[str, Any]:
     """The fields of `AbstractAffine`, of a map file.
 
@@ -119,30 +138,6 @@ def read_affine(tensors: Tensors) -> dict[str, Any]:
     d = tensors["mean_x"].size
     vectors, matrices = ("mean_x", "mean_y", "spread"), ("to_x", "to_y", "from_x", "from_y")
     shapes = dict.fromkeys(vectors, (d,)) | dict.fromkeys(matrices, (d, d)) | {"unit": ()}
+    shapes |= {"root": (d, d)} if "root" in tensors else {}
     check_shapes(tensors, shapes, ("unit", "spread"))
     return {name: tensors[name] for name in (*vectors, *matrices)} | {"unit": float(tensors["unit"])}
-
-
-def bures_map(source: Matrix, target: Matrix) -> Matrix:
-    r"""Matrix of the optimal map between centred Gaussians with covariances `source` and `target`.
-
-    It is the symmetric positive definite solution `A` of `A source A = target`.
-
-    References: Olkin and Pukelsheim 1982; Peyre and Cuturi 2019, "Computational Optimal Transport", equation 2.40.
-
-    Example:
-        >>> import numpy as np
-        >>> bures_map(np.diag([1.0, 4.0]), np.diag([4.0, 1.0])).round(6).tolist()
-        [[2.0, 0.0], [0.0, 0.5]]
-    """
-    half, inverse_half = _powers(source)
-    middle, _ = _powers(half @ target @ half)
-    result = inverse_half @ middle @ inverse_half
-    return (result + result.T) / 2
-
-
-def _powers(matrix: Matrix) -> tuple[Matrix, Matrix]:
-    """Square root of a positive definite matrix, and its inverse."""
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    roots = np.sqrt(np.maximum(values, np.finfo(np.float64).tiny))
-    return (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T

@@ -23,6 +23,7 @@ from brenier.conditions.basis import legendre, terms
 from brenier.costs import SquaredEuclidean
 from brenier.geometry._base import AbstractGeometry, Matrix
 from brenier.geometry._record import GeometryRecord, Tensors, check_shapes
+from brenier.geometry.affine import affine_rounding
 from brenier.geometry.quadratic import QuadraticGeometry
 from brenier.geometry.surplus import InnerProduct
 
@@ -122,6 +123,12 @@ class ConditionalGeometry(AbstractGeometry):
 
         return self._moved(points, self.mean_y, enter)
 
+    def certified_x(self, rows: Matrix) -> tuple[Matrix, Matrix]:
+        return self._certified(rows, of_source=True)
+
+    def certified_y(self, rows: Matrix) -> tuple[Matrix, Matrix]:
+        return self._certified(rows, of_source=False)
+
     def leave_x(self, points: NDArray[np.floating], codes: Matrix | None = None) -> Matrix:
 
         def leave(lower: Matrix, mean: Matrix, part: Matrix) -> Matrix:
@@ -176,8 +183,8 @@ class ConditionalGeometry(AbstractGeometry):
             "scale": (d,),
         }
         check_shapes(tensors, shapes, ("unit", "spread", "scale"))
-        arrays: dict[str, Any] = {name: tensors[name] for name in shapes}
-        return cls(**arrays | {"unit": float(arrays["unit"])}, degree=degree)
+        arrays: dict[str, Any] = {name: tensors[name] for name in shapes if name != "unit"}
+        return cls(**arrays, unit=float(tensors["unit"]), degree=degree)
 
     def matrices(self, codes: Matrix) -> tuple[Matrix, Matrix, Matrix, Matrix]:
         """Centres `(n, d)` of both sides and matrices `(n, d, d)` of both, for points in units of the cost."""
@@ -190,6 +197,20 @@ class ConditionalGeometry(AbstractGeometry):
             turned[0, own] = self.rotation @ lower.transpose(0, 2, 1) / self.unit
             turned[1, own] = self.rotation @ np.linalg.inv(lower) / self.unit
         return means[0], means[1], turned[0], turned[1]
+
+    def _certified(self, rows: Matrix, *, of_source: bool) -> tuple[Matrix, Matrix]:
+        """Points by the very matrices whose product is known, and the bound on what rounding did to it."""
+        points, rounding = np.empty((len(rows), self.dim)), np.empty(len(rows))
+        step = max(_ENTRIES // (2 * self.dim**2), 1)
+        for start in range(0, len(rows), step):
+            part = slice(start, start + step)
+            mean_x, mean_y, to_x, to_y = self.matrices(rows[part, self.dim :])
+            centred = (rows[part, : self.dim] - (mean_x if of_source else mean_y)) / self.scale
+            shift = (mean_x - mean_y) / self.scale
+            points[part] = np.einsum("nij,nj->ni", to_x if of_source else to_y, centred)
+            squares = np.sum(centred**2, axis=1) + np.sum(shift**2, axis=1)
+            rounding[part] = affine_rounding(to_x, to_y, self.unit) * squares
+        return points, rounding
 
     def _means(self, rows: Matrix) -> tuple[Matrix, Matrix]:
         found = np.empty((2, len(rows), self.dim))
@@ -231,9 +252,9 @@ class ConditionalGeometry(AbstractGeometry):
 
 
 def _joined(points: NDArray[np.floating], codes: Matrix | None) -> Matrix:
-    """Points with the codes of their conditions behind them."""
-    assert codes is not None, "points under conditions need the codes of these"
-    return np.column_stack([points, codes]).astype(np.float64, copy=False)
+    """Points with the codes of their conditions behind them, as they are where they have them already."""
+    rows = points if codes is None else np.column_stack([points, codes])
+    return np.asarray(rows, np.float64)
 
 
 def _by_class(numbers: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:

@@ -175,7 +175,7 @@ class DisplacementGeometry(AbstractAffine):
         d = len(parts["mean_x"])
         positive = ("scale", "columns", "reach")
         check_shapes(tensors, dict.fromkeys(positive, (d,)) | {"bend": (d, d)}, positive)
-        scales = {field: tensors[name] for field, name in _RENAMED.items() if name}
+        scales: dict[str, Any] = {field: tensors[name] for field, name in _RENAMED.items() if name}
         return cls(**parts, **scales, cost=cost, bend=tensors["bend"], reach=tensors["reach"])
 
     @property

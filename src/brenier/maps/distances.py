@@ -5,10 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from brenier._errors import InputError
-from brenier.certificates import Distance, assess
-from brenier.conditional.assess import smooth_distance
-from brenier.conditional.distance import ConditionalDistance, averaged
-from brenier.general.distance import CostDistance, assess_cost
+from brenier.certificates import Distance, assess, average
 from brenier.maps.sides import Cloud, weigh_towards
 
 if TYPE_CHECKING:
@@ -28,7 +25,7 @@ def measure(
     source: Cloud,
     target: Cloud,
     **options: Any,  # noqa: ANN401
-) -> Distance | CostDistance | ConditionalDistance:
+) -> Distance:
     """The answer of `TransportMap.distance`, from checked sides.
 
     Args:
@@ -42,7 +39,7 @@ def measure(
             if len(cloud.rows) < 2:
                 raise InputError(f"`{name}` must have at least 2 points for a distance; got {len(cloud.rows)}.")
         return _of_one(map_, source, target, options)
-    names, parts = map_.conditions.class_names(), []
+    names, parts = map_.conditions.class_names(), {}
     numbers = np.unique(source.rows[:, map_.dim].astype(np.intp))
     for number in numbers:
         x, y = (cloud.part(cloud.rows[:, map_.dim] == number) for cloud in (source, target))
@@ -52,30 +49,27 @@ def measure(
                 f"{len(x.rows)} and {len(y.rows)}."
             )
         if map_.conditions.numbers:
-            weights = weigh_towards(map_, x, y)
-            parts.append(smooth_distance(map_.geometry, map_.potential, x.rows, y.rows, weights, x.weights, **options))
+            parts[names[number]] = _of_one(map_, x, y._replace(weights=weigh_towards(map_, x, y)), options)
         else:
             alone = map_.at_code(x.rows[0, map_.dim :])
             points = [cloud._replace(rows=cloud.rows[:, : map_.dim]) for cloud in (x, y)]
-            parts.append(_of_one(alone, *points, options))
+            parts[names[number]] = _of_one(alone, *points, options)
     shares = np.array([np.average(source.rows[:, map_.dim] == number, weights=source.weights) for number in numbers])
-    return averaged([names[number] for number in numbers], parts, shares / shares.sum())
+    return average(parts, shares / shares.sum())
 
 
-def _of_one(map_: "TransportMap", source: Cloud, target: Cloud, options: dict[str, Any]) -> Any:  # noqa: ANN401
-    """Distance of two sides without conditions."""
-    x, y = source.rows, target.rows
-    solved = map_.conjugates(y)
-    assess_ = assess if map_.geometry.quadratic else assess_cost
-    return assess_(
+def _of_one(map_: "TransportMap", source: Cloud, target: Cloud, options: dict[str, Any]) -> Distance:
+    """Distance of two sides without conditions, or whose rows have their own."""
+    solved = map_.conjugates(target.rows)
+    return assess(
         map_.geometry,
         map_.potential,
-        x,
-        y,
-        images=map_.images(x)[0],
+        source.rows,
+        target.rows,
+        images=map_.images(source.rows)[0],
         conjugates=solved.best.points,
         converged=solved.best.converged,
-        **({} if map_.geometry.quadratic else {"disagree": solved.disagree}),
+        disagree=solved.disagree,
         a=source.weights,
         b=target.weights,
         **options,

@@ -24,7 +24,7 @@ def group_rows(codes: Matrix) -> list[tuple[Matrix, Any]]:
 
 
 def merge(parts: list[tuple[Any, Any]], count: int) -> Any:  # noqa: ANN401
-    """Rows of several results, arrays or tuples of them, in their places.
+    """Rows of several results, arrays or named tuples of them, in their places.
 
     Args:
         parts: Row numbers, and the result of those rows.

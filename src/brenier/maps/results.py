@@ -9,7 +9,7 @@ from brenier._errors import ConvergenceWarning, warn
 from brenier.data.table import Matrix
 from brenier.solvers import Status
 
-__all__ = ["Dual", "Inverse", "warn_steep", "warn_unconverged"]
+__all__ = ["Dual", "Images", "Inverse", "warn_steep", "warn_unconverged"]
 
 _SHOWN = 10
 
@@ -40,6 +40,18 @@ class Inverse(NamedTuple):
         """How many points ended in each way that is no success."""
         ends = [] if self.status is None else self.status[~self.converged].tolist()
         return {status: ends.count(status) for status in Status if status in ends}
+
+
+class Images(NamedTuple):
+    """Images of source points.
+
+    Attributes:
+        points: `(n, d)`.
+        steep: `(n,)` where the potential is steeper than the cost of any displacement.
+    """
+
+    points: Matrix
+    steep: NDArray[np.bool_]
 
 
 class Dual(NamedTuple):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from brenier._errors import DataWarning, InputError, warn
 from brenier.conditions.balance import weights_towards
@@ -27,7 +28,7 @@ class Cloud(NamedTuple):
     rows: Matrix
     weights: Matrix | None
 
-    def part(self, chosen: Matrix) -> "Cloud":
+    def part(self, chosen: NDArray[np.bool_]) -> "Cloud":
         """Some of the rows; their weights sum to one again."""
         weights = None if self.weights is None else self.weights[chosen]
         return Cloud(self.rows[chosen], None if weights is None else weights / weights.sum())
@@ -72,7 +73,8 @@ def weigh_towards(map_: "TransportMap", source: Cloud, target: Cloud) -> Matrix 
         return target.weights
     codes = [cloud.rows[:, map_.dim :] for cloud in (source, target)]
     given = [np.ones(len(cloud.rows)) if cloud.weights is None else cloud.weights for cloud in (source, target)]
-    weights, unequal = weights_towards(*codes, *map_.conditions.scaled_ranges, (given[0], given[1]))
+    low, high = map_.conditions.scaled_ranges
+    weights, unequal = weights_towards(codes[0], codes[1], low, high, (given[0], given[1]))
     if unequal:
         _warn_unequal([repr(map_.conditions.class_names()[number]) for number in unequal])
     return weights

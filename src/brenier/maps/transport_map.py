@@ -9,11 +9,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.batches import map_batches, map_chunks
-from brenier.certificates import inverse_errors
+from brenier.certificates import Distance, inverse_errors
 from brenier.conditions import ConditionSpace, described, read_codes
 from brenier.conjugates import (
     GlobalConjugates,
@@ -36,7 +35,7 @@ from brenier.geometry import AbstractGeometry
 from brenier.maps import mapfile
 from brenier.maps.distances import check_confidence, measure
 from brenier.maps.groups import conditioned_blocks, group_rows, merge
-from brenier.maps.results import Dual, Inverse, warn_steep, warn_unconverged
+from brenier.maps.results import Dual, Images, Inverse, warn_steep, warn_unconverged
 from brenier.maps.sides import read_sides, weigh_towards
 from brenier.potentials import AbstractFamily
 from brenier.solvers import Status
@@ -225,7 +224,7 @@ class TransportMap(DensityMethods, eqx.Module):
         confidence: float = 0.95,
         empirical: bool = True,
         seed: int = 0,
-    ) -> Any:  # noqa: ANN401
+    ) -> Distance:
         """Distance between two samples and their populations: an estimate, bounds, and a test.
 
         It is the Wasserstein-2 distance for quadratic costs, and the least mean cost, without a root, for others. Under
@@ -302,11 +301,11 @@ class TransportMap(DensityMethods, eqx.Module):
         potential = self.potential.at(jnp.asarray(np.asarray(code, np.float32)))
         return TransportMap(self.geometry.at(code), potential, None, self.columns, self.info)
 
-    def images(self, rows: Matrix) -> tuple[Matrix, NDArray[np.bool_]]:
-        """Images `(n, dim)` of checked rows, and where the potential was too steep."""
+    def images(self, rows: Matrix) -> Images:
+        """Images of checked rows."""
         g, surplus = self.geometry, self.geometry.surplus
         inner, steep = map_batches(lambda part: images(self.potential, surplus, part), g.enter_x(rows))
-        return g.leave_y(inner, rows[:, g.dim :]), steep
+        return Images(g.leave_y(inner, rows[:, g.dim :]), steep)
 
     def conjugates(self, rows: Matrix, tolerance: Tolerance | None = None) -> GlobalConjugates:
         """Maximisers of the conjugate at checked rows of the target, in the new coordinates and single precision."""
@@ -346,18 +345,12 @@ class TransportMap(DensityMethods, eqx.Module):
                 residual=residual,
                 converged=solved.converged,
                 steps=solved.steps,
-                error=self._errors(target, solved.points) if error else None,
+                error=inverse_errors(g, self.potential, target, solved.points) if error else None,
                 disagree=disagree,
                 status=Status.of(solved.code),
             )
 
         return map_chunks(solve, rows)
-
-    def _errors(self, target: Matrix, found: NDArray[np.floating]) -> Matrix:
-        """Bounds on the distance of preimages to the exact ones; NaN where nothing is known."""
-        if not self.geometry.quadratic:
-            return np.full(len(target), np.nan)
-        return inverse_errors(self.geometry, self.potential, target, found)
 
     def _by_condition(
         self,

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
+from brenier.certificates import Distance
 from brenier.data.atomic import atomic_write, check_writable
 from brenier.data.checks import as_points
 from brenier.data.table import Unchecked
 from brenier.density.bases import Normal
 from brenier.maps import TransportMap
 from brenier.maps.distances import check_confidence
-from brenier.report.certificate import AnyDistance, certificate, certificate_section, verdict
+from brenier.report.certificate import certificate, certificate_section, verdict
 from brenier.report.correlations import correlations, correlations_section
 from brenier.report.density import densities, density_section
 from brenier.report.inverse import inverse_quality, inverse_section
@@ -50,7 +51,7 @@ class Report:
     """
 
     verdict: str
-    distance: AnyDistance
+    distance: Distance
     rows: tuple[int, int]
     seen: bool | None
     bytes: int

@@ -109,8 +109,8 @@ class TrainingConfig:
         """The settings as JSON values, to be stored with a map."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         made = values.pop("potential")
-        own = {} if made is None else {"potential": getattr(made, "__qualname__", type(made).__qualname__)}
-        return values | {"solver": type(self.solver).__name__} | own
+        named = {} if made is None else {"potential": getattr(made, "__qualname__", type(made).__qualname__)}
+        return values | {"solver": type(self.solver).__name__} | named
 
 
 def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:  # noqa: ANN401

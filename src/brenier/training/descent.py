@@ -1,7 +1,6 @@
 """Objectives that are the mean of a loss over points: its gradient step by step, in compiled chunks."""
 
 import abc
-from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
@@ -12,7 +11,7 @@ import optax
 
 from brenier._errors import InputError
 from brenier._states import State
-from brenier._types import Array, Float, Int, Scalar, Values
+from brenier._types import Array, Int, Scalar, Values
 from brenier.data.sources import Source
 from brenier.geometry import AbstractGeometry
 from brenier.potentials import AbstractFamily
@@ -22,14 +21,7 @@ from brenier.training.objective import AbstractObjective, Chunk, Statistics
 from brenier.training.placement import Placement
 from brenier.training.step import AVERAGING
 
-__all__ = ["DescentState", "Loss", "LossObjective", "begin", "descend"]
-
-Loss = Callable[[Any, Any, Any], Scalar]
-"""The mean loss of a potential, of what stays the same in all steps, and of the points of one batch."""
-
-
-_Batches = Any
-"""A pytree of arrays, one leading entry a step."""
+__all__ = ["DescentState", "LossObjective", "descend"]
 
 
 class DescentState(NamedTuple):
@@ -48,60 +40,39 @@ class DescentState(NamedTuple):
     steps: Int[Array, ""]
 
 
-class Rules(NamedTuple):
-    """What a chunk of steps is compiled for: one program for each.
-
-    Attributes:
-        loss: What is to be made small.
-        optimizer: Turns gradients into directions.
-        decay: Share of each parameter taken away a step, as a multiple of the learning rate.
-    """
-
-    loss: Loss
-    optimizer: optax.GradientTransformation
-    decay: float = 0.0
-
-
-def begin(potential: AbstractFamily, optimizer: optax.GradientTransformation) -> DescentState:
-    """The state before the first step."""
-    arrays = eqx.filter(potential, eqx.is_inexact_array)
-    copy = jax.tree.map(jnp.copy, arrays)
-    return DescentState(arrays, copy, optimizer.init(arrays), jnp.zeros((), jnp.int32))  # type: ignore[arg-type]
-
-
 @eqx.filter_jit(donate="all-except-first")
 def descend(
-    fixed: tuple[Rules, AbstractFamily, Any], state: DescentState, batches: _Batches, rates: Float[Array, " k"]
+    fixed: tuple["type[LossObjective]", AbstractFamily, Any, float], state: DescentState, chunk: tuple[Any, Array]
 ) -> tuple[DescentState, Values]:
     """Take one step a batch.
 
     Args:
-        fixed: The rules, the potential without its arrays, and what else the loss needs in every step.
+        fixed: The objective, whose loss and optimizer are compiled in; the potential without its arrays; what else the
+            loss needs; and the decay, a multiple of the learning rate.
         state: Where to start; consumed.
-        batches: A pytree of arrays, one leading entry a step.
-        rates: Learning rate of each step.
+        chunk: Batches, and learning rates: one leading entry a step.
 
     Returns:
         The new state, and the loss of each batch before its step.
     """
-    rules, static, constants = fixed
+    objective, static, constants, decay = fixed
 
     def step(state: DescentState, batch: tuple[Any, Scalar]) -> tuple[DescentState, Scalar]:
         points, rate = batch
 
         def loss(parameters: AbstractFamily) -> Scalar:
-            return rules.loss(eqx.combine(parameters, static), constants, points)
+            return objective.loss(eqx.combine(parameters, static), constants, points)
 
         value, gradient = eqx.filter_value_and_grad(loss)(state.parameters)
-        updates, moments = rules.optimizer.update(gradient, state.optimizer)
-        parameters = jax.tree.map(lambda p, change: p - rate * (change + rules.decay * p), state.parameters, updates)
+        updates, moments = objective.optimizer.update(gradient, state.optimizer)
+        parameters = jax.tree.map(lambda p, change: p - rate * (change + decay * p), state.parameters, updates)
         steps = state.steps + 1
         # The same share whatever the budget (Shamir and Zhang 2013).
         share = (AVERAGING + 1.0) / (steps + AVERAGING)
         average = jax.tree.map(lambda mean, p: mean + share * (p - mean), state.average, parameters)
         return DescentState(parameters, average, moments, steps), value
 
-    return jax.lax.scan(step, state, (batches, rates))
+    return jax.lax.scan(step, state, chunk)
 
 
 class LossObjective(AbstractObjective):
@@ -150,13 +121,14 @@ class LossObjective(AbstractObjective):
     def start(self, potential: AbstractFamily) -> DescentState:
         """The state before the first step."""
         self.static = eqx.filter(potential, eqx.is_inexact_array, inverse=True)
-        return begin(potential, self.optimizer)
+        arrays = eqx.filter(potential, eqx.is_inexact_array)
+        moments = self.optimizer.init(arrays)  # type: ignore[arg-type]
+        return DescentState(arrays, jax.tree.map(jnp.copy, arrays), moments, jnp.zeros((), jnp.int32))
 
     def advance(self, state: DescentState, chunk: Chunk) -> tuple[DescentState, Statistics]:
         """Take the steps of a chunk."""
-        rules = Rules(type(self).loss, self.optimizer, self.config.decay)
-        batches = self.batches(len(chunk.rates))
-        state, losses = descend((rules, self.static, self.constants), state, batches, jnp.asarray(chunk.rates))
+        batches, rates = self.batches(len(chunk.rates)), jnp.asarray(chunk.rates)
+        state, losses = descend((type(self), self.static, self.constants, self.config.decay), state, (batches, rates))
         return state, {"training": np.asarray(losses)}
 
     def baseline(self) -> Any:  # noqa: ANN401 - what `evaluate` gives

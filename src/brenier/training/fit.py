@@ -232,7 +232,7 @@ class Fit:
         return self.placement.here(self.state.average)
 
     def _outcome(self, stop: Stop) -> Outcome:
-        """What the fit has found."""
+        """The result of the fit."""
         gain, error = self.best_value.gain_over(self.baseline)
         best = self._average if stop is Stop.reached else self.best
         if stop is not Stop.reached and not gain > SIGNIFICANT * error:

@@ -164,9 +164,9 @@ class Holdout:
         if not len(left) or value.charge <= _CHARGED * abs(value.objective):
             return value
         rows = self._y[left], self._conjugates[left]
-        found = solve_stragglers(u, *rows, self._scale, _TOLERANCE, _STRAGGLER_STEPS, self._surplus)
+        again = solve_stragglers(u, *rows, self._scale, _TOLERANCE, _STRAGGLER_STEPS, self._surplus)
         self._conjugates, converged = self._conjugates.copy(), converged.copy()
-        self._conjugates[left], converged[left] = found.points, found.converged
+        self._conjugates[left], converged[left] = again.points, again.converged
         return self._value(u, slack, converged)
 
     def _guess(self) -> NDArray[np.float32]:
@@ -182,8 +182,8 @@ class Holdout:
         function, points = u.condition(jnp.asarray(self._y))
         anchors = jnp.asarray(self._x[:_ANCHORS, : len(self._scale)])
         places, largest = best_starts(function, self._surplus, points, anchors)
-        found, _ = _conjugate_values(function, self._surplus, points, jnp.asarray(self._conjugates))
-        rows = np.flatnonzero(~(np.asarray(found) >= np.asarray(largest)))
+        before, _ = _conjugate_values(function, self._surplus, points, jnp.asarray(self._conjugates))
+        rows = np.flatnonzero(~(np.asarray(before) >= np.asarray(largest)))
         if not len(rows):
             return converged
         starts = np.asarray(anchors)[np.asarray(places)[rows]]
@@ -199,9 +199,9 @@ class Holdout:
     def _value(self, u: AbstractFamily, slack: float, converged: NDArray[np.bool_]) -> HoldoutValue:
         """The value at the present conjugates."""
         x, y, z = (jnp.asarray(_filled(part)) for part in (self._x, self._y, self._conjugates))
-        found = (np.asarray(part, np.float64) for part in _values(u, x, y, z, self._surplus))
+        parts = (np.asarray(part, np.float64) for part in _values(u, x, y, z, self._surplus))
         values, conjugates, residual = (
-            part[: len(rows)] for part, rows in zip(found, (self._x, self._y, self._y), strict=True)
+            part[: len(rows)] for part, rows in zip(parts, (self._x, self._y, self._y), strict=True)
         )
         charges = slack * np.square(residual)
         return HoldoutValue(

@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
-from typing import Any, Self, TypeAlias, TypeVar
+from types import FrameType
+from typing import Any, TypeAlias, TypeVar
 
 import equinox as eqx
 import jax
@@ -31,7 +32,7 @@ from brenier.training.schedule import Schedule
 from brenier.training.sharded import AXIS, refresh_shards, run_sharded_steps
 from brenier.training.step import Batches, Context, Statistics, TrainingState, run_steps, solve_pool
 
-__all__ = ["LOCAL", "Local", "Placement", "Presses", "Sharded", "chosen_shards", "placement_for"]
+__all__ = ["LOCAL", "Local", "Placement", "Sharded", "chosen_shards", "placement_for"]
 
 _Tree = TypeVar("_Tree")
 
@@ -203,8 +204,22 @@ class Sharded:
             with LOCAL.interruptible() as pressed:
                 yield pressed
             return
-        with Presses() as presses, together():
-            yield lambda: any_of(presses.count > 0)
+        presses: list[int] = []
+
+        def press(number: int, _: FrameType | None) -> None:
+            # No exception the first time: it would leave the others alone in a step.
+            presses.append(number)
+            if len(presses) > 1:
+                raise KeyboardInterrupt
+
+        main = threading.current_thread() is threading.main_thread()
+        before = signal.signal(signal.SIGINT, press) if main else None
+        try:
+            with together():
+                yield lambda: any_of(bool(presses))
+        finally:
+            if main:
+                signal.signal(signal.SIGINT, before)
 
 
 Placement: TypeAlias = Local | Sharded
@@ -252,28 +267,6 @@ class _AgreedSchedule(Schedule):
         both[:, : len(rates)] = rates, tolerances
         count, both, self._position = agreed((len(rates), both, self._position))
         return both[0, :count], both[1, :count]
-
-
-class Presses:
-    """Counts Ctrl-C without an exception, so that no process leaves the others alone in a step; the second raises."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __enter__(self) -> Self:
-        self._main = threading.current_thread() is threading.main_thread()
-        if self._main:
-            self._before = signal.signal(signal.SIGINT, self._pressed)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._main:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _pressed(self, *_: object) -> None:
-        self.count += 1
-        if self.count > 1:
-            raise KeyboardInterrupt
 
 
 def _arrays(function: Callable[[Any], Any], tree: _Tree) -> _Tree:

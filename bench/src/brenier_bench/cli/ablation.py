@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brenier.cli.console import Json, number, print_record, print_table, reporting, stderr
+from brenier_bench.cli.shared import print_run
 
 if TYPE_CHECKING:
     from brenier_bench.ablation import Row
@@ -88,13 +89,7 @@ def ablation(
 
 
 def _report(row: "Row") -> None:
-    """One line on stderr as each cell ends."""
-    where = f"d={row['dim']}, {row['cell']}"
-    if "failed" in row:
-        stderr.print(f"{where}: failed: {row['failed']}")
-        return
-    errors = ", ".join(f"{side} {number(row[f'l2_uvp_{side}'], 3)} %" for side in ("forward", "inverse"))
-    stderr.print(f"{where}: {errors}, {row['wall_seconds']:.1f} s")
+    print_run(f"d={row['dim']}, {row['cell']}", row, "wall_seconds")
 
 
 def _remarks(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -8,8 +8,8 @@ import typer
 
 from brenier.cli.console import Json, number, print_result, reporting
 from brenier_bench.cli.ablation import ablation
-from brenier_bench.cli.device import Device, use_device
 from brenier_bench.cli.peers import peers
+from brenier_bench.cli.shared import Device, use_device
 from brenier_bench.cli.tabular import tabular
 
 __all__ = ["bench"]

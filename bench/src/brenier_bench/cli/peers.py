@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brenier.cli.console import Json, number, print_record, print_table, reporting, stderr
-from brenier_bench.cli.device import Device, use_device
+from brenier_bench.cli.shared import Device, print_run, use_device
 
 if TYPE_CHECKING:
     from brenier_bench.contest import Row
@@ -73,12 +73,7 @@ def peers(
 
 
 def _report(row: "Row") -> None:
-    """One line on stderr as each process ends."""
-    if "failed" in row:
-        stderr.print(f"{row['method']}, seed {row['seed']}: failed: {row['failed']}")
-        return
-    errors = ", ".join(f"{side} {number(row[f'l2_uvp_{side}'], 3)} %" for side in ("forward", "inverse"))
-    stderr.print(f"{row['method']}, seed {row['seed']}: {errors}, {row['seconds']:.1f} s")
+    print_run(f"{row['method']}, seed {row['seed']}", row, "seconds")
 
 
 def _line(line: dict[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from brenier.cli.console import Json, number, print_result, print_table, reporting, share, stderr
-from brenier_bench.cli.device import Device, use_device
+from brenier_bench.cli.shared import Device, use_device
 
 __all__ = ["tabular"]
 

@@ -14,7 +14,7 @@ from brenier.data.sources import Source
 from brenier.geometry import QuadraticGeometry, accumulate_moments, moments
 from brenier_bench.problem import Clock, Problem
 
-__all__ = ["Setting", "adam", "descend", "parameters"]
+__all__ = ["Setting", "adam", "descend"]
 
 _CHUNK = 64
 _MOMENT_BATCHES = 8
@@ -31,11 +31,11 @@ class Setting(NamedTuple):
 
     x: Source
     y: Source
-    coordinates: QuadraticGeometry
+    geometry: QuadraticGeometry
 
     @classmethod
     def of(cls, problem: Problem) -> "Setting":
-        """Supplies of both sides and the coordinates between their moments."""
+        """Supplies of both sides and the geometry between their moments."""
         x, y = problem.sources()
         if problem.size is None:
             of_x, of_y = (accumulate_moments(s.draw(_MOMENT_BATCH) for _ in range(_MOMENT_BATCHES)) for s in (x, y))
@@ -45,14 +45,14 @@ class Setting(NamedTuple):
 
     def draw(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Points of both sides in the inner coordinates, independent of each other."""
-        c = self.coordinates
+        c = self.geometry
         return c.enter_x(self.x.draw(count)), c.enter_y(self.y.draw(count))
 
     def maps(
         self, forward: Callable[[Array], Any], inverse: Callable[[Array], Any]
     ) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]:
         """Maps of the inner coordinates as maps of the data."""
-        c = self.coordinates
+        c = self.geometry
         return (
             lambda points: c.leave_y(np.asarray(forward(jnp.asarray(c.enter_x(points))))),
             lambda points: c.leave_x(np.asarray(inverse(jnp.asarray(c.enter_y(points))))),
@@ -94,8 +94,3 @@ def descend(
         state = jax.block_until_ready(chunk(state, x, y, jnp.full(size, peak * share, jnp.float32)))
         count += size
     return state, count
-
-
-def parameters(*trees: Any) -> int:  # noqa: ANN401
-    """Numbers in the arrays of some pytrees."""
-    return sum(int(leaf.size) for leaf in jax.tree.leaves(trees))

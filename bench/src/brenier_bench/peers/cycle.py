@@ -14,8 +14,8 @@ import numpy as np
 from brenier._types import Points, Scalar
 from brenier.potentials import ICNN
 from brenier.training import choose_config
-from brenier_bench.method import Fitted
-from brenier_bench.peers._descend import Setting, adam, descend, parameters
+from brenier_bench.method import Fitted, count_parameters
+from brenier_bench.peers._descend import Setting, adam, descend
 from brenier_bench.problem import Clock, Problem
 
 __all__ = ["fit"]
@@ -49,4 +49,4 @@ def fit(problem: Problem, clock: Clock) -> Fitted:
     gradient = eqx.filter_jit(lambda side, points: eqx.combine(arrays, static)[side].gradient(points))
     forward, inverse = setting.maps(lambda p: gradient(0, p), lambda p: gradient(1, p))
     settings = {"widths": config.widths, "weight": weight, "rate": _PEAK, "batch": _BATCH}
-    return Fitted(forward, inverse, steps, settings, parameters(arrays))
+    return Fitted(forward, inverse, steps, settings, count_parameters(arrays))

@@ -10,8 +10,8 @@ from brenier.conjugates import conjugate_points
 from brenier.potentials import ICNN
 from brenier.training import choose_config
 from brenier.training.step import AVERAGING
-from brenier_bench.method import Fitted
-from brenier_bench.peers._descend import Setting, adam, descend, parameters
+from brenier_bench.method import Fitted, count_parameters
+from brenier_bench.peers._descend import Setting, adam, descend
 from brenier_bench.problem import Clock, Problem
 
 __all__ = ["fit"]
@@ -53,4 +53,4 @@ def fit(problem: Problem, clock: Clock, steps: int, max_steps: int | None = None
         lambda p: gradient(fitted, p), lambda p: conjugate_points(fitted, np.asarray(p), scale=c.spread).points
     )
     settings = {"widths": config.widths, "rate": config.learning_rate, "batch": config.batch}
-    return Fitted(forward, inverse, steps, settings, parameters(average))
+    return Fitted(forward, inverse, steps, settings, count_parameters(average))

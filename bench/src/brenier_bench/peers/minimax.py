@@ -17,8 +17,8 @@ import optax
 from brenier._types import Array, Points, Scalar
 from brenier.potentials import MLP
 from brenier.training import choose_config
-from brenier_bench.method import Fitted
-from brenier_bench.peers._descend import Setting, adam, descend, parameters
+from brenier_bench.method import Fitted, count_parameters
+from brenier_bench.peers._descend import Setting, adam, descend
 from brenier_bench.problem import Clock, Problem
 
 __all__ = ["fit"]
@@ -78,4 +78,4 @@ def fit(problem: Problem, clock: Clock) -> Fitted:
     gradient = eqx.filter_jit(lambda arrays, points: build(arrays).gradient(points))
     forward, inverse = setting.maps(lambda p: gradient(state.map, p), lambda p: gradient(state.potential, p))
     settings = {"widths": widths, "inner": _INNER, "rate": _PEAK, "batch": _BATCH}
-    return Fitted(forward, inverse, steps, settings, parameters(state.map, state.potential))
+    return Fitted(forward, inverse, steps, settings, count_parameters(state.map, state.potential))

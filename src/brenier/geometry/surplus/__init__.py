@@ -6,8 +6,8 @@ and the image of `x` is the `y` with :math:`\nabla_x k(x, y) = \nabla u(x)`. Any
 serves, since functions of one side change no optimal coupling. The dual value is linear in `u` at the maximiser,
 whatever `k` is, so that training is the same: the envelope gradient at matching points.
 
-A new kind of cost, one that is not a function of the displacement, is one file here, and one with its coordinates in
-`brenier.general`.
+A new kind of cost, one that is not a function of the displacement, is one file here, and one with its geometry in
+`brenier.geometry`.
 
 References: Villani 2009, "Optimal Transport, Old and New", definitions 5.2 and 5.7.
 """
