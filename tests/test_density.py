@@ -263,8 +263,9 @@ class TestEstimator:
 
     def test_one_that_diverges_before_its_first_good_state_starts_again(self, curved) -> None:
         """The steps give the memory of their state away, and with it, once, the network to start again from."""
+        fast = Training(learning_rate=50.0)
         with pytest.warns(match="diverged"):
-            fitted = BrenierDensity(max_steps=256, learning_rate=50.0, refit=False, random_state=0).fit(curved[0])
+            fitted = BrenierDensity(max_steps=256, training=fast, refit=False, random_state=0).fit(curved[0])
         assert fitted.gaussian_
 
     def test_it_integrates_to_one(self, fitted) -> None:
