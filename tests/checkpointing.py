@@ -62,4 +62,4 @@ def result(fitted: Any) -> tuple[Any, ...]:
         fitted.map_.save(Path(folder) / "map")
         saved = content(Path(folder) / "map")
     rows = [repr(row._replace(seconds=0.0)) for row in fitted.history_]
-    return saved, rows, fitted.stop_, fitted.gaussian_, fitted.n_iter_
+    return saved, rows, fitted.stop_, fitted.baseline_, fitted.n_iter_

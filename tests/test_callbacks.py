@@ -82,7 +82,7 @@ class TestWhatIsTold:
         assert start.columns is None
         assert start.settings == fitted.map_.info["settings"]
         assert start.settings["batch"] == 64
-        assert (end.stop, end.steps, end.gaussian) == (fitted.stop_, fitted.n_iter_, fitted.gaussian_)
+        assert (end.stop, end.steps, end.baseline) == (fitted.stop_, fitted.n_iter_, fitted.baseline_)
         assert end.history is fitted.history_
         assert end.error is None
         assert end.seconds >= rows[-1].seconds > 0
@@ -227,7 +227,7 @@ class TestErrors:
         for _, end in ends:
             assert end.error is caught.value
             assert end.stop == "ZeroDivisionError: look of b"
-            assert end.gaussian is None
+            assert end.baseline is None
             assert [row.step for row in end.history] == [end.steps]
 
     def test_only_those_that_have_started_are_told_of_the_end(self) -> None:
@@ -274,7 +274,7 @@ class TestGap:
             callbacks=rows.append, refit=False, max_steps=512, training=Training(hidden=[32]), random_state=0
         ).fit(x, y)
         ((x, y),), row = held_out, [row for row in rows if row.best][-1]
-        assert not ot.gaussian_
+        assert not ot.baseline_
         map_, c = ot.map_, ot.map_.geometry
         inner_x, inner_y = c.enter_x(x), c.enter_y(y)
         evaluate = eqx.filter_jit(lambda u, z: u.value_and_gradient(z))

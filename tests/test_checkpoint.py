@@ -14,9 +14,9 @@ from brenier import BrenierDensity, BrenierMap, Training
 from brenier._states import pack, unpack
 from brenier.checkpoint import keeping
 from brenier.costs import PNorm
-from brenier.data.sources import ArraySource, SamplerSource
-from brenier.data.weights import WeightedSource
-from brenier.estimators.conditioned import BalancedSource
+from brenier.data.streams import ArrayStream, SamplerStream
+from brenier.data.weights import WeightedStream
+from brenier.estimators.conditioned import BalancedStream
 from brenier.training import TrainingConfig
 from brenier.training.schedule import Schedule
 from checkpointing import SMALL, clouds, cut_off, fit, result
@@ -112,7 +112,7 @@ def test_the_map_is_that_of_an_uninterrupted_fit(
     assert fitted.resumed_.refit is refit
     assert fitted.resumed_.step > 0
     assert result(fitted) == whole[fitting]
-    assert not fitted.gaussian_
+    assert not fitted.baseline_
 
 
 def test_cut_off_again_and_again(whole: dict[Any, Any], tmp_path: Path) -> None:
@@ -199,12 +199,12 @@ class TestPace:
 
 
 SOURCES = {
-    "array": lambda: ArraySource(clouds()[0], np.random.default_rng(1)),
-    "weighted": lambda: WeightedSource(clouds()[0], np.linspace(0.1, 1.0, 600), np.random.default_rng(1)),
-    "balanced": lambda: BalancedSource(
+    "array": lambda: ArrayStream(clouds()[0], np.random.default_rng(1)),
+    "weighted": lambda: WeightedStream(clouds()[0], np.linspace(0.1, 1.0, 600), np.random.default_rng(1)),
+    "balanced": lambda: BalancedStream(
         np.column_stack([clouds()[0], np.arange(600) % 2]), np.full(600, 1 / 600), 2, np.random.default_rng(1)
     ),
-    "sampler": lambda: SamplerSource(lambda key, n: jax.random.normal(key, (n, 2)), 3, "X"),
+    "sampler": lambda: SamplerStream(lambda key, n: jax.random.normal(key, (n, 2)), 3, "X"),
 }
 
 

@@ -18,7 +18,7 @@ from brenier.cli.console import number, print_result
 from brenier.data import read_points, write_points
 from brenier.estimators.tasks import Fitted
 from brenier.geometry import Moments, QuadraticGeometry
-from brenier.training import Stop, choose_config, gaussian_outcome
+from brenier.training import Stop, baseline_outcome, choose_config
 
 RNG = np.random.default_rng(0)
 POINTS = RNG.normal(size=(40, 2))
@@ -201,7 +201,7 @@ def test_interrupts(folder: Path, monkeypatch: pytest.MonkeyPatch, times: int, k
                 signal.raise_signal(signal.SIGINT)
         standard = Moments(np.zeros(2), np.eye(2), 0)
         coordinates = QuadraticGeometry.between(standard, standard)
-        outcome = gaussian_outcome(coordinates)._replace(stop=Stop.interrupted)
+        outcome = baseline_outcome(coordinates)._replace(stop=Stop.interrupted)
         return Fitted(outcome, coordinates, choose_config(2, None), None, {})
 
     monkeypatch.setattr("brenier.estimators.parameters.fit", train)

@@ -186,7 +186,7 @@ class TestFits:
         x, y = counts(seed=1)
         spread = Dequantizer(random_state=np.random.RandomState(5)).fit(x)
         moved, target = fitted.transform(spread.transform(x)), spread.transform(y)
-        assert not fitted.gaussian_
+        assert not fitted.baseline_
         for column in range(2):
             # 0.036 is the 1 % level of two samples of 4,000; a map of as few rows and steps has errors of its own.
             assert stats.ks_2samp(moved[:, column], target[:, column]).statistic < 0.05

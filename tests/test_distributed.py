@@ -22,9 +22,9 @@ from brenier._errors import DistributedError, InputError
 from brenier._processes import agreed, any_of, from_all, from_first, together
 from brenier._states import pack, unpack
 from brenier.data import open_points
-from brenier.data.sources import ArraySource, IteratorSource, SamplerSource, Source
-from brenier.data.weights import WeightedSource
-from brenier.estimators.conditioned import BalancedSource
+from brenier.data.streams import ArrayStream, IteratorStream, PointStream, SamplerStream
+from brenier.data.weights import WeightedStream
+from brenier.estimators.conditioned import BalancedStream
 from brenier.solvers import BFGS, LBFGS, Spectral
 from brenier.training import choose_config
 from brenier.training.calibration import Affine, Calibration
@@ -283,7 +283,7 @@ def test_states_survive_being_sent(monkeypatch):
 
 def test_parts_of_an_array_are_its_rows(rng):
     values = rng.normal(size=(10, 2))
-    source = ArraySource(values, np.random.default_rng(0))
+    source = ArrayStream(values, np.random.default_rng(0))
     parts = [source.part(number, 3) for number in range(3)]
     assert [part.size for part in parts] == [4, 3, 3]
     drawn = np.concatenate([part.draw(part.size) for part in parts])
@@ -294,10 +294,10 @@ def sources():
     rng = np.random.default_rng(0)
     values, weights = rng.normal(size=(64, 3)), np.full(64, 1 / 64)
     values[:, 2] = 0.0
-    yield ArraySource(values, np.random.default_rng(5))
-    yield WeightedSource(values, weights, np.random.default_rng(5))
-    yield BalancedSource(values, weights, 2, np.random.default_rng(5))
-    yield SamplerSource(lambda key, n: jax.random.normal(key, (n, 3)), 5, "X")
+    yield ArrayStream(values, np.random.default_rng(5))
+    yield WeightedStream(values, weights, np.random.default_rng(5))
+    yield BalancedStream(values, weights, 2, np.random.default_rng(5))
+    yield SamplerStream(lambda key, n: jax.random.normal(key, (n, 3)), 5, "X")
 
 
 @pytest.mark.parametrize("place", range(4), ids=["array", "weighted", "balanced", "sampler"])
@@ -312,12 +312,12 @@ def test_parts_are_the_same_whatever_was_drawn_before(place):
 
 def test_every_part_of_a_weighted_sample_has_its_weights(rng):
     values, weights = np.array([[0.0], [1.0]]), np.array([0.25, 0.75])
-    part = WeightedSource(values, weights, rng).part(1, 2)
+    part = WeightedStream(values, weights, rng).part(1, 2)
     assert part.draw(400).mean() == 0.75
 
 
 def test_a_supply_of_ones_own_needs_no_parts_until_it_is_divided():
-    class Own(Source):
+    class Own(PointStream):
         dim, size = 2, None
 
         def draw(self, n):
@@ -329,7 +329,7 @@ def test_a_supply_of_ones_own_needs_no_parts_until_it_is_divided():
 
 def test_an_iterator_has_no_parts():
     with pytest.raises(InputError, match="cannot be divided"):
-        IteratorSource([np.zeros((3, 2))], "X").part(0, 2)
+        IteratorStream([np.zeros((3, 2))], "X").part(0, 2)
 
 
 def test_shards_go_to_devices_that_divide_them():

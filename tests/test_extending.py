@@ -11,7 +11,7 @@ import pytest
 from brenier import BrenierMap, InputError, Training
 from brenier._states import pack, unpack
 from brenier.conjugates import conjugate_points
-from brenier.data.sources import ArraySource
+from brenier.data.streams import ArrayStream
 from brenier.geometry import QuadraticGeometry, moments
 from brenier.potentials import POTENTIALS, AbstractPotential, Quadratic
 from brenier.solvers import Picard
@@ -52,7 +52,7 @@ def fitted(rng: np.random.Generator) -> BrenierMap:
 
 def test_the_own_potential_is_what_was_trained(fitted: BrenierMap) -> None:
     # Where nothing beat the Gaussian map, the map is that; its settings say what was trained in either case.
-    assert isinstance(fitted.map_.potential, Quadratic if fitted.gaussian_ else Scaled)
+    assert isinstance(fitted.map_.potential, Quadratic if fitted.baseline_ else Scaled)
     assert fitted.map_.info["settings"]["potential"] == "Scaled"
 
 
@@ -135,7 +135,7 @@ class KnownPairs(LossObjective):
     """Rows of a point and its image."""
 
     def __init__(self, rows: np.ndarray, held_out: np.ndarray, coordinates, config) -> None:
-        super().__init__(ArraySource(rows, np.random.default_rng(0)), coordinates, config, seed=0)
+        super().__init__(ArrayStream(rows, np.random.default_rng(0)), coordinates, config, seed=0)
         self.held_out = self.inside(held_out)
 
     def inside(self, rows):
@@ -229,7 +229,7 @@ class TestObjectives:
         fitted, config = objective(kind)
         outcome = train(fitted, config)
         assert outcome.stop is Stop.budget
-        assert not outcome.gaussian
+        assert not outcome.baseline
         last = outcome.history[-1]
         assert last.loss == pytest.approx(fitted.evaluate(outcome.potential).losses.mean())
         assert last.gain == pytest.approx(fitted.baseline().losses.mean() - last.loss)
@@ -262,7 +262,7 @@ class TestObjectives:
 def test_a_loss_that_diverges_starts_again() -> None:
     outcome = train(*objective(KnownPairs, learning_rate=1e30, max_steps=384))
     assert outcome.restarts > 0
-    assert outcome.gaussian
+    assert outcome.baseline
 
 
 def test_a_loss_is_not_divided() -> None:

@@ -89,7 +89,7 @@ def test_mahalanobis_gaussians_are_in_closed_form(rng) -> None:
     matrix = np.linalg.solve(half, np.linalg.solve(half, middle.T).T)
     exact = ((x @ root.T - sides[0][0]) @ matrix.T + sides[1][0]) @ np.linalg.inv(root).T
     assert not ot.map_.geometry.quadratic
-    assert ot.gaussian_
+    assert ot.baseline_
     assert_close(ot.transform(x), exact, atol=0.03)
     squares = np.trace(sides[0][1] + sides[1][1] - 2 * middle) + np.sum((sides[0][0] - sides[1][0]) ** 2)
     found = ot.distance(x, y)

@@ -12,8 +12,8 @@ import brenier
 from asserts import assert_close, assert_same
 from brenier import BrenierMap, InputError, JoinedMap, Training, TransportMap
 from brenier.costs import Convex, ElasticNet, PNorm
+from brenier.estimators.anndata import transport
 from brenier.export import save_stablehlo, save_torch, to_torch
-from brenier.integrations.anndata import transport
 from brenier.report import write_report
 from brenier.report.projection import projection
 from brenier.report.sides import Sides, read_sides

@@ -278,7 +278,7 @@ class TestCommand:
 
     def test_json_is_all_there_is_on_stdout(self, example, models, data, tmp_path, monkeypatch, ran, domains) -> None:
         monkeypatch.setattr(
-            example.transport, "fit", lambda *_, **__: SimpleNamespace(n_iter_=3, gaussian_=True, map_=ran.map)
+            example.transport, "fit", lambda *_, **__: SimpleNamespace(n_iter_=3, baseline_=True, map_=ran.map)
         )
         monkeypatch.setattr(
             example.transport,

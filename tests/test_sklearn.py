@@ -108,7 +108,7 @@ def test_checks_of_trained_networks(estimator: Any, name: str, monkeypatch: pyte
     monkeypatch.setattr(brenier.training.holdout.HoldoutValue, "gain_over", lambda *_: better)
     monkeypatch.setattr(brenier.training.objective.Losses, "gain_over", lambda *_: better)
     keep = type(estimator)._keep
-    monkeypatch.setattr(type(estimator), "_keep", lambda own, *rest: keep(own, *rest) or kept.append(own.gaussian_))
+    monkeypatch.setattr(type(estimator), "_keep", lambda own, *rest: keep(own, *rest) or kept.append(own.baseline_))
     estimator = clone(estimator).set_params(max_steps=64)
     getattr(estimator_checks, f"check_{name}")(type(estimator).__name__, estimator)
     assert kept
@@ -342,7 +342,7 @@ class TestScore:
         self, fitted: BrenierMap, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         x, y = samples()
-        assert not fitted.gaussian_
+        assert not fitted.baseline_
         exact = fitted.map_.dual(x, y)
         assert exact.unconverged == 0.0
         assert 0.0 <= exact.gap < 1e-4 * exact.value

@@ -313,7 +313,7 @@ class TestLearned:
     def test_the_exact_map_is_found(self, fitted, rng):
         x = uniform(rng, 4000)
         found = fitted.transform(x)
-        assert not fitted.gaussian_
+        assert not fitted.baseline_
         assert_close(np.linalg.norm(found, axis=1), np.ones(4000), rtol=1e-6)
         assert error(found, truth(x), x) < 1.0
         linear = fitted.map_.geometry
@@ -385,7 +385,7 @@ class TestOwnPotentials:
         ).fit(x, y)
         assert ot_.map_.info["settings"]["potential"] == "Convex"
         assert_close(np.linalg.norm(ot_.transform(x), axis=1), np.full(400, 2.0), rtol=1e-6)
-        if not ot_.gaussian_:
+        if not ot_.baseline_:
             with pytest.raises(InputError, match="does not have `Convex`"):
                 ot_.map_.save(tmp_path / "map.brenier")
 

@@ -83,12 +83,12 @@ def transport(
             write_figure(files[f"{one.name} to {other.name}"], title, one.test, moved, other.test, pairs)
         record = {
             "steps": ot.n_iter_,
-            "gaussian": ot.gaussian_,
+            "gaussian": ot.baseline_,
             "seconds": seconds,
             "directions": [measures.record() for measures in found],
             "files": {role: str(path) for role, path in files.items()},
         }
-        lines = [("Fit", f"{ot.n_iter_:,} steps, {seconds:.0f} s{', Gaussian maps' if ot.gaussian_ else ''}")]
+        lines = [("Fit", f"{ot.n_iter_:,} steps, {seconds:.0f} s{', Gaussian maps' if ot.baseline_ else ''}")]
         lines += [line for measures in found for line in _lines(measures)]
         print_result(record, lines + [("Wrote", str(path)) for path in files.values()], as_json=as_json)
         if not as_json:

@@ -117,7 +117,7 @@ def _fit_and_check(problem: StressProblem, record: dict[str, Any], again: bool) 
     x, y = problem.points(problem.rows)
     estimator = BrenierMap(max_steps=record["steps"], random_state=problem.seed).fit(x, y)
     map_: TransportMap = estimator.map_
-    record |= {"gaussian": estimator.gaussian_, "looks": len(estimator.history_)}
+    record |= {"gaussian": estimator.baseline_, "looks": len(estimator.history_)}
     wrong = record[FAILURES]
     wrong += _history_faults(estimator, x, y, problem.seed)
     new = New(map_, *problem.points((_NEW, _NEW), 1))

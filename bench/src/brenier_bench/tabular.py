@@ -107,7 +107,7 @@ def bench_tabular(
         "parameters": count_parameters(density.map_.potential),
         "steps": density.n_iter_,
         "stop": density.stop_,
-        "gaussian": density.gaussian_,
+        "gaussian": density.baseline_,
         "settings": dict(density.map_.info["settings"]),
         "seconds": {"fit": round(fitted - since, 3), "evaluation": round(ended - fitted, 3)},
         "seed": seed,

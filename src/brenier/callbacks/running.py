@@ -62,7 +62,7 @@ class Running:
     def finish(self, fitted: Any) -> None:  # noqa: ANN401
         """Take down, from a fitted estimator, what all are told at the end."""
         seconds = time.perf_counter() - self._started
-        self._end = End(fitted.stop_, fitted.n_iter_, seconds, fitted.gaussian_, fitted.history_)
+        self._end = End(fitted.stop_, fitted.n_iter_, seconds, fitted.baseline_, fitted.history_)
 
     def _tell(self, callback: Callback) -> None:
         assert self._end is not None

@@ -105,7 +105,7 @@ def _summary(fitted: "BrenierDensity") -> dict[str, Any]:
     rows = [row for row in fitted.history_ if math.isfinite(row.log_likelihood)]
     kept = next((row for row in reversed(rows) if row.best), None)
     value = gain = error = None
-    if kept is not None and not fitted.gaussian_:
+    if kept is not None and not fitted.baseline_:
         value, gain, error = kept.log_likelihood, kept.gain, kept.error
     elif rows:
         value, gain, error = rows[-1].log_likelihood - rows[-1].gain, 0.0, 0.0
@@ -115,7 +115,7 @@ def _summary(fitted: "BrenierDensity") -> dict[str, Any]:
         "log_likelihood": value,
         "gain": gain,
         "gain_error": error,
-        "gaussian": fitted.gaussian_,
+        "baseline": fitted.baseline_,
         "steps": fitted.n_iter_,
         "stop": fitted.stop_,
     }
@@ -123,9 +123,9 @@ def _summary(fitted: "BrenierDensity") -> dict[str, Any]:
 
 def _lines(record: dict[str, Any]) -> list[tuple[str, str]]:
     columns = "columns" if record["dim"] > 1 else "column"
-    kind = ", the normal distribution" if record["gaussian"] else ""
+    kind = ", the normal distribution" if record["baseline"] else ""
     gain = f"{number(record['gain'], 3)} +- {number(record['gain_error'], 2)} nats a row above the normal distribution"
-    if record["gaussian"]:
+    if record["baseline"]:
         gain = "none: no network beat the normal distribution by more than chance"
     value = f"{number(record['log_likelihood'])} nats a row   on held-out rows, for volumes in the units of the data"
     lines = [

@@ -239,7 +239,7 @@ def summary(ot: "BrenierMap") -> dict[str, Any]:
     w2 = dual = gain = error = None
     if last is not None:
         dual, gain, error = last.dual - last.gain, 0.0, 0.0
-        if kept is not None and not ot.gaussian_:
+        if kept is not None and not ot.baseline_:
             dual, gain, error = kept.dual, kept.gain, kept.error
         w2 = max(2.0 * dual, 0.0) ** 0.5 if ot.map_.geometry.quadratic else None
     return {
@@ -249,7 +249,7 @@ def summary(ot: "BrenierMap") -> dict[str, Any]:
         "dual": dual,
         "gain": gain,
         "gain_error": error,
-        "gaussian": ot.gaussian_,
+        "baseline": ot.baseline_,
         "unconverged": None if last is None else last.unconverged,
         "steps": ot.n_iter_,
         "stop": ot.stop_,
@@ -260,7 +260,7 @@ def _lines(record: dict[str, Any], map_: Any, cost: list[tuple[str, str]]) -> li
     columns, baseline = "columns" if record["dim"] > 1 else "column", map_.geometry.baseline_name
     gaussian, mean = ("Gaussian maps", ", mean over conditions") if record["conditions"] else (baseline, "")
     gain = f"{number(record['gain'], 3)} +- {number(record['gain_error'], 2)} above that of the {gaussian}"
-    if record["gaussian"]:
+    if record["baseline"]:
         gain = f"no network beat the {gaussian} by more than chance"
     kind, found = ", Gaussian", []
     if not map_.geometry.quadratic:
@@ -271,7 +271,7 @@ def _lines(record: dict[str, Any], map_: Any, cost: list[tuple[str, str]]) -> li
         text = f"{number(record['w2'])}   on held-out points{mean}, {unit_of(map_)}; neither squared nor halved"
         found = [("W2", text), ("Dual", f"{number(record['dual'])}   estimate of W2^2 / 2; {gain}")]
     lines = [
-        ("Map", f"{record['map']}   {record['dim']} {columns}{kind if record['gaussian'] else ''}"),
+        ("Map", f"{record['map']}   {record['dim']} {columns}{kind if record['baseline'] else ''}"),
         *space_lines(record["conditions"]),
         *cost,
         *found,

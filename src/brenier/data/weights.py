@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from brenier._errors import DataWarning, InputError, warn
 from brenier.data.frames import as_plain
-from brenier.data.sources import Source, own_generator
+from brenier.data.streams import PointStream, own_generator
 from brenier.data.table import Matrix, Table, Unchecked, listed
 
-__all__ = ["WeightedSource", "as_weights", "effective_size", "systematic", "warn_uneven", "weighted_table"]
+__all__ = ["WeightedStream", "as_weights", "effective_size", "systematic", "warn_uneven", "weighted_table"]
 
 _FEW = 0.05
 """Effective share of the rows below which it is said that few rows decide everything."""
@@ -121,7 +121,7 @@ def systematic(weights: Matrix, n: int, start: float) -> NDArray[np.intp]:
     return np.minimum(np.searchsorted(ends, places, side="right"), len(weights) - 1)
 
 
-class WeightedSource(Source):
+class WeightedStream(PointStream):
     """Rows of an array in proportion to their weights, in random order.
 
     In every draw, row i comes as often as its share of the weight says, rounded up or down: for integer weights, as
@@ -149,9 +149,9 @@ class WeightedSource(Source):
         rows = order[systematic(self._weights[order], n, self._rng.uniform())]
         return self._values[self._rng.permutation(rows)]
 
-    def part(self, index: int, count: int) -> "WeightedSource":
+    def part(self, index: int, count: int) -> "WeightedStream":
         """All rows in an order of its own: a part of them would have another share of the weight."""
-        return WeightedSource(self._values, self._weights, own_generator(self._rng, index))
+        return WeightedStream(self._values, self._weights, own_generator(self._rng, index))
 
     def state(self) -> dict[str, Any]:
         return {"rng": self._rng.bit_generator.state}

@@ -12,11 +12,11 @@ from brenier._errors import InputError
 from brenier.callbacks import Callbacks
 from brenier.data.table import CheckedTable, Matrix, Unchecked
 from brenier.data.weights import weighted_table
+from brenier.estimators.anndata import opened
 from brenier.estimators.dequantizer import Widths
 from brenier.estimators.intake import Given, intake
 from brenier.estimators.parameters import Parameters, same_columns
 from brenier.estimators.training import Training
-from brenier.integrations.anndata import opened
 from brenier.maps import TransportMap
 
 __all__ = ["BrenierDensity"]
@@ -56,7 +56,7 @@ class BrenierDensity(DensityMixin, Parameters):
         history_: List of `DensityRow`, one for each validation on the held-out points.
         n_iter_: Training steps taken; those of a second fit are not counted.
         stop_: Why the fit ended, a sentence.
-        gaussian_: Whether the result is the normal distribution, because nothing beat it significantly on held-out
+        baseline_: Whether the result is the normal distribution, because nothing beat it significantly on held-out
             points.
         widths_: Widths of the noise that the fit added to the columns, 0 where none.
         resumed_: Where an earlier process had left the fit; None for a fit from its start.

@@ -67,7 +67,7 @@ class BrenierMap(FittedMap, Parameters):
         history_: List of `HistoryRow`, one for each validation on the held-out points.
         n_iter_: Training steps taken; those of a second fit are not counted.
         stop_: Why the fit ended, a sentence.
-        gaussian_: Whether the result is the closed-form Gaussian map, because no network beat it significantly on
+        baseline_: Whether the result is the closed-form Gaussian map, because no network beat it significantly on
             held-out points; with another cost a translation, on the sphere the map of a linear potential.
         widths_: Widths of the noise that the fit added to the columns, 0 where none.
         resumed_: Where an earlier process had left the fit, a `Resumed` with `step`, `refit` and `finished`; None for a

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from brenier._errors import DataWarning, InputError, warn
 from brenier.conditions.balance import Balance, balance
 from brenier.conditions.space import ConditionSpace, Kinds, find_space
-from brenier.data.sources import Source, own_generator
+from brenier.data.streams import PointStream, own_generator
 from brenier.data.table import listed
 from brenier.data.weights import effective_size, systematic
 from brenier.estimators.intake import Sample
 from brenier.geometry.coupling import coupled_orders
 
-__all__ = ["BalancedSource", "Pair", "conditioned_pair"]
+__all__ = ["BalancedStream", "Pair", "conditioned_pair"]
 
 Matrix = NDArray[np.float64]
 
@@ -77,13 +77,13 @@ class Pair(NamedTuple):
         alike = x[:, dim] == y[:, dim]
         return x[alike], y[alike]
 
-    def sources(self, dim: int, rng: np.random.Generator) -> "tuple[BalancedSource, BalancedSource]":
+    def sources(self, dim: int, rng: np.random.Generator) -> "tuple[BalancedStream, BalancedStream]":
         """Supplies of both sides, whose points have `dim` columns."""
-        x, y = (BalancedSource(*side, dim, rng) for side in zip((self.x, self.y), self.weights, strict=True))
+        x, y = (BalancedStream(*side, dim, rng) for side in zip((self.x, self.y), self.weights, strict=True))
         return x, y
 
 
-class BalancedSource(Source):
+class BalancedStream(PointStream):
     """Rows in proportion to their weights, each class as often as its weight says in every draw.
 
     Systematic sampling in a random order within each class: a row of expected count k comes k times, rounded up or
@@ -114,9 +114,9 @@ class BalancedSource(Source):
         rows = self._rows[order[systematic(self._weights[order], n, self._rng.uniform())]]
         return rows[self._turns(rows[:, self._class_column])]
 
-    def part(self, index: int, count: int) -> "BalancedSource":
+    def part(self, index: int, count: int) -> "BalancedStream":
         """All rows in an order of its own: a part of them would have other shares of the classes."""
-        return BalancedSource(self._rows, self._weights, self._class_column, own_generator(self._rng, index))
+        return BalancedStream(self._rows, self._weights, self._class_column, own_generator(self._rng, index))
 
     def state(self) -> dict[str, Any]:
         return {"rng": self._rng.bit_generator.state}

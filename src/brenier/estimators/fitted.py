@@ -13,8 +13,8 @@ from brenier.certificates import Distance
 from brenier.data.cells import is_cells
 from brenier.data.frames import Moved, wants_own_form
 from brenier.data.table import CheckedTable, Matrix, Unchecked
+from brenier.estimators.anndata import opened, transported
 from brenier.estimators.parameters import in_both_vocabularies, same_columns
-from brenier.integrations.anndata import opened, transported
 from brenier.maps import Inverse, TransportMap
 
 __all__ = ["FittedMap"]

@@ -11,7 +11,7 @@ from brenier.estimators.pair import PairTask
 from brenier.estimators.sides import FEWEST_HELD_OUT
 from brenier.estimators.tasks import AbstractTask, Fitted, Request
 from brenier.geometry import AbstractGeometry
-from brenier.training import Outcome, gaussian_outcome, train, train_twice
+from brenier.training import Outcome, baseline_outcome, train, train_twice
 
 __all__ = ["fit"]
 
@@ -57,4 +57,4 @@ def _too_few(coordinates: AbstractGeometry) -> Outcome:
         f"{coordinates.surplus.baseline_name}. Pass more samples, or raise `holdout`.",
         ConvergenceWarning,
     )
-    return gaussian_outcome(coordinates)
+    return baseline_outcome(coordinates)

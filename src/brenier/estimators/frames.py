@@ -15,8 +15,8 @@ from brenier.costs import (
     check_cost,
 )
 from brenier.data.table import Matrix
+from brenier.estimators.network import general_config, on_sphere
 from brenier.estimators.sides import Side
-from brenier.general.network import general_config, on_sphere
 from brenier.geometry import Moments, QuadraticGeometry
 from brenier.geometry.displacement import DisplacementGeometry, Pairs
 from brenier.geometry.sphere import SphereGeometry

@@ -12,14 +12,14 @@ from brenier.conditions.space import Kinds
 from brenier.costs import AbstractCost, SquaredEuclidean
 from brenier.data.checks import as_points
 from brenier.data.conditions import Column, read_conditions
-from brenier.data.sources import is_array_like
 from brenier.data.stored.base import Stored
+from brenier.data.streams import is_array_like
 from brenier.data.table import CheckedTable, Matrix, Unchecked, listed
 from brenier.data.trim import check_share, keep_share
 from brenier.data.weights import as_weights, warn_uneven
 from brenier.density.bases import Normal
+from brenier.estimators.anndata import opened, recorded
 from brenier.estimators.dequantizer import Widths, add_noise, common_widths, discrete_columns
-from brenier.integrations.anndata import opened, recorded
 
 __all__ = ["Given", "Problem", "Sample", "intake"]
 

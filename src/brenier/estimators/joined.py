@@ -1,11 +1,13 @@
 """Both samples in one array, as scikit-learn's searches, splitters and pipelines need them."""
 
-from typing import Any, Self
+from os import PathLike
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import Tags, _safe_indexing
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import InputError
@@ -48,10 +50,21 @@ class JoinedMap(TransformerMixin, BaseEstimator):
         (100, 2)
     """
 
+    __metadata_request__fit: ClassVar = {"checkpoint": UNUSED, "shards": UNUSED}
+
     def __init__(self, estimator: BrenierMap | None = None) -> None:
         self.estimator = estimator
 
-    def fit(self, X: Unchecked, y: Unchecked, *, condition: Unchecked = None, sample_weight: Unchecked = None) -> Self:
+    def fit(
+        self,
+        X: Unchecked,
+        y: Unchecked,
+        *,
+        condition: Unchecked = None,
+        sample_weight: Unchecked = None,
+        checkpoint: str | PathLike[str] | None = None,
+        shards: int | None = None,
+    ) -> Self:
         """Learn the map from the rows of the source to those of the target.
 
         Args:
@@ -59,6 +72,8 @@ class JoinedMap(TransformerMixin, BaseEstimator):
             y: `(n,)`: 0 for rows of the source, 1 for rows of the target.
             condition: Condition of each row, as for `BrenierMap`.
             sample_weight: `(n,)` weights of the rows, as shares of the sum of their own sample; equal by default.
+            checkpoint: Folder in which the fit is saved as it goes, as for `BrenierMap.fit`.
+            shards: Parts of the work for several devices, as for `BrenierMap.fit`.
 
         Raises:
             InputError: `y` is something else, one of the samples is missing, or an argument cannot be used.
@@ -67,7 +82,8 @@ class JoinedMap(TransformerMixin, BaseEstimator):
         rows = _rows_of_sides(len(table.values), y)
         estimator = BrenierMap() if self.estimator is None else clone(self.estimator)
         assert isinstance(estimator, BrenierMap)
-        self.estimator_ = estimator.fit(*_samples(table, rows), **_more(rows, condition, sample_weight))
+        more = _more(rows, condition, sample_weight)
+        self.estimator_ = estimator.fit(*_samples(table, rows), **more, checkpoint=checkpoint, shards=shards)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))

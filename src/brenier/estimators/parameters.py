@@ -59,7 +59,7 @@ class Parameters(Spelled, BaseEstimator):
     history_: list[Any]
     n_iter_: int
     stop_: str
-    gaussian_: bool
+    baseline_: bool
     widths_: np.ndarray
     resumed_: Resumed | None
     n_features_in_: int
@@ -146,14 +146,14 @@ class Parameters(Spelled, BaseEstimator):
         self.history_ = outcome.history
         self.n_iter_ = outcome.history[-1].step if outcome.history else 0
         self.stop_ = outcome.stop.value
-        self.gaussian_ = outcome.gaussian
+        self.baseline_ = outcome.baseline
         self.widths_ = np.zeros(dim) if problem.widths is None else problem.widths
         info = {
             "brenier": version("brenier"),
             "jax": version("jax"),
             "steps": self.n_iter_,
             "stop": self.stop_,
-            "gaussian": self.gaussian_,
+            "gaussian": self.baseline_,
             "settings": fitted.config.summary(),
             "seed": int(self.random_state) if isinstance(self.random_state, Integral) else None,
             "history": compact_history(outcome.history),

@@ -10,11 +10,11 @@ import numpy as np
 
 from brenier.checkpoint.identity import data_digest
 from brenier.data.remembered import remember
-from brenier.data.sources import ArraySource, Source, as_source
 from brenier.data.stored.base import Stored
-from brenier.data.stored.shuffled import ShuffledSource
+from brenier.data.stored.shuffled import ShuffledStream
+from brenier.data.streams import ArrayStream, PointStream, as_stream
 from brenier.data.table import CheckedTable, Matrix, Table
-from brenier.data.weights import WeightedSource, effective_size
+from brenier.data.weights import WeightedStream, effective_size
 from brenier.estimators.intake import Sample
 from brenier.geometry import Moments, accumulate_moments, moments
 from brenier.training import MOST_REFITTED
@@ -46,7 +46,7 @@ class Side(NamedTuple):
         weights: Of the rows of `training`, of `holdout` and of `sample`; None where all count alike.
     """
 
-    source: Source
+    source: PointStream
     holdout: Matrix
     sample: Table
     training: Matrix | None = None
@@ -166,7 +166,7 @@ def split_side(sample: Sample, *, share: float, most: int, seed: int, least: int
         return _split_stored(sample.points, share, most, least, seed)
     if isinstance(sample.points, CheckedTable):
         return _split_array(sample.points, sample.weights, share, most, least, seed)
-    source = as_source(sample.points, sample.name, seed)
+    source = as_stream(sample.points, sample.name, seed)
     # Streams may repeat what they hold; only arrays are judged by their repeats.
     seen = Table(np.unique(source.draw(_MOMENT_BATCH), axis=0))
     return Side(source, source.draw(most), seen)
@@ -186,7 +186,7 @@ def held_out_count(size: int, share: float, most: int, least: int) -> int:
 def _split_stored(stored: Stored, share: float, most: int, least: int, seed: int) -> Side:
     """A stream with as many held-out points as the array would have; the first draws are its sample."""
     count = held_out_count(stored.rows, share, most, least)
-    source = ShuffledSource(stored, seed, count)
+    source = ShuffledStream(stored, seed, count)
     sample = Table(source.draw(min(_MOMENT_BATCH, source.size)), stored.columns)
     return Side(source, source.holdout, sample)
 
@@ -205,5 +205,5 @@ def _split_array(table: Table, weights: Matrix | None, share: float, most: int, 
     return Side(source, table.values[order[:count]], table, training, parts)
 
 
-def _supply(values: Matrix, weights: Matrix | None, rng: np.random.Generator) -> Source:
-    return ArraySource(values, rng) if weights is None else WeightedSource(values, weights, rng)
+def _supply(values: Matrix, weights: Matrix | None, rng: np.random.Generator) -> PointStream:
+    return ArrayStream(values, rng) if weights is None else WeightedStream(values, weights, rng)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from brenier._processes import from_all, from_first
 from brenier._states import State
-from brenier.data.sources import Source
+from brenier.data.streams import PointStream
 from brenier.geometry import AbstractGeometry
 from brenier.potentials import AbstractFamily
 from brenier.training.calibration import Calibration, calibration
@@ -49,8 +49,8 @@ class DualObjective(AbstractObjective):
 
     def __init__(
         self,
-        source: Source,
-        target: Source,
+        source: PointStream,
+        target: PointStream,
         coordinates: AbstractGeometry,
         holdout: Holdout,
         config: TrainingConfig,

@@ -24,7 +24,7 @@ class Stored(abc.ABC):
     """Points in a file or folder, of which only the rows that are asked for are in memory.
 
     `BrenierMap.fit` takes it as a side: all of it at once where it fits into half of `memory`, in random order through
-    a `ShuffledSource` otherwise. Files are opened by `open_points`.
+    a `ShuffledStream` otherwise. Files are opened by `open_points`.
 
     Attributes:
         path: The file or folder.
