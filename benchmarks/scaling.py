@@ -52,7 +52,7 @@ def work(process: int, processes: int, port: int, dim: int) -> dict:
     from brenier.geometry import Moments, QuadraticGeometry
     from brenier.training import DualObjective, Fit, Holdout, choose_config
     from brenier.training.placement import Sharded
-    from brenier.training.sharded import AXIS
+    from brenier.training.sharded import AXIS, run_sharded_steps
     from brenier.training.step import Batches
 
     config = choose_config(dim, None, shards=max(processes, 1))
@@ -72,7 +72,7 @@ def work(process: int, processes: int, port: int, dim: int) -> dict:
         rates, tolerances = shards.everywhere(tuple(np.full(CYCLE, value, np.float32) for value in (1e-4, 0.05)))
         batches = jax.block_until_ready(Batches(places, jnp.copy(places), rates, tolerances))
         since = time.perf_counter()
-        fit.state, _ = jax.block_until_ready(shards.run(objective.context, fit.state, batches))
+        fit.state, _ = jax.block_until_ready(run_sharded_steps(objective.context, fit.state, batches, shards.mesh))
         times.append((time.perf_counter() - since) / CYCLE)
     numbers = sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(fit.initial, eqx.is_inexact_array)))
 

@@ -136,7 +136,7 @@ def test_a_diverging_fit(tmp_path: Path) -> None:
 
 def test_a_fit_that_has_ended_is_only_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     first = fit(tmp_path)
-    monkeypatch.setattr("brenier.training.placement.run_steps", None)
+    monkeypatch.setattr("brenier.training.dual.run_steps", None)
     again = fit(tmp_path)
     assert again.resumed_ == keeping.Resumed(256, True, True)
     assert result(again) == result(first)

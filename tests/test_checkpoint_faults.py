@@ -190,7 +190,7 @@ class TestAnotherFit:
             pass
 
     def test_iterables_are_refused_before_training(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("brenier.training.placement.run_steps", None)
+        monkeypatch.setattr("brenier.training.dual.run_steps", None)
         x, y = clouds()
         with pytest.raises(InputError, match="`Y` is an iterable, which cannot be taken up"):
             BrenierMap(**SMALL).fit(x, [y[:300], y[300:]], checkpoint=tmp_path)

@@ -27,7 +27,7 @@ from problems import covariance, gaussians
 NAMES = ["a", "b"]
 MATRIX = np.array([[2.0, 0.5], [0.5, 1.0]])
 PNORM = {"name": "pnorm", "arguments": {"p": 1.5}}
-STEPS = ("--max-steps", 64, "--no-refit")
+STEPS = ("--max-steps", 128, "--no-refit")
 
 
 def points(seed: int, rows: int) -> np.ndarray:

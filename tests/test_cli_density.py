@@ -54,7 +54,7 @@ def between(data: Path) -> Path:
     """A map between two samples, which knows no base; its target is close to normal."""
     path = data.with_name("between.brenier")
     x, y = points(), np.random.default_rng(1).normal(size=(600, 2))
-    BrenierMap(max_steps=64, random_state=0).fit(x, y).map_.save(path)
+    BrenierMap(max_steps=128, random_state=0).fit(x, y).map_.save(path)
     return path
 
 

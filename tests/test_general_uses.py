@@ -76,7 +76,7 @@ class TestReport:
         x, y = rng.standard_normal((2, 300, 2))
         y = y + 2.0
         ot = BrenierMap(
-            cost=ElasticNet(0.1), training=Training(potential=convex), max_steps=64, refit=False, random_state=0
+            cost=ElasticNet(0.1), training=Training(potential=convex), max_steps=128, refit=False, random_state=0
         )
         report = write_report(ot.fit(x[:200], y[:200]), x[200:], y[200:], tmp_path / "page.html")
         assert report.distance.population_lower is not None
@@ -149,7 +149,7 @@ def test_joined_samples_pass_the_cost_along():
     x, y = rng.standard_normal((80, 2)), rng.standard_normal((100, 2)) + 3.0
     joined = JoinedMap(
         BrenierMap(
-            cost=PNorm(1.5), holdout=0.3, max_steps=64, training=Training(hidden=[8]), refit=False, random_state=0
+            cost=PNorm(1.5), holdout=0.3, max_steps=128, training=Training(hidden=[8]), refit=False, random_state=0
         )
     )
     rows, side = np.vstack([x, y]), np.repeat([0, 1], [80, 100])

@@ -331,7 +331,7 @@ class TestDask:
 
     def test_small_ones_are_computed_once_by_a_fit_of_a_density(self) -> None:
         counted = Counted(X)
-        BrenierDensity(max_steps=2, holdout=0.4, random_state=0).fit(counted.array)
+        BrenierDensity(max_steps=64, holdout=0.4, random_state=0).fit(counted.array)
         assert sorted(counted.sizes) == [10, 25, 25]
 
     def test_large_ones_are_streamed(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,7 +340,7 @@ class TestDask:
         counted = Counted(x[np.argsort(x[:, 0])], 250)
         monkeypatch.setattr(memory, "MOST_BYTES", 8 * 2 * 1000)
         assert not is_array_like(counted.array)
-        ot = BrenierMap(max_steps=64, random_state=0).fit(counted.array, lambda key, n: _exponential(key, n))
+        ot = BrenierMap(max_steps=128, random_state=0).fit(counted.array, lambda key, n: _exponential(key, n))
         moved = ot.transform(x)
         np.testing.assert_allclose(moved.mean(axis=0), 1.0, atol=0.2)
         with pytest.raises(
@@ -409,7 +409,7 @@ X, Y = rng.normal(size=(300, 2)), rng.exponential(size=(300, 2))
 ot = BrenierMap(max_steps=2, random_state=0).fit(X, Y)
 ot.inverse_transform(ot.transform(X))
 ot.distance(X, Y, empirical=False)
-BrenierDensity(max_steps=2, random_state=0).fit(X).score_samples(X)
+BrenierDensity(max_steps=64, random_state=0).fit(X).score_samples(X)
 import brenier.estimators.anndata, brenier.cli
 print([name for name in ("torch", "dask", "anndata", "polars", "h5py") if name in sys.modules])
 """

@@ -213,7 +213,7 @@ class TestRemembered:
 
     def test_samplers_and_generators_of_randomness(self) -> None:
         X = np.random.default_rng(0).normal(size=(400, 2))
-        ot = BrenierMap(max_steps=32, refit=False, random_state=np.random.RandomState(0))
+        ot = BrenierMap(max_steps=128, refit=False, random_state=np.random.RandomState(0))
         info = ot.fit(X, "normal").map_.info
         assert info["seed"] is None
         assert list(info["data"]) == ["source"]
@@ -627,7 +627,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("y-test", target(4, 200)),
     ):
         own.to_csv(folder / f"{name}.csv", index=False)
-    run("fit", folder / "x.csv", folder / "y.csv", "-o", folder / "m.brenier", "--max-steps", 64, "--no-refit")
+    run("fit", folder / "x.csv", folder / "y.csv", "-o", folder / "m.brenier", "--max-steps", 128, "--no-refit")
     return folder
 
 
@@ -652,7 +652,7 @@ class TestCommand:
         assert "the fit has seen rows of these files" in " ".join(out.split())
 
     def test_fit(self, files: Path, tmp_path: Path) -> None:
-        steps = ["--max-steps", 64, "--no-refit"]
+        steps = ["--max-steps", 128, "--no-refit"]
         record = as_json(
             "fit", files / "x.csv", files / "y.csv", "-o", tmp_path / "m", *steps, "--report", tmp_path / "r.html"
         )
@@ -702,7 +702,7 @@ class TestCommand:
             "--condition",
             "kind",
             "--max-steps",
-            64,
+            128,
             "--no-refit",
             "--report",
             page,
@@ -717,5 +717,5 @@ class TestCommand:
         for name in ("a", "b"):
             Image.fromarray(rng.integers(0, 255, (20, 24, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
         given = [tmp_path / "a.png", tmp_path / "b.png"]
-        run("fit", *given, "-o", tmp_path / "m", "--max-steps", 32, "--no-refit", "--report", tmp_path / "r.html")
+        run("fit", *given, "-o", tmp_path / "m", "--max-steps", 128, "--no-refit", "--report", tmp_path / "r.html")
         assert sum(tag == "img" for tag, _ in read(tmp_path / "r.html").tags) == 3

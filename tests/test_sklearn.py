@@ -109,7 +109,7 @@ def test_checks_of_trained_networks(estimator: Any, name: str, monkeypatch: pyte
     monkeypatch.setattr(brenier.training.objective.Losses, "gain_over", lambda *_: better)
     keep = type(estimator)._keep
     monkeypatch.setattr(type(estimator), "_keep", lambda own, *rest: keep(own, *rest) or kept.append(own.baseline_))
-    estimator = clone(estimator).set_params(max_steps=64)
+    estimator = clone(estimator).set_params(max_steps=128)
     getattr(estimator_checks, f"check_{name}")(type(estimator).__name__, estimator)
     assert kept
     assert not any(kept)

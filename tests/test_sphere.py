@@ -288,7 +288,7 @@ class TestCoordinates:
     def test_points_off_the_sphere_are_refused(self, change, words, rng):
         x, y = change(uniform(rng, 100), uniform(rng, 100))
         with pytest.raises(InputError, match=words):
-            BrenierMap(cost=GreatCircle(), max_steps=64, random_state=0).fit(x, y)
+            BrenierMap(cost=GreatCircle(), max_steps=128, random_state=0).fit(x, y)
 
     def test_scales_are_refused(self, rng):
         with pytest.raises(InputError, match="`scale` means nothing"):
@@ -381,7 +381,7 @@ class TestOwnPotentials:
     def test_they_are_restricted_to_the_sphere(self, rng, tmp_path):
         x, y = 2.0 * uniform(rng, 400, 2), 2.0 * turned(0.7 * rng.standard_normal(400))
         ot_ = BrenierMap(
-            cost=GreatCircle(), training=Training(potential=Convex), max_steps=64, refit=False, random_state=0
+            cost=GreatCircle(), training=Training(potential=Convex), max_steps=128, refit=False, random_state=0
         ).fit(x, y)
         assert ot_.map_.info["settings"]["potential"] == "Convex"
         assert_close(np.linalg.norm(ot_.transform(x), axis=1), np.full(400, 2.0), rtol=1e-6)
@@ -394,7 +394,7 @@ class TestOwnPotentials:
             return ICNN(dim + 1, (4, 2), rng=rng)
 
         with pytest.raises(InputError, match="`dim` is 3"):
-            BrenierMap(cost=GreatCircle(), training=Training(potential=wrong), max_steps=64).fit(
+            BrenierMap(cost=GreatCircle(), training=Training(potential=wrong), max_steps=128).fit(
                 uniform(rng, 100), uniform(rng, 100)
             )
         with pytest.raises(ValueError, match="`centre` must have 3 numbers"):

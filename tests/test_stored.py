@@ -151,14 +151,14 @@ def test_a_fit_from_files_finds_the_gaussian_map(tmp_path: Path, rng: np.random.
     sides = [write(tmp_path / name, side) for name, side in (("x.npy", X), ("y.parquet", Y))]
     opened = [open_points(side, memory=MEMORY) for side in sides]
     assert not any(side.fits for side in opened)
-    ot = BrenierMap(max_steps=64, random_state=0).fit(*opened)
+    ot = BrenierMap(max_steps=128, random_state=0).fit(*opened)
     assert np.abs(ot.transform(X[::100]) - (X[::100] * [2.0, 0.5] + [1.0, -1.0])).max() < 0.15
 
 
 def test_small_files_are_fitted_as_arrays(tmp_path: Path, rng: np.random.Generator) -> None:
     X, Y = rng.normal(size=(1000, 2)), rng.normal(size=(1000, 2)) + 1.0
     opened = [open_points(write(tmp_path / f"{name}.npy", side)) for name, side in (("x", X), ("y", Y))]
-    maps = [BrenierMap(max_steps=16, refit=False, random_state=0).fit(*sides) for sides in ((X, Y), opened)]
+    maps = [BrenierMap(max_steps=128, refit=False, random_state=0).fit(*sides) for sides in ((X, Y), opened)]
     assert np.array_equal(maps[0].transform(X), maps[1].transform(X))
 
 

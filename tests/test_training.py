@@ -12,7 +12,7 @@ from brenier.data.streams import ArrayStream
 from brenier.geometry import QuadraticGeometry, moments
 from brenier.potentials import ICNN
 from brenier.solvers import BFGS, LBFGS, Spectral
-from brenier.training import DualObjective, Fit, Holdout, Stop, TrainingConfig, choose_config, placement, train
+from brenier.training import DualObjective, Fit, Holdout, Stop, TrainingConfig, choose_config, dual, placement, train
 from brenier.training.holdout import HoldoutValue
 from brenier.training.step import Batches, Context, run_steps, solve_pool, start
 
@@ -83,7 +83,7 @@ def test_fresh_targets_are_solved_to_the_present_tolerance(monkeypatch) -> None:
         used.append(float(tolerance))
         return solve_pool(context, parameters, rows, tolerance, max_rounds)
 
-    monkeypatch.setattr(placement, "solve_pool", solved)
+    monkeypatch.setattr(dual, "solve_pool", solved)
     outcome(max_steps=512, tolerance=(0.1, 0.02))
     progress = np.array([0.25, 0.5, 0.75])
     assert used == pytest.approx(0.02 + 0.08 * 0.5 * (1.0 + np.cos(np.pi * progress)), rel=1e-5)

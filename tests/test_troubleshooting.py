@@ -68,7 +68,7 @@ def outcome(stop: Stop, restarts: int) -> None:
 
 def conditional(x_condition: np.ndarray, y_condition: np.ndarray, rng: np.random.Generator, dim: int = 2) -> BrenierMap:
     X, Y = (rng.normal(size=(len(c), dim)) for c in (x_condition, y_condition))
-    ot = BrenierMap(max_steps=8, refit=False, random_state=0)
+    ot = BrenierMap(max_steps=128, refit=False, random_state=0)
     return ot.fit(X, Y, x_condition=x_condition, y_condition=y_condition)
 
 
@@ -116,7 +116,7 @@ CASES: dict[str, Provoke] = {
         generator=np.random.RandomState(0),
     ),
     "The likelihood of a density has no bound where values are tied": lambda rng, _: BrenierDensity(
-        max_steps=8, refit=False
+        max_steps=64, refit=False
     ).fit(rng.poisson(2.0, (500, 1))),
     "repeat earlier rows": lambda rng, _: pair(np.repeat(rng.normal(size=(50, 2)), 3, axis=0)),
     "times closer to another row than the others do": lambda rng, _: pair(
@@ -156,7 +156,7 @@ CASES: dict[str, Provoke] = {
     "outside the range of the fit": lambda rng, _: conditional(
         rng.uniform(0, 1, 400), rng.uniform(0, 1, 400), rng
     ).transform([[0.0, 0.0]], condition=3.0),
-    "out on each side, so no network was trained": lambda rng, _: BrenierMap(max_steps=8).fit(
+    "out on each side, so no network was trained": lambda rng, _: BrenierMap(max_steps=128).fit(
         rng.normal(size=(30, 2)), rng.normal(size=(30, 2))
     ),
     "training diverged and went back to its best state": lambda *_: outcome(Stop.budget, 2),

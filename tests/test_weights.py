@@ -254,14 +254,14 @@ class TestFit:
     def test_rows_without_weight_are_left_out_and_units_do_not_count(self, rng) -> None:
         x, y = rng.normal(size=(400, 2)), rng.exponential(size=(300, 2))
         weights = rng.integers(0, 3, 400).astype(float)
-        whole = BrenierMap(max_steps=64, random_state=0).fit(x, y, x_weight=weights)
+        whole = BrenierMap(max_steps=128, random_state=0).fit(x, y, x_weight=weights)
         kept = weights > 0
-        part = BrenierMap(max_steps=64, random_state=0).fit(x[kept], y, x_weight=0.125 * weights[kept])
+        part = BrenierMap(max_steps=128, random_state=0).fit(x[kept], y, x_weight=0.125 * weights[kept])
         assert_same(whole.transform(x), part.transform(x))
 
     def test_scores_and_distances_take_weights(self, rng) -> None:
         x, y, weights = rng.normal(size=(400, 2)), rng.exponential(size=(300, 2)), rng.integers(1, 3, 400)
-        ot = BrenierMap(max_steps=64, random_state=0).fit(x, y, x_weight=weights)
+        ot = BrenierMap(max_steps=128, random_state=0).fit(x, y, x_weight=weights)
         repeated = np.repeat(x, weights, axis=0)
         assert_close(ot.score(x, y, x_weight=weights), ot.score(repeated, y), rtol=1e-5)
         assert_close(ot.distance(x, y, x_weight=weights).upper, ot.distance(repeated, y).upper, rtol=1e-6)
@@ -305,7 +305,7 @@ class TestConditions:
         y[stray] += 50.0
         weights = np.where(stray, 0.0, rng.uniform(0.5, 1.5, 1600))
         fit = {"x_condition": rng.choice(["a", "b"], 1600), "y_condition": kind}
-        ot = BrenierMap(max_steps=64, random_state=0).fit(x, y, **fit, y_weight=weights)
+        ot = BrenierMap(max_steps=128, random_state=0).fit(x, y, **fit, y_weight=weights)
         assert_close(ot.transform([[0.0, 0.0]], condition="a"), [[3.0, 3.0]], atol=0.3)
         counts = rng.integers(1, 3, 1600)
         part = {"x_condition": fit["x_condition"], "y_condition": kind[~stray]}
@@ -323,7 +323,7 @@ class TestConditions:
         stray = rng.uniform(size=1500) < 0.3
         counts = np.where(stray, 0, rng.integers(1, 3, 1500))
         x[stray] += 50.0
-        ot = BrenierMap(max_steps=64, random_state=0).fit(
+        ot = BrenierMap(max_steps=128, random_state=0).fit(
             x, y, x_condition=dose[0], y_condition=dose[1], x_weight=counts
         )
         assert_close(ot.transform([[1.0, 0.0]], condition=0.5), [[1.5, 0.0]], atol=0.5)  # not 50 away
