@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from brenier import BrenierDensity, BrenierMap, InputError, TransportMap
 from brenier.data import as_points, memory
 from brenier.data.cells import Place, dense, read_cells
-from brenier.integrations.anndata import provenance, transport
+from brenier.estimators.anndata import provenance, transport
 from networks import perturb
 
 GENES = ["Sox2", "Gata1", "Cd4"]
@@ -143,7 +143,7 @@ class TestWhereThePointsAre:
 
     def test_are_not_asked_of_maps(self) -> None:
         with pytest.raises(
-            InputError, match=r"`X` is a AnnData.*`X.obsm\['X_pca'\]`; `brenier.integrations.anndata.transport`"
+            InputError, match=r"`X` is a AnnData.*`X.obsm\['X_pca'\]`; `brenier.estimators.anndata.transport`"
         ):
             fitted(obsm="X_pca").map_.forward(CONTROL)
 

@@ -16,12 +16,12 @@ import pytest
 import torch
 
 from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, DataWarning, Dequantizer, InputError
-from brenier.data import as_points, as_source, memory
+from brenier.data import as_points, as_stream, memory
 from brenier.data.conditions import read_conditions
 from brenier.data.frames import like
 from brenier.data.kinds import KINDS, kind_of
 from brenier.data.kinds.dask import Blocks
-from brenier.data.sources import is_array_like
+from brenier.data.streams import is_array_like
 from brenier.data.weights import as_weights
 
 RNG = np.random.default_rng(0)
@@ -364,7 +364,7 @@ class TestDask:
 
     def test_of_unknown_length_are_streamed(self) -> None:
         given = da.from_array(X, chunks=(20, 2))
-        source = as_source(given[given[:, 0] > 0.0], "X", 0)
+        source = as_stream(given[given[:, 0] > 0.0], "X", 0)
         drawn = source.draw(200)
         assert source.size is None
         assert {tuple(row) for row in drawn} == {tuple(row) for row in X[X[:, 0] > 0.0]}
@@ -372,7 +372,7 @@ class TestDask:
     def test_frames_are_refused(self) -> None:
         frame = pytest.importorskip("dask.dataframe").from_pandas(pd.DataFrame(X, columns=["a", "b"]), npartitions=2)
         message = r"`X` is a DataFrame of dask, which is not computed yet. Pass `X.compute\(\)`, or `X.to_dask_array"
-        for read in (plain_array_named, lambda value: as_source(value, "X", 0)):
+        for read in (plain_array_named, lambda value: as_stream(value, "X", 0)):
             with pytest.raises(InputError, match=message):
                 read(frame)
         ot = frame.to_dask_array(lengths=True)
@@ -410,7 +410,7 @@ ot = BrenierMap(max_steps=2, random_state=0).fit(X, Y)
 ot.inverse_transform(ot.transform(X))
 ot.distance(X, Y, empirical=False)
 BrenierDensity(max_steps=64, random_state=0).fit(X).score_samples(X)
-import brenier.integrations.anndata, brenier.cli
+import brenier.estimators.anndata, brenier.cli
 print([name for name in ("torch", "dask", "anndata", "polars", "h5py") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)

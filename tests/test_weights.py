@@ -10,7 +10,7 @@ from asserts import assert_close, assert_same
 from brenier import BrenierMap, DataWarning, InputError, TransportMap
 from brenier.certificates.population import population_bound
 from brenier.conditions.balance import balance, weights_towards
-from brenier.data.weights import WeightedSource, as_weights, effective_size, systematic
+from brenier.data.weights import WeightedStream, as_weights, effective_size, systematic
 from brenier.geometry import QuadraticGeometry, moments
 from brenier.geometry.dependence import dependence
 from brenier.metrics import cosine_similarity, mmd_squared, sliced_w2, unexplained_variance
@@ -107,7 +107,7 @@ class TestDraws:
     def test_an_epoch_is_the_repeated_rows(self, rng) -> None:
         counts = rng.integers(1, 6, 40)
         values = np.arange(40.0)[:, None]
-        source = WeightedSource(values, counts / counts.sum(), rng)
+        source = WeightedStream(values, counts / counts.sum(), rng)
         first, second = source.draw(counts.sum())[:, 0], source.draw(counts.sum())[:, 0]
         assert_same(np.sort(first), np.repeat(values[:, 0], counts))
         assert_same(np.sort(second), np.sort(first))
@@ -240,7 +240,7 @@ class TestFit:
         ot = BrenierMap(max_steps=512, random_state=0).fit(x, y, x_weight=weights, y_weight=part.astype(float))
         new = np.random.default_rng(1).standard_normal((2000, 2))
         exact = np.exp(0.5 * new)
-        assert not ot.gaussian_
+        assert not ot.baseline_
         assert unexplained_variance(ot.transform(new), exact) < 4.0  # the best affine map: about 12
         assert unexplained_variance(BrenierMap(max_steps=1).fit(x, y).transform(new), exact) > 100.0
 

@@ -1,4 +1,4 @@
-"""Where training draws its points from: an array, a sampling function, or a stream of batches."""
+"""Where training draws its points from: an array, a sampling function, or batches."""
 
 import abc
 import copy
@@ -18,12 +18,12 @@ from brenier.data.stored.base import Stored
 from brenier.data.table import Matrix, Table, Unchecked
 
 __all__ = [
-    "ArraySource",
-    "IteratorSource",
+    "ArrayStream",
+    "IteratorStream",
+    "PointStream",
     "Sampler",
-    "SamplerSource",
-    "Source",
-    "as_source",
+    "SamplerStream",
+    "as_stream",
     "is_array_like",
     "own_generator",
 ]
@@ -40,7 +40,7 @@ _PARTS = 0xB4E21E4
 _END = object()
 
 
-class Source(abc.ABC):
+class PointStream(abc.ABC):
     """A supply of points of one side."""
 
     @property
@@ -57,7 +57,7 @@ class Source(abc.ABC):
     def draw(self, n: int) -> Matrix:
         """The next `n` points, `(n, dim)`."""
 
-    def part(self, index: int, count: int) -> "Source":
+    def part(self, index: int, count: int) -> "PointStream":
         """An own supply for one of `count` shards of a fit, the same whatever has been drawn from this one before.
 
         Raises:
@@ -88,7 +88,7 @@ class Source(abc.ABC):
         self.state()
 
 
-class ArraySource(Source):
+class ArrayStream(PointStream):
     """Rows of an array in random order: every row once, then every row once again in a new order.
 
     Args:
@@ -119,11 +119,11 @@ class ArraySource(Source):
             self._left = order[missing:]
         return self._values[chosen]
 
-    def part(self, index: int, count: int) -> "ArraySource":
+    def part(self, index: int, count: int) -> "ArrayStream":
         """Every `count`-th row."""
         if self.size < count:
             raise InputError(f"`shards` must be at most the number of training rows, {self.size}; got {count}.")
-        return ArraySource(self._values[index::count], own_generator(self._rng, index))
+        return ArrayStream(self._values[index::count], own_generator(self._rng, index))
 
     def state(self) -> dict[str, Any]:
         return {"left": self._left.copy(), "rng": self._rng.bit_generator.state}
@@ -132,7 +132,7 @@ class ArraySource(Source):
         self._left, self._rng.bit_generator.state = state["left"], state["rng"]
 
 
-class SamplerSource(Source):
+class SamplerStream(PointStream):
     """Points from a function of a random key and a count.
 
     Every draw has its own key, made from `seed` and the number of the draw, so that a pure function of the key
@@ -173,7 +173,7 @@ class SamplerSource(Source):
             )
         return points
 
-    def part(self, index: int, count: int) -> "SamplerSource":
+    def part(self, index: int, count: int) -> "SamplerStream":
         """The same sampler with another stream of keys."""
         own = copy.copy(self)
         own._key, own._draws = jax.random.fold_in(jax.random.fold_in(self._key, _PARTS), index), 0
@@ -197,7 +197,7 @@ class SamplerSource(Source):
         return points
 
 
-class IteratorSource(Source):
+class IteratorStream(PointStream):
     """Points from batches of any size, in the order in which they come.
 
     What a draw leaves of a batch is kept for the next one. An iterable that can be iterated again (a list, a data
@@ -236,7 +236,7 @@ class IteratorSource(Source):
         self._left = points[n:]
         return points[:n]
 
-    def part(self, index: int, count: int) -> "IteratorSource":
+    def part(self, index: int, count: int) -> "IteratorStream":
         raise InputError(
             f"`{self._name}` is an iterator, which cannot be divided into {count} `shards`. Pass an array, a sampler "
             "`(key, n) -> points`, or points in a file (`brenier.data.open_points`)."
@@ -276,11 +276,11 @@ class IteratorSource(Source):
         return points
 
 
-def as_source(value: Unchecked, name: str, seed: int) -> Source:
-    """The source that fits what the user passed.
+def as_stream(value: Unchecked, name: str, seed: int) -> PointStream:
+    """The stream that fits what the user passed.
 
     Args:
-        value: A source, a sampling function `(key, n) -> points`, an iterable of batches, or whatever `as_points`
+        value: A stream, a sampling function `(key, n) -> points`, an iterable of batches, or whatever `as_points`
             takes. A list of numbers is an array; a list of two-dimensional arrays is an iterable of batches;
             an array of dask is one, too, where it is too large to be computed at once.
         name: The argument's name in messages.
@@ -289,16 +289,16 @@ def as_source(value: Unchecked, name: str, seed: int) -> Source:
     Raises:
         InputError: It is none of these, or the points are not usable.
     """
-    if isinstance(value, Source):
+    if isinstance(value, PointStream):
         return value
     if is_array_like(value):
-        return ArraySource(as_points(value, name).values, np.random.default_rng(seed))
+        return ArrayStream(as_points(value, name).values, np.random.default_rng(seed))
     if is_lazy(value):
-        return IteratorSource(Blocks(value, seed), name)
+        return IteratorStream(Blocks(value, seed), name)
     if callable(value):
-        return SamplerSource(value, seed, name)
+        return SamplerStream(value, seed, name)
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping):
-        return IteratorSource(value, name)
+        return IteratorStream(value, name)
     raise InputError(
         f"`{name}` must be an array, a frame, a function `(key, n) -> points` or an iterable of batches; got a "
         f"{type(value).__name__}. Read files with `brenier.data.read_points`."

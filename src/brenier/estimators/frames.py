@@ -14,9 +14,9 @@ from brenier.costs import (
     SquaredEuclidean,
     check_cost,
 )
-from brenier.data.sides import Side
 from brenier.data.table import Matrix
-from brenier.general.network import general_config, on_sphere
+from brenier.estimators.network import general_config, on_sphere
+from brenier.estimators.sides import Side
 from brenier.geometry import Moments, QuadraticGeometry
 from brenier.geometry.displacement import DisplacementGeometry, Pairs
 from brenier.geometry.sphere import SphereGeometry
@@ -29,7 +29,7 @@ class Frame(Protocol):
     """Where the potential of a fit lives."""
 
     def between(self, source: Moments, target: Moments) -> Any:  # noqa: ANN401 - coordinates of several kinds
-        """Coordinates for sides with these moments."""
+        """AbstractGeometry for sides with these moments."""
         ...
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
@@ -54,7 +54,7 @@ class QuadraticFrame:
             self._root = (vectors * np.sqrt(values)) @ vectors.T
 
     def between(self, source: Moments, target: Moments) -> QuadraticGeometry:
-        """Coordinates for sides with these moments."""
+        """AbstractGeometry for sides with these moments."""
         return QuadraticGeometry.between(source, target, self._scale, self._root)
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
@@ -63,7 +63,7 @@ class QuadraticFrame:
 
 
 class DisplacementFrame:
-    """Coordinates for other costs of the displacement.
+    """AbstractGeometry for other costs of the displacement.
 
     Args:
         scale: `(d,)` units of the columns in the cost.
@@ -80,7 +80,7 @@ class DisplacementFrame:
         self._certify = False
 
     def between(self, source: Moments, target: Moments) -> DisplacementGeometry:
-        """Coordinates for sides with these moments."""
+        """AbstractGeometry for sides with these moments."""
         return DisplacementGeometry.between(source, target, self._cost, self._scale, self._pairs, self._certify)
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
@@ -92,7 +92,7 @@ class DisplacementFrame:
 
 
 class SphereFrame:
-    """Coordinates for points on a sphere, the same for every fit to two sides.
+    """AbstractGeometry for points on a sphere, the same for every fit to two sides.
 
     Args:
         scale: `(d,)` units of the columns: ones, for there is nothing to scale.

@@ -8,15 +8,14 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from brenier._errors import DataWarning, InputError, warn
+from brenier._errors import InputError
 from brenier.data.checks import as_points
 from brenier.data.frames import Moved, like, output_like
 from brenier.data.lattice import Lattice, few_values
 from brenier.data.pairs import check_columns
-from brenier.data.sources import is_array_like
 from brenier.data.table import Matrix, Table, Unchecked, listed
 
-__all__ = ["Dequantizer", "Widths", "dequantized", "discrete_columns", "spread_out"]
+__all__ = ["Dequantizer", "Widths", "add_noise", "common_widths", "discrete_columns"]
 
 Widths: TypeAlias = str | float | Sequence[float] | Mapping[str, float]
 """`"auto"`, one width for all columns, one a column, or a mapping from names of columns; 0 leaves a column alone."""
@@ -82,7 +81,7 @@ class Dequantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def transform(self, X: Unchecked) -> Moved:
         """Points with independent uniform noise on `(-widths_ / 2, widths_ / 2)`; a frame for a frame."""
         values = self._points(X)
-        return output_like(self, X, values + _noise(values, self.widths_, check_random_state(self.random_state)))
+        return output_like(self, X, add_noise(values, self.widths_, check_random_state(self.random_state)))
 
     def inverse_transform(self, X: Unchecked) -> Moved:
         """The nearest values `offsets_ + k * widths_`; a frame for a frame."""
@@ -97,66 +96,18 @@ class Dequantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return as_points(value, "X", columns=self.n_features_in_, names=names).values
 
 
-def dequantized(
-    X: Unchecked, Y: Unchecked, widths: Widths | None, generator: np.random.RandomState
-) -> tuple[Unchecked, Unchecked, Matrix | None]:
-    """Both sides of a fit with noise of one width a column, on request only.
-
-    Args:
-        X: Source, as for `BrenierMap.fit`.
-        Y: Target.
-        widths: As for `BrenierMap`: None adds nothing. `"auto"` takes the larger step of the two sides.
-        generator: Gives the seed of the noise, and is not asked where there is none.
-
-    Returns:
-        The sides, and the widths; None where none was asked for.
+def common_widths(tables: Sequence[Table], widths: Widths) -> Matrix:
+    """One width a column for all sides of a fit, `(d,)`: with `"auto"`, the larger of their steps.
 
     Raises:
-        InputError: A side cannot be used or is no array or frame, or `widths` cannot be used.
-
-    Warns:
-        DataWarning: No noise was asked for, and a side has discrete columns: each of at most 100 different values, and
-            20 rows a value on average.
+        InputError: The sides have other columns, or `widths` cannot be used.
     """
-    if widths is None:
-        sides = [as_points(side, name) if is_array_like(side) else side for side, name in ((X, "X"), (Y, "Y"))]
-        for side, name in zip(sides, ("X", "Y"), strict=True):
-            found = discrete_columns(side) if isinstance(side, Table) else []
-            if found:
-                warn(
-                    f"`{name}` has discrete columns: {listed(found)}. No map can spread tied points apart. If they are "
-                    'counts or rounded numbers, fit with `dequantize` ("auto", or the width of their steps), which '
-                    "adds noise within one step.",
-                    DataWarning,
-                )
-        return sides[0], sides[1], None
-    for side, name in ((X, "X"), (Y, "Y")):
-        _check_whole(side, name, widths)
-    x, y = as_points(X, "X"), as_points(Y, "Y")
-    check_columns(x, y)
-    common = _given(widths, x, "dequantize")
-    if common is None:
-        steps = [[Lattice.of(column).width for column in side.values.T] for side in (x, y)]
-        common = np.max(steps, axis=0)
-    rng = np.random.RandomState(generator.randint(2**31 - 1))
-    x, y = (Table(side.values + _noise(side.values, common, rng), side.columns) for side in (x, y))
-    return x, y, common
-
-
-def spread_out(value: Unchecked, name: str, widths: Widths, generator: np.random.RandomState) -> tuple[Table, Matrix]:
-    """One sample with noise, and its widths; arguments as for `dequantized`."""
-    _check_whole(value, name, widths)
-    table = as_points(value, name)
-    spread = Dequantizer(widths, random_state=generator.randint(2**31 - 1)).fit(table)
-    return Table(spread.transform(table), table.columns), spread.widths_
-
-
-def _check_whole(value: Unchecked, name: str, widths: Widths) -> None:
-    if not is_array_like(value):
-        raise InputError(
-            f"`dequantize` ({widths!r}) needs all points at once, but `{name}` is a {type(value).__name__}. Pass an "
-            "array or a frame, or add the noise where the points are drawn."
-        )
+    for other in tables[1:]:
+        check_columns(tables[0], other)
+    given = _given(widths, tables[0], "dequantize")
+    if given is not None:
+        return given
+    return np.max([[Lattice.of(column).width for column in table.values.T] for table in tables], axis=0)
 
 
 def discrete_columns(table: Table) -> list[str]:
@@ -191,5 +142,6 @@ def _given(widths: Widths, table: Table, name: str) -> Matrix | None:
     return np.broadcast_to(numbers, (dim,)).copy()
 
 
-def _noise(values: Matrix, widths: Matrix, rng: np.random.RandomState) -> Matrix:
-    return rng.uniform(-0.5, 0.5, values.shape) * (_OPEN * widths)
+def add_noise(values: Matrix, widths: Matrix, rng: np.random.RandomState) -> Matrix:
+    """Points with independent uniform noise on `(-widths / 2, widths / 2)`."""
+    return values + rng.uniform(-0.5, 0.5, values.shape) * (_OPEN * widths)

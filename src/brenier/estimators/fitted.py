@@ -12,10 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 from brenier.certificates import Distance
 from brenier.data.cells import is_cells
 from brenier.data.frames import Moved, wants_own_form
-from brenier.data.table import Matrix, Unchecked
-from brenier.integrations.anndata import opened, transported
+from brenier.data.table import CheckedTable, Matrix, Unchecked
+from brenier.estimators.anndata import opened, transported
+from brenier.estimators.parameters import in_both_vocabularies, same_columns
 from brenier.maps import Inverse, TransportMap
-from brenier.parameters import in_both_vocabularies, same_columns
 
 __all__ = ["FittedMap"]
 
@@ -170,6 +170,6 @@ class FittedMap(TransformerMixin):
         """Points and their conditions, of an AnnData or as they are."""
         return opened(self, value, name, condition, map_=self._fitted(), names=("condition", "weight"))[:2]
 
-    def _same_columns(self, value: Unchecked, name: str) -> Matrix:
+    def _same_columns(self, value: Unchecked, name: str) -> CheckedTable:
         value = opened(self, value, name).points
-        return same_columns(self._fitted(), value, name, type(self).__name__).values
+        return same_columns(self._fitted(), value, name, type(self).__name__)

@@ -1,19 +1,21 @@
 """Both samples in one array, as scikit-learn's searches, splitters and pipelines need them."""
 
-from typing import Any, Self
+from os import PathLike
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import Tags, _safe_indexing
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import InputError
 from brenier.data.checks import as_points
 from brenier.data.frames import Moved, output_like
-from brenier.data.table import Table, Unchecked
-from brenier.estimator import BrenierMap
-from brenier.parameters import same_columns
+from brenier.data.table import CheckedTable, Unchecked
+from brenier.estimators.brenier_map import BrenierMap
+from brenier.estimators.parameters import same_columns
 
 __all__ = ["JoinedMap"]
 
@@ -29,7 +31,8 @@ class JoinedMap(TransformerMixin, BaseEstimator):
     on both together. Split with `StratifiedKFold(shuffle=True)`, which gives every fold its share of either sample.
 
     Args:
-        estimator: The map to fit, `BrenierMap()` by default. Its settings are `estimator__hidden` and so on.
+        estimator: The map to fit, `BrenierMap()` by default. Its settings are `estimator__training__hidden` and so
+            on.
 
     Attributes:
         estimator_: The fitted `BrenierMap`.
@@ -42,15 +45,26 @@ class JoinedMap(TransformerMixin, BaseEstimator):
         >>> rng = np.random.default_rng(0)
         >>> X, Y = rng.normal(size=(100, 2)), 3.0 * rng.normal(size=(150, 2))
         >>> joined, side = np.vstack([X, Y]), np.repeat([0, 1], [len(X), len(Y)])
-        >>> ot = JoinedMap(BrenierMap(holdout=0.3, max_steps=64, hidden=[8], random_state=0)).fit(joined, side)
+        >>> ot = JoinedMap(BrenierMap(holdout=0.3, max_steps=64, random_state=0)).fit(joined, side)
         >>> ot.estimator_.transform(X).shape
         (100, 2)
     """
 
+    __metadata_request__fit: ClassVar = {"checkpoint": UNUSED, "shards": UNUSED}
+
     def __init__(self, estimator: BrenierMap | None = None) -> None:
         self.estimator = estimator
 
-    def fit(self, X: Unchecked, y: Unchecked, *, condition: Unchecked = None, sample_weight: Unchecked = None) -> Self:
+    def fit(
+        self,
+        X: Unchecked,
+        y: Unchecked,
+        *,
+        condition: Unchecked = None,
+        sample_weight: Unchecked = None,
+        checkpoint: str | PathLike[str] | None = None,
+        shards: int | None = None,
+    ) -> Self:
         """Learn the map from the rows of the source to those of the target.
 
         Args:
@@ -58,6 +72,8 @@ class JoinedMap(TransformerMixin, BaseEstimator):
             y: `(n,)`: 0 for rows of the source, 1 for rows of the target.
             condition: Condition of each row, as for `BrenierMap`.
             sample_weight: `(n,)` weights of the rows, as shares of the sum of their own sample; equal by default.
+            checkpoint: Folder in which the fit is saved as it goes, as for `BrenierMap.fit`.
+            shards: Parts of the work for several devices, as for `BrenierMap.fit`.
 
         Raises:
             InputError: `y` is something else, one of the samples is missing, or an argument cannot be used.
@@ -66,7 +82,8 @@ class JoinedMap(TransformerMixin, BaseEstimator):
         rows = _rows_of_sides(len(table.values), y)
         estimator = BrenierMap() if self.estimator is None else clone(self.estimator)
         assert isinstance(estimator, BrenierMap)
-        self.estimator_ = estimator.fit(*_samples(table, rows), **_more(rows, condition, sample_weight))
+        more = _more(rows, condition, sample_weight)
+        self.estimator_ = estimator.fit(*_samples(table, rows), **more, checkpoint=checkpoint, shards=shards)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
@@ -136,8 +153,8 @@ def _rows_of_sides(count: int, y: Unchecked) -> tuple[NDArray[np.intp], NDArray[
     return source, target
 
 
-def _samples(table: Table, rows: tuple[NDArray[np.intp], ...]) -> list[Table]:
-    return [Table(table.values[own], table.columns) for own in rows]
+def _samples(table: CheckedTable, rows: tuple[NDArray[np.intp], ...]) -> list[CheckedTable]:
+    return [table.rows(chosen) for chosen in rows]
 
 
 def _more(rows: tuple[NDArray[np.intp], ...], condition: Unchecked, weights: Unchecked) -> dict[str, Any]:

@@ -3,20 +3,23 @@
 import math
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from brenier._errors import InputError
-from brenier.data.checks import as_points
-from brenier.data.sources import ArraySource, Source, as_source, is_array_like
+from brenier.checkpoint.identity import data_digest
+from brenier.data.remembered import remember
 from brenier.data.stored.base import Stored
-from brenier.data.stored.shuffled import ShuffledSource
-from brenier.data.table import Matrix, Table, Unchecked
-from brenier.data.weights import WeightedSource, effective_size, weighted_table
+from brenier.data.stored.shuffled import ShuffledStream
+from brenier.data.streams import ArrayStream, PointStream, as_stream
+from brenier.data.table import CheckedTable, Matrix, Table
+from brenier.data.weights import WeightedStream, effective_size
+from brenier.estimators.intake import Sample
 from brenier.geometry import Moments, accumulate_moments, moments
+from brenier.training import MOST_REFITTED
 
-__all__ = ["FEWEST_HELD_OUT", "Side", "held_out_count", "split_side"]
+__all__ = ["FEWEST_HELD_OUT", "Side", "Sides", "held_out_count", "pooled_deviations", "split_side"]
 
 FEWEST_HELD_OUT = 20
 """Held-out samples a side below which no network is trained: nothing could tell it from the Gaussian map."""
@@ -43,7 +46,7 @@ class Side(NamedTuple):
         weights: Of the rows of `training`, of `holdout` and of `sample`; None where all count alike.
     """
 
-    source: Source
+    source: PointStream
     holdout: Matrix
     sample: Table
     training: Matrix | None = None
@@ -92,54 +95,86 @@ class Side(NamedTuple):
         return self._replace(source=_supply(values, every, rng), training=values, weights=(every, held_out, every))
 
 
-def split_side(
-    value: Unchecked,
-    name: str,
-    *,
-    share: float,
-    most: int,
-    seed: int,
-    least: int = 0,
-    weights: Unchecked = None,
-    weight_name: str | None = None,
-) -> Side:
-    """Check one argument of a fit and divide it.
+@dataclass(frozen=True)
+class Sides:
+    """The sides of a fit without conditions: source and target, or the sample of a density alone.
 
-    An array gives `share` of its rows, at most `most`, to the held-out points; a stream gives `most` points.
+    Attributes:
+        each: The sides, the source first.
+    """
+
+    each: list[Side]
+
+    @property
+    def dim(self) -> int:
+        """Number of columns."""
+        return self.each[0].source.dim
+
+    @property
+    def columns(self) -> list[str] | None:
+        """Names of the columns, if the source has any."""
+        return self.each[0].sample.columns
+
+    @property
+    def rows(self) -> tuple[int | None, ...]:
+        """Rows of each side that is an array; None for a supply of points."""
+        return tuple(None if side.training is None else len(side.sample.values) for side in self.each)
+
+    @property
+    def enough(self) -> bool:
+        """Whether enough points are held out to judge a network."""
+        return min(len(side.holdout) for side in self.each) >= FEWEST_HELD_OUT
+
+    @property
+    def small(self) -> bool:
+        """Whether all of them are arrays with few enough rows to be trained on twice."""
+        return all(rows is not None and rows <= MOST_REFITTED for rows in self.rows)
+
+    def remembered(self) -> dict[str, Any]:
+        """What a map is to remember of the rows of its fit; nothing of supplies."""
+        named = zip(("source", "target"), self.each, strict=False)
+        return {name: remember(side.sample.values) for name, side in named if side.training is not None}
+
+    def digests(self) -> dict[str, str]:
+        """Of all rows and weights of an array; of a supply, of its first points, once it is known that it can resume.
+
+        Raises:
+            InputError: A supply cannot be taken up by another process.
+        """
+        found = {}
+        for name, side in zip("XY", self.each, strict=False):
+            if side.training is None:
+                side.source.state()
+            weights = None if side.weights is None else side.weights[2]
+            found[f"points of `{name}`"] = data_digest(side.sample.values, weights, side.holdout)
+        return found
+
+
+def split_side(sample: Sample, *, share: float, most: int, seed: int, least: int = 0) -> Side:
+    """Divide one side of a fit into what is trained on and what is held out.
+
+    An array gives `share` of its rows, at most `most`, to the held-out points; a supply gives `most` points.
 
     Args:
-        value: Array, frame, sampler `(key, n) -> points`, iterable of arrays, or what `open_points` returns.
-        name: The argument's name in messages.
+        sample: The side, checked.
         share: Share of an array to hold out.
         most: Most points to hold out.
         least: Points to hold out even if they are more than `share`, but at most 30 % of the rows.
         seed: Randomness of the split, and of the samplers' keys.
-        weights: Of the rows of an array; see `as_weights`.
-        weight_name: What messages call them; `x_weight` for `X` by default.
     """
-    own = f"{name.lower()}_weight" if weight_name is None else weight_name
-    if isinstance(value, Stored):
-        if not value.fits:
-            if weights is not None:
-                raise InputError(
-                    f"`{own}` was given, but `{value.path}` is read in parts, which have no weights. Pass an array, or "
-                    f"raise `memory`, {value.memory:,} bytes, beyond twice its size in double precision."
-                )
-            return _split_stored(value, share, most, least, seed)
-        value = value.table()
-    if is_array_like(value):
-        value = as_points(value, name)  # once, for it may have to be computed
-    source = as_source(value, name, seed)
-    if isinstance(source, ArraySource):
-        return _split_array(*weighted_table(as_points(value, name), weights, own), share, most, least, seed)
-    if weights is not None:
-        raise InputError(
-            f"`{own}` was given, but `{name}` is a {type(value).__name__} that supplies its own "
-            "points. Let it draw them in proportion to the weights, or pass an array."
-        )
+    if isinstance(sample.points, Stored):
+        return _split_stored(sample.points, share, most, least, seed)
+    if isinstance(sample.points, CheckedTable):
+        return _split_array(sample.points, sample.weights, share, most, least, seed)
+    source = as_stream(sample.points, sample.name, seed)
     # Streams may repeat what they hold; only arrays are judged by their repeats.
-    sample = Table(np.unique(source.draw(_MOMENT_BATCH), axis=0))
-    return Side(source, source.draw(most), sample)
+    seen = Table(np.unique(source.draw(_MOMENT_BATCH), axis=0))
+    return Side(source, source.draw(most), seen)
+
+
+def pooled_deviations(source: Moments, target: Moments) -> Matrix:
+    """`(d,)` standard deviation of each column, root mean square of the two sides."""
+    return np.sqrt((np.diag(source.covariance) + np.diag(target.covariance)) / 2)
 
 
 def held_out_count(size: int, share: float, most: int, least: int) -> int:
@@ -151,7 +186,7 @@ def held_out_count(size: int, share: float, most: int, least: int) -> int:
 def _split_stored(stored: Stored, share: float, most: int, least: int, seed: int) -> Side:
     """A stream with as many held-out points as the array would have; the first draws are its sample."""
     count = held_out_count(stored.rows, share, most, least)
-    source = ShuffledSource(stored, seed, count)
+    source = ShuffledStream(stored, seed, count)
     sample = Table(source.draw(min(_MOMENT_BATCH, source.size)), stored.columns)
     return Side(source, source.holdout, sample)
 
@@ -170,5 +205,5 @@ def _split_array(table: Table, weights: Matrix | None, share: float, most: int, 
     return Side(source, table.values[order[:count]], table, training, parts)
 
 
-def _supply(values: Matrix, weights: Matrix | None, rng: np.random.Generator) -> Source:
-    return ArraySource(values, rng) if weights is None else WeightedSource(values, weights, rng)
+def _supply(values: Matrix, weights: Matrix | None, rng: np.random.Generator) -> PointStream:
+    return ArrayStream(values, rng) if weights is None else WeightedStream(values, weights, rng)

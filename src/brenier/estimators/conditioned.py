@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from brenier._errors import DataWarning, InputError, warn
 from brenier.conditions.balance import Balance, balance
 from brenier.conditions.space import ConditionSpace, Kinds, find_space
-from brenier.data.conditions import read_conditions
-from brenier.data.sources import Source, own_generator
-from brenier.data.table import Table, Unchecked, listed
-from brenier.data.weights import as_weights, effective_size, systematic, weighted_table
+from brenier.data.streams import PointStream, own_generator
+from brenier.data.table import listed
+from brenier.data.weights import effective_size, systematic
+from brenier.estimators.intake import Sample
 from brenier.geometry.coupling import coupled_orders
 
-__all__ = ["BalancedSource", "Pair", "conditioned_pair"]
+__all__ = ["BalancedStream", "Pair", "conditioned_pair"]
 
 Matrix = NDArray[np.float64]
 
@@ -77,13 +77,13 @@ class Pair(NamedTuple):
         alike = x[:, dim] == y[:, dim]
         return x[alike], y[alike]
 
-    def sources(self, dim: int, rng: np.random.Generator) -> "tuple[BalancedSource, BalancedSource]":
+    def sources(self, dim: int, rng: np.random.Generator) -> "tuple[BalancedStream, BalancedStream]":
         """Supplies of both sides, whose points have `dim` columns."""
-        x, y = (BalancedSource(*side, dim, rng) for side in zip((self.x, self.y), self.weights, strict=True))
+        x, y = (BalancedStream(*side, dim, rng) for side in zip((self.x, self.y), self.weights, strict=True))
         return x, y
 
 
-class BalancedSource(Source):
+class BalancedStream(PointStream):
     """Rows in proportion to their weights, each class as often as its weight says in every draw.
 
     Systematic sampling in a random order within each class: a row of expected count k comes k times, rounded up or
@@ -114,9 +114,9 @@ class BalancedSource(Source):
         rows = self._rows[order[systematic(self._weights[order], n, self._rng.uniform())]]
         return rows[self._turns(rows[:, self._class_column])]
 
-    def part(self, index: int, count: int) -> "BalancedSource":
+    def part(self, index: int, count: int) -> "BalancedStream":
         """All rows in an order of its own: a part of them would have other shares of the classes."""
-        return BalancedSource(self._rows, self._weights, self._class_column, own_generator(self._rng, index))
+        return BalancedStream(self._rows, self._weights, self._class_column, own_generator(self._rng, index))
 
     def state(self) -> dict[str, Any]:
         return {"rng": self._rng.bit_generator.state}
@@ -132,51 +132,28 @@ class BalancedSource(Source):
         return np.argsort(way, kind="stable")
 
 
-def conditioned_pair(
-    x: Table,
-    y: Table,
-    x_condition: Unchecked,
-    y_condition: Unchecked,
-    kinds: Kinds,
-    weights: tuple[Unchecked, Unchecked] = (None, None),
-) -> tuple[Pair, ConditionSpace]:
+def conditioned_pair(source: Sample, target: Sample, kinds: Kinds) -> tuple[Pair, ConditionSpace]:
     """Rows of both sides with their conditions, of those classes and in that range that both sides have.
 
-    Rows without weight are left out before anything else.
-
     Raises:
-        InputError: Conditions that cannot be used; a class with fewer than 20 points on a side.
+        InputError: Conditions that cannot be used together; a class with fewer than 20 points on a side.
 
     Warns:
         DataWarning: Rows were left out; conditions differ so much that few rows count; few points for their dimension.
     """
-    columns = (
-        read_conditions(x_condition, len(x.values), "x_condition"),
-        read_conditions(y_condition, len(y.values), "y_condition"),
-    )
-    tables, given = [], []
-    for place, (table, own) in enumerate(zip((x, y), weights, strict=True)):
-        name = ("x_weight", "y_weight")[place]
-        counted = as_weights(own, len(table.values), name)
-        left, shares = weighted_table(table, own, name)
-        tables.append(left)
-        given.append(shares)
-        if counted is not None:
-            for column, entry in enumerate(columns[place]):
-                columns[place][column] = entry._replace(values=entry.values[counted > 0])
-    space, notes = find_space(*columns, kinds)
-    sides = []
-    for place, (table, own, name) in enumerate(zip(tables, columns, ("x_condition", "y_condition"), strict=True)):
-        codes, known = space.encode_known(own, name)
+    samples = source, target
+    space, notes = find_space(source.condition or [], target.condition or [], kinds)
+    sides, given = [], []
+    for sample, name in zip(samples, ("x_condition", "y_condition"), strict=True):
+        codes, known = space.encode_known(sample.condition or [], name)
         inside = np.ones(len(codes), bool)
         inside[space.outside(codes)] = False
         if 1.0 - inside.mean() > _LEFT_OUT:
             notes.append(
                 f"{100.0 * (1.0 - inside.mean()):.2g} % of the rows of `{name}` lie where the other side has no points."
             )
-        sides.append(np.column_stack([table.values[known][inside], codes[inside]]))
-        if given[place] is not None:
-            given[place] = given[place][known][inside]
+        sides.append(np.column_stack([sample.table.values[known][inside], codes[inside]]))
+        given.append(None if sample.weights is None else sample.weights[known][inside])
     if notes:
         warn(
             f"{' '.join(notes)} These rows were left out, and the map does not know their conditions.",
