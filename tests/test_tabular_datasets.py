@@ -417,7 +417,9 @@ class TestBsds300:
     def test_without_h5py(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
         monkeypatch.setitem(sys.modules, "h5py", None)  # makes importing it fail
-        refuses(lambda: load_bsds300(tmp_path), r'reading BSDS300 needs h5py. Run `pip install "brenier-bench\[tabular\]"`')
+        refuses(
+            lambda: load_bsds300(tmp_path), r'reading BSDS300 needs h5py. Run `pip install "brenier-bench\[tabular\]"`'
+        )
 
 
 # --- MAGIC
@@ -583,7 +585,9 @@ class TestDownload:
     def test_without_pooch(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
         monkeypatch.setitem(sys.modules, "pooch", None)
-        message = r'downloading POWER needs pooch. Run `pip install "brenier-bench\[tabular\]"`, or pass a file of POWER as'
+        message = (
+            r'downloading POWER needs pooch. Run `pip install "brenier-bench\[tabular\]"`, or pass a file of POWER as'
+        )
         refuses(lambda: load_power(cache=tmp_path), message)
 
     def test_the_table_of_addresses(self) -> None:

@@ -67,7 +67,9 @@ def cache_folder(title: str, name: str, cache: FilePath | None, extra: str, othe
         InputError: pooch is not installed.
     """
     if importlib.util.find_spec("pooch") is None:
-        raise InputError(f'downloading {title} needs pooch. Run `pip install "brenier-bench[{extra}]"`, or {otherwise}.')
+        raise InputError(
+            f'downloading {title} needs pooch. Run `pip install "brenier-bench[{extra}]"`, or {otherwise}.'
+        )
     import pooch
 
     return Path(cache or os.environ.get(_CACHE_VARIABLE) or pooch.os_cache("brenier")) / name
