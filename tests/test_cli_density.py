@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from brenier import BrenierDensity, BrenierMap, ConditionalMap, TransportMap
 from brenier.callbacks import Progress
 from brenier.cli import app
-from brenier.data import read_points, to_colours, write_points
+from brenier.files import read_points, to_colours, write_points
 from brenier.maps import Inverse, LogDensity
 from commands import as_json, run
 

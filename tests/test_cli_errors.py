@@ -16,7 +16,7 @@ from brenier.cli import app
 from brenier.cli.clouds import POINT_SUFFIXES
 from brenier.cli.console import number, print_result
 from brenier.coordinates import BuresCoordinates, Moments
-from brenier.data import read_points, write_points
+from brenier.files import read_points, write_points
 from brenier.fitting import Fitted
 from brenier.training import Stop, choose_config, gaussian_outcome
 

@@ -19,9 +19,9 @@ from asserts import assert_close, assert_same
 from brenier import BrenierMap, TransportMap
 from brenier._errors import DistributedError, InputError
 from brenier.conditional.sides import BalancedSource
-from brenier.data import open_points
 from brenier.data.sources import ArraySource, IteratorSource, SamplerSource, Source
 from brenier.data.weights import WeightedSource
+from brenier.files import open_points
 from brenier.solvers import BFGS, LBFGS, Spectral
 from brenier.training import choose_config
 from brenier.training.calibration import Affine, Calibration

@@ -29,7 +29,7 @@ from brenier.costs import (
     SquaredEuclidean,
     to_record,
 )
-from brenier.data import atomic
+from brenier.files import atomic
 from brenier.potentials import POTENTIALS
 from made import conditional_map, cost_map, mahalanobis_map
 from networks import KINDS, fresh, perturb

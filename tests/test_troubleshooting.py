@@ -15,11 +15,12 @@ import pytest
 from brenier import BrenierMap, InputError, MapFileError, SolveError, TransportMap
 from brenier.certificates import couplings
 from brenier.coordinates import BuresCoordinates, Moments
-from brenier.data import as_points, check_pair, read_points
+from brenier.data import as_points, check_pair
 from brenier.data.dequantize import dequantized
 from brenier.data.units import cost_units
 from brenier.data.weights import weighted_table
 from brenier.density.estimator import BrenierDensity
+from brenier.files import read_points
 from brenier.parameters import warn_outcome
 from brenier.potentials import MLP, Quadratic
 from brenier.training import Outcome, Stop

@@ -13,7 +13,7 @@ import typer
 
 from brenier import BrenierMap, InputError
 from brenier.cli.console import Json, number, print_result, print_table, reporting, share, stderr
-from brenier.data.atomic import claim_files
+from brenier.files.atomic import claim_files
 from brenier.image_metrics import inception_features
 from latent_images.domains import Cloud, Domain
 from latent_images.figure import write_figure

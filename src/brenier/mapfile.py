@@ -30,7 +30,7 @@ from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.space import ConditionSpace
 from brenier.coordinates import BuresCoordinates
 from brenier.costs import AbstractDisplacementCost, GreatCircle, from_record, to_record
-from brenier.data.atomic import atomic_write
+from brenier.files.atomic import atomic_write
 from brenier.general.coordinates import DisplacementCoordinates
 from brenier.general.sphere import CostCoordinates, SphereCoordinates
 from brenier.mapcheck import check_base, check_names, check_potential, check_shapes, check_tensors, unique_keys

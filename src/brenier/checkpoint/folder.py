@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from brenier._errors import CheckpointWarning, InputError, warn
-from brenier.data.atomic import atomic_write, check_writable
+from brenier.files.atomic import atomic_write, check_writable
 from brenier.training.flat import digest, flatten, restored
 
 __all__ = ["Folder", "Saved"]

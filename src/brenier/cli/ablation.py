@@ -55,7 +55,7 @@ def ablation(
         from brenier.bench.ablation import ablate, cells, load_problem
         from brenier.bench.ablation_figure import write_ablation
         from brenier.bench.statements import measure
-        from brenier.data.atomic import check_writable
+        from brenier.files.atomic import check_writable
 
         dims, counts = dim or [2, 16, 64], steps or [512]
         if len(counts) not in (1, len(dims)):

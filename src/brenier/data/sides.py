@@ -10,9 +10,9 @@ import numpy as np
 from brenier._errors import InputError
 from brenier.coordinates import Moments
 from brenier.data.checks import as_points
+from brenier.data.shuffled import ShuffledSource
 from brenier.data.sources import ArraySource, Source, as_source, is_array_like
-from brenier.data.stored.base import Stored
-from brenier.data.stored.shuffled import ShuffledSource
+from brenier.data.stored import Stored
 from brenier.data.table import Matrix, Table, Unchecked
 from brenier.data.weights import WeightedSource, effective_size, weighted_table
 from brenier.moments import accumulate_moments, moments

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath
 from brenier.datasets._archives import Archive, Split
+from brenier.files.atomic import FilePath
 
 if TYPE_CHECKING:
     from requests.exceptions import RequestException

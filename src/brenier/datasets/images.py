@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath
 from brenier.datasets._archives import DIGITS, FASHION_MNIST, KMNIST, MNIST, USPS, Archive, File, Split
 from brenier.datasets._compressed import read_decompressed
 from brenier.datasets._download import fetch
 from brenier.datasets._idx import parse_idx
 from brenier.datasets._usps import parse_usps
+from brenier.files.atomic import FilePath
 
 __all__ = ["LabelledImages", "load_digits", "load_fashion_mnist", "load_kmnist", "load_mnist", "load_usps"]
 

@@ -20,9 +20,9 @@ from brenier._errors import InputError
 from brenier._types import Array, Counts, Float, Mask, Points, Values
 from brenier.conditional.maps import ConditionalMap
 from brenier.conjugate import BFGS_DIMENSIONS, NEWTON_DIMENSIONS, Tolerance
-from brenier.data.atomic import FilePath, atomic_write
 from brenier.export.description import as_json, check_cost, check_dtype, description
 from brenier.export.jax_coordinates import affine
+from brenier.files.atomic import FilePath, atomic_write
 from brenier.maps import TransportMap
 from brenier.potentials import AbstractFamily, AbstractFunction
 from brenier.solvers import BFGS, LBFGS, AbstractSolver, Newton, iterate, residual_norm

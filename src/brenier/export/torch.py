@@ -10,8 +10,8 @@ from brenier._errors import InputError
 from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.maps import ConditionalMap
 from brenier.coordinates import BuresCoordinates
-from brenier.data.atomic import FilePath, atomic_write
 from brenier.export.description import as_json, check_cost, check_dtype, description, powers
+from brenier.files.atomic import FilePath, atomic_write
 from brenier.maps import TransportMap
 from brenier.potentials import ICNN, MLP, ModulatedICNN, Quadratic
 

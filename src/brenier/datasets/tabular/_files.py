@@ -12,9 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, cast
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath
 from brenier.datasets._download import cache_folder, fetch_file
 from brenier.datasets.tabular._sources import Source
+from brenier.files.atomic import FilePath
 
 __all__ = ["Opened", "is_archive", "locate", "open_file"]
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.headers import read_header
 from brenier.datasets.tabular._files import Opened
+from brenier.files.headers import read_header
 
 __all__ = ["read_array", "read_lines", "read_rows", "refuse_pickle"]
 

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath
-from brenier.data.hdf5 import DAMAGE, check_parts, child, is_group, open_hdf5
 from brenier.datasets.tabular._files import locate, open_file
 from brenier.datasets.tabular._numbers import refuse_pickle
 from brenier.datasets.tabular._sources import BSDS300
 from brenier.datasets.tabular.result import TabularSet
+from brenier.files.atomic import FilePath
+from brenier.files.hdf5 import DAMAGE, check_parts, child, is_group, open_hdf5
 
 __all__ = ["load_bsds300"]
 

@@ -4,12 +4,12 @@ import itertools
 
 import numpy as np
 
-from brenier.data.atomic import FilePath
 from brenier.datasets.tabular._files import locate, open_file
 from brenier.datasets.tabular._numbers import read_lines, read_rows, refuse_pickle
 from brenier.datasets.tabular._sources import GAS
 from brenier.datasets.tabular._steps import correlated, split_tail, standardise
 from brenier.datasets.tabular.result import TabularSet
+from brenier.files.atomic import FilePath
 
 __all__ = ["load_gas"]
 

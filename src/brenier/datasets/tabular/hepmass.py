@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath
 from brenier.datasets.tabular._files import is_archive, locate, open_file
 from brenier.datasets.tabular._numbers import read_lines, read_rows, refuse_pickle
 from brenier.datasets.tabular._sources import HEPMASS
 from brenier.datasets.tabular._steps import kept, repeating, split_tail, standardise
 from brenier.datasets.tabular.result import TabularSet
+from brenier.files.atomic import FilePath
 
 __all__ = ["load_hepmass"]
 

@@ -4,12 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath
 from brenier.datasets.tabular._files import Opened, locate, open_file
 from brenier.datasets.tabular._numbers import read_array, read_lines, read_rows, refuse_pickle
 from brenier.datasets.tabular._sources import MINIBOONE
 from brenier.datasets.tabular._steps import repeating, split_tail, standardise
 from brenier.datasets.tabular.result import TabularSet
+from brenier.files.atomic import FilePath
 
 __all__ = ["load_miniboone"]
 

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath
 from brenier.datasets.tabular.bsds300 import load_bsds300
 from brenier.datasets.tabular.gas import load_gas
 from brenier.datasets.tabular.hepmass import load_hepmass
@@ -14,6 +13,7 @@ from brenier.datasets.tabular.magic import load_magic
 from brenier.datasets.tabular.miniboone import load_miniboone
 from brenier.datasets.tabular.power import load_power
 from brenier.datasets.tabular.result import TabularSet
+from brenier.files.atomic import FilePath
 
 __all__ = ["TABLES", "load_table"]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.data.sources import Source
-from brenier.data.stored.base import Stored
+from brenier.data.stored import Stored
 from brenier.data.table import Matrix
 
 __all__ = ["ShuffledSource"]
