@@ -15,8 +15,8 @@ from brenier import InputError, TransportMap
 from brenier.cli import app
 from brenier.cli.clouds import POINT_SUFFIXES
 from brenier.cli.console import number, print_result
-from brenier.data import read_points, write_points
 from brenier.estimators.tasks import Fitted
+from brenier.files import read_points, write_points
 from brenier.geometry import Moments, QuadraticGeometry
 from brenier.training import Stop, baseline_outcome, choose_config
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from brenier import TransportMap
 from brenier.cli import app
-from brenier.data import write_points
+from brenier.files import write_points
 
 COMMANDS = ["fit", "transform", "distance", "density", "logpdf", "sample", "inspect", "export", "demo"]
 CODE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from brenier.cli import main; main()"

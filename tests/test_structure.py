@@ -91,9 +91,9 @@ def test_every_module_says_what_it_is_and_what_it_offers() -> None:
 
 
 DOORS = {
-    "h5py.File": {"data/hdf5.py"},
-    "zarr.open_array": {"data/stored/zarr_door.py"},
-    "zarr.open_group": {"data/stored/zarr_door.py"},
+    "h5py.File": {"files/hdf5.py"},
+    "zarr.open_array": {"files/zarr_store.py"},
+    "zarr.open_group": {"files/zarr_store.py"},
 }
 """What opens or decodes a stranger's array, and the one file that may call it; all else of this kind is nobody's."""
 

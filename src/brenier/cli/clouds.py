@@ -92,9 +92,10 @@ def read_cloud(path: Path, key: str | None, conditions: Sequence[str] = (), weig
     """
     if weight is not None:
         return _with_weight(path, key, conditions, weight)
-    from brenier.data import Table, is_image, read_image, to_colours
-    from brenier.data.content import AbsentError
-    from brenier.data.files import read_with_conditions
+    from brenier.data import Table
+    from brenier.files import is_image, read_image, to_colours
+    from brenier.files.asked import AbsentError
+    from brenier.files.points import read_with_conditions
 
     if not is_image(path):
         with naming_conditions():
@@ -114,7 +115,7 @@ def read_cloud(path: Path, key: str | None, conditions: Sequence[str] = (), weig
 
 def _with_weight(path: Path, key: str | None, conditions: Sequence[str], weight: str) -> Cloud:
     """The same with a column of weights, if the file has it."""
-    from brenier.data.content import AbsentError
+    from brenier.files.asked import AbsentError
 
     if weight in conditions:
         raise InputError(f"`{weight}` cannot be both a condition and the weight. Name another column.")
@@ -215,7 +216,7 @@ def check_output(path: Path, *inputs: Path) -> None:
     Raises:
         InputError: It cannot, or it is.
     """
-    from brenier.data.atomic import check_writable
+    from brenier.files.atomic import check_writable
 
     check_writable(path)
     for other in inputs:
@@ -229,7 +230,7 @@ def check_map_output(path: Path, *inputs: Path) -> None:
     Raises:
         InputError: It cannot be written, is an input, or would pass for something else.
     """
-    from brenier.data import is_image
+    from brenier.files import is_image
 
     check_output(path, *inputs)
     if path.suffix.lower() in POINT_SUFFIXES or is_cells(path) or is_image(path):
