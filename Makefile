@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export JAX_PLATFORMS ?= cpu
+# Packages are installed uncompiled, which takes half the time; Python keeps what it compiles of them at their first use.
+unexport PYTHONDONTWRITEBYTECODE
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
-.PHONY: demo test test-slow test-oldest test-newest lint types bench fuzz docs browser dist smoke clean help
+.PHONY: demo test test-slow test-oldest test-newest quick lint types bench fuzz docs browser dist smoke clean help
 
 help:
 	@echo "make demo       install into $(VENV), then transfer colours between two photographs"
-	@echo "make test       install, then linter, type checker and tests"
-	@echo "make test-slow  the long accuracy runs"
+	@echo "make test       install, then linter, type checker and quick tests"
+	@echo "make test-slow  the tests that take long, those of tests/slow.txt among them"
 	@echo "make test-oldest  a core of the tests with the oldest versions supported; test-newest with the newest"
 	@echo "make dist       wheels and sdists of brenier and brenier-bench, in dist; make smoke installs and uses them"
 	@echo "make docs       install, then the pages of docs as HTML; starts at docs/_build/html/index.html"
@@ -20,18 +23,22 @@ help:
 
 $(STAMP): pyproject.toml bench/pyproject.toml requirements/pinned.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/pinned.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . --editable ./bench
+	$(INSTALL) --requirement requirements/pinned.txt
+	$(INSTALL) --no-deps --editable . --editable ./bench
 	touch $(STAMP)
 
 demo: $(STAMP)
 	$(BIN)/brenier demo
 
-test: $(STAMP) lint types
-	$(BIN)/python -m pytest --numprocesses 2
+# The type checker and the linter use one core for a minute, which the tests share with them.
+test: $(STAMP)
+	$(MAKE) --no-print-directory --jobs 3 lint types quick
+
+quick: $(STAMP)
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m slow
 
 # Old libraries warn of what newer ones changed.
 CORE := $(addprefix tests/test_,accuracy.py certificates.py cli.py cli_errors.py conditional.py conjugate.py estimator.py \
@@ -83,4 +90,4 @@ browser:
 	  chromium fonts-liberation)
 
 clean:
-	rm -rf $(VENV) .venv-oldest .venv-newest build dist brenier-demo docs/_build docs/generated docs/gallery
+	rm -rf $(VENV) .venv-oldest .venv-newest .cache build dist brenier-demo docs/_build docs/generated docs/gallery

@@ -48,15 +48,15 @@ def work(process: int, processes: int, port: int, dim: int) -> dict:
     import numpy as np
     from jax.sharding import PartitionSpec
 
-    from brenier.data.sources import SamplerSource
+    from brenier.data.streams import SamplerStream
     from brenier.geometry import Moments, QuadraticGeometry
     from brenier.training import DualObjective, Fit, Holdout, choose_config
     from brenier.training.placement import Sharded
-    from brenier.training.sharded import AXIS
+    from brenier.training.sharded import AXIS, run_sharded_steps
     from brenier.training.step import Batches
 
     config = choose_config(dim, None, shards=max(processes, 1))
-    source, target = (SamplerSource(lambda key, n: jax.random.normal(key, (n, dim)), seed, "X") for seed in (0, 1))
+    source, target = (SamplerStream(lambda key, n: jax.random.normal(key, (n, dim)), seed, "X") for seed in (0, 1))
     coordinates = QuadraticGeometry.between(*(Moments(np.zeros(dim), np.eye(dim), 10**6),) * 2)
     held_out = np.random.default_rng(0).normal(size=(2, 64, dim))
     holdout = Holdout.of(*held_out, coordinates, config.solver)
@@ -72,7 +72,7 @@ def work(process: int, processes: int, port: int, dim: int) -> dict:
         rates, tolerances = shards.everywhere(tuple(np.full(CYCLE, value, np.float32) for value in (1e-4, 0.05)))
         batches = jax.block_until_ready(Batches(places, jnp.copy(places), rates, tolerances))
         since = time.perf_counter()
-        fit.state, _ = jax.block_until_ready(shards.run(objective.context, fit.state, batches))
+        fit.state, _ = jax.block_until_ready(run_sharded_steps(objective.context, fit.state, batches, shards.mesh))
         times.append((time.perf_counter() - since) / CYCLE)
     numbers = sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(fit.initial, eqx.is_inexact_array)))
 

@@ -19,9 +19,9 @@ from brenier.data import memory, read_points
 from brenier.data.conditions import label_text
 from brenier.data.files import read_with_conditions
 from brenier.data.images import read_image
-from brenier.datasets._compressed import read_decompressed
-from brenier.datasets.tabular import load_magic
 from brenier.maps import mapfile
+from brenier_bench.datasets._compressed import read_decompressed
+from brenier_bench.datasets.tabular import load_magic
 from fuzz.corpus import FORMATS, VALUES, corpus, npy, npz
 
 FIELDS = "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2), }"

@@ -18,7 +18,7 @@ from brenier.data.content import Asked
 from brenier.data.files import read_with_conditions, read_without
 from brenier.data.h5ad import add_to_h5ad
 from brenier.data.stored.sequence import open_sequence
-from brenier.datasets.tabular import load_bsds300
+from brenier_bench.datasets.tabular import load_bsds300
 
 h5py = pytest.importorskip("h5py")
 SECRET = "root:x:0:0:a-secret-line"

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier.data.sources import ArraySource
+from brenier.data.streams import ArrayStream
 from brenier.geometry import QuadraticGeometry, moments
 from brenier.potentials import ICNN
 from brenier.solvers import BFGS, LBFGS, Spectral
-from brenier.training import DualObjective, Fit, Holdout, Stop, TrainingConfig, choose_config, placement, train
+from brenier.training import DualObjective, Fit, Holdout, Stop, TrainingConfig, choose_config, dual, placement, train
 from brenier.training.holdout import HoldoutValue
 from brenier.training.step import Batches, Context, run_steps, solve_pool, start
 
@@ -29,7 +29,7 @@ def outcome(**changes):
     coordinates = QuadraticGeometry.between(moments(x[200:]), moments(y[200:]))
     config = choose_config(DIM, len(x), **({"max_steps": 256, "validation": 128} | changes))
     holdout = Holdout.of(x[:200], y[:200], coordinates, config.solver)
-    sources = (ArraySource(side[200:], np.random.default_rng(1)) for side in (x, y))
+    sources = (ArrayStream(side[200:], np.random.default_rng(1)) for side in (x, y))
     return train(DualObjective(*sources, coordinates, holdout, config, seed=0), config)
 
 
@@ -83,7 +83,7 @@ def test_fresh_targets_are_solved_to_the_present_tolerance(monkeypatch) -> None:
         used.append(float(tolerance))
         return solve_pool(context, parameters, rows, tolerance, max_rounds)
 
-    monkeypatch.setattr(placement, "solve_pool", solved)
+    monkeypatch.setattr(dual, "solve_pool", solved)
     outcome(max_steps=512, tolerance=(0.1, 0.02))
     progress = np.array([0.25, 0.5, 0.75])
     assert used == pytest.approx(0.02 + 0.08 * 0.5 * (1.0 + np.cos(np.pi * progress)), rel=1e-5)
@@ -168,5 +168,5 @@ def test_only_finite_data_stop_early() -> None:
             DIM, 800, max_steps=1024, validation=128, patience=patience, learning_rate=0.3, decay=0.0
         )
         holdout = Holdout.of(x[:200], x[200:400], coordinates, config.solver)
-        sources = (ArraySource(side, np.random.default_rng(1)) for side in (x[400:1200], x[1200:]))
+        sources = (ArrayStream(side, np.random.default_rng(1)) for side in (x[400:1200], x[1200:]))
         assert train(DualObjective(*sources, coordinates, holdout, config, seed=0), config).stop is stop

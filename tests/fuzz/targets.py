@@ -166,33 +166,33 @@ def _map(path: Path) -> None:
 
 
 def _idx(path: Path) -> None:
-    from brenier.datasets._compressed import read_decompressed
-    from brenier.datasets._idx import parse_idx
+    from brenier_bench.datasets._compressed import read_decompressed
+    from brenier_bench.datasets._idx import parse_idx
 
     parse_idx(read_decompressed(path), 3, path)
 
 
 def _usps(path: Path) -> None:
-    from brenier.datasets._compressed import read_decompressed
-    from brenier.datasets._usps import parse_usps
+    from brenier_bench.datasets._compressed import read_decompressed
+    from brenier_bench.datasets._usps import parse_usps
 
     parse_usps(read_decompressed(path), path)
 
 
 def _tabular(path: Path) -> None:
-    from brenier.datasets.tabular import load_magic
+    from brenier_bench.datasets.tabular import load_magic
 
     load_magic(path)
 
 
 def _miniboone(path: Path) -> None:
-    from brenier.datasets.tabular import load_miniboone
+    from brenier_bench.datasets.tabular import load_miniboone
 
     load_miniboone(path)
 
 
 def _bsds(path: Path) -> None:
-    from brenier.datasets.tabular import load_bsds300
+    from brenier_bench.datasets.tabular import load_bsds300
 
     load_bsds300(path)
 

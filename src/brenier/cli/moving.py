@@ -77,7 +77,7 @@ def add_to_cells(
     """Write a copy of an .h5ad file with the points in it, and say where."""
     from brenier.data.cells import Place
     from brenier.data.h5ad import add_to_h5ad
-    from brenier.integrations.anndata import SUFFIXES, provenance
+    from brenier.estimators.anndata import SUFFIXES, provenance
 
     place, direction = Place.read(part or "X"), "inverse" if inverse else "forward" if t == 1.0 else "interpolate"
     target = place.beside(SUFFIXES[direction])

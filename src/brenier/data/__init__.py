@@ -1,6 +1,6 @@
 """What comes in and goes out: checks of arrays and frames, supplies of points, files and images.
 
-`as_points` and `check_pair` judge what the user passed; `as_source` gives training its draws; `read_points` and
+`as_points` and `check_pair` judge what the user passed; `as_stream` gives training its draws; `read_points` and
 `write_points`, `read_image` and `write_image` are the files of the command line, written through `atomic_write`.
 """
 
@@ -9,19 +9,19 @@ from brenier.data.checks import as_points
 from brenier.data.files import read_points, write_points
 from brenier.data.images import is_image, read_image, to_colours, to_image, write_image
 from brenier.data.pairs import check_pair
-from brenier.data.sources import ArraySource, IteratorSource, SamplerSource, Source, as_source
 from brenier.data.stored.opening import open_points
+from brenier.data.streams import ArrayStream, IteratorStream, PointStream, SamplerStream, as_stream
 from brenier.data.table import InputTypeError, Table
 
 __all__ = [
-    "ArraySource",
+    "ArrayStream",
     "InputTypeError",
-    "IteratorSource",
-    "SamplerSource",
-    "Source",
+    "IteratorStream",
+    "PointStream",
+    "SamplerStream",
     "Table",
     "as_points",
-    "as_source",
+    "as_stream",
     "atomic_write",
     "check_pair",
     "check_writable",

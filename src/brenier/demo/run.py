@@ -14,7 +14,7 @@ from brenier.data.images import Image, to_colours, write_image
 from brenier.data.table import Matrix
 from brenier.demo.figure import write_figure
 from brenier.demo.paint import paint, preimages
-from brenier.estimator import BrenierMap
+from brenier.estimators.brenier_map import BrenierMap
 
 __all__ = ["Demo", "run_demo"]
 

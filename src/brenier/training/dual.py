@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from brenier._processes import from_all, from_first
 from brenier._states import State
-from brenier.data.sources import Source
+from brenier.data.streams import PointStream
 from brenier.geometry import AbstractGeometry
 from brenier.potentials import AbstractFamily
 from brenier.training.calibration import Calibration, calibration
@@ -21,9 +21,10 @@ from brenier.training.holdout import Holdout, HoldoutValue
 from brenier.training.network import network
 from brenier.training.objective import AbstractObjective, Chunk, Statistics
 from brenier.training.placement import Placement
-from brenier.training.pool import Pool
+from brenier.training.pool import Pool, scatter
+from brenier.training.sharded import refresh_shards, run_sharded_steps
 from brenier.training.snapshot import leaves_of, refill
-from brenier.training.step import Batches, Context, TrainingState, start
+from brenier.training.step import Batches, Context, TrainingState, run_steps, solve_pool, start
 
 __all__ = ["DualObjective"]
 
@@ -41,7 +42,7 @@ class DualObjective(AbstractObjective):
         holdout: Points kept aside to choose the best state.
         config: Settings.
         seed: One seed gives one result on one machine, if the budget is in steps.
-        degenerate: Coordinates that are left to the Gaussian map.
+        degenerate: AbstractGeometry that are left to the Gaussian map.
     """
 
     row = HistoryRow
@@ -49,8 +50,8 @@ class DualObjective(AbstractObjective):
 
     def __init__(
         self,
-        source: Source,
-        target: Source,
+        source: PointStream,
+        target: PointStream,
         coordinates: AbstractGeometry,
         holdout: Holdout,
         config: TrainingConfig,
@@ -117,7 +118,11 @@ class DualObjective(AbstractObjective):
         source, target = (self.placement.join(side, axis=1) for side in zip(*orders, strict=True))
         rates, tolerances = self.placement.everywhere((chunk.rates, chunk.tolerances))
         batches = Batches(source, target, rates, tolerances, self._calibration(conjugates, orders))
-        state, statistics = self.placement.run(self.context, state, batches)
+        mesh = self.placement.mesh
+        if mesh is None:
+            state, statistics = run_steps(self.context, state, batches)
+        else:
+            state, statistics = run_sharded_steps(self.context, state, batches, mesh)
         return state, {name: np.asarray(values) for name, values in statistics._asdict().items()}
 
     def baseline(self) -> HoldoutValue:
@@ -176,8 +181,14 @@ class DualObjective(AbstractObjective):
         slots, *_ = [pool.refresh() for pool in self.pools]  # the ring of every pool is at the same place
         self._take_pools()
         fresh = self.placement.join([pool.y[slots].reshape(-1, self.batch, pool.y.shape[1]) for pool in self.pools])
-        started = self.placement.everywhere(np.asarray(tolerance))
-        return self.placement.refresh(self.context, state, fresh, slots, started, self.config.fresh_rounds)
+        places, limit = self.placement.everywhere((slots.astype(np.int32), np.asarray(tolerance)))
+        rounds, mesh = self.config.fresh_rounds, self.placement.mesh
+        if mesh is not None:
+            return refresh_shards(self.context, state, fresh, places, limit, rounds, mesh)
+        solved = solve_pool(self.context, state.parameters, fresh, limit, rounds)
+        new = scatter((state.conjugates, state.memory), slots, solved)
+        # Solvers without a memory have None there.
+        return eqx.tree_at(lambda s: (s.conjugates, s.memory), state, new, is_leaf=lambda node: node is None)
 
     def _calibration(
         self, conjugates: Sequence[Any], orders: list[tuple[NDArray[np.int32], NDArray[np.int32]]]

@@ -15,7 +15,6 @@ from numbers import Integral
 from types import FrameType
 from typing import Any, TypeAlias, TypeVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,12 +24,10 @@ from numpy.typing import ArrayLike, NDArray
 from brenier._errors import InputError
 from brenier._processes import agreed, any_of, together
 from brenier._types import Array
-from brenier.data.sources import Source
+from brenier.data.streams import PointStream
 from brenier.training.config import TrainingConfig
-from brenier.training.pool import scatter
 from brenier.training.schedule import Schedule
-from brenier.training.sharded import AXIS, refresh_shards, run_sharded_steps
-from brenier.training.step import Batches, Context, Statistics, TrainingState, run_steps, solve_pool
+from brenier.training.sharded import AXIS
 
 __all__ = ["LOCAL", "Local", "Placement", "Sharded", "chosen_shards", "placement_for"]
 
@@ -43,11 +40,12 @@ class Local:
     Attributes:
         count: Parts of all processes.
         own: Numbers of the parts of this process.
+        mesh: The devices, in the order of the parts; None without a division.
     """
 
-    count, own = 1, (0,)
+    count, own, mesh = 1, (0,), None
 
-    def part(self, source: Source, number: int) -> Source:
+    def part(self, source: PointStream, number: int) -> PointStream:
         """The points of one part."""
         return source
 
@@ -70,25 +68,6 @@ class Local:
     def here(self, tree: _Tree) -> _Tree:
         """Arrays that are the same on every device, on one device of this process."""
         return tree
-
-    def run(self, context: Context, state: TrainingState, batches: Batches) -> tuple[TrainingState, Statistics]:
-        """Take one step of the dual a batch."""
-        return run_steps(context, state, batches)
-
-    def refresh(
-        self,
-        context: Context,
-        state: TrainingState,
-        rows: Array,
-        slots: NDArray[np.intp],
-        tolerance: Array,
-        rounds: int,
-    ) -> TrainingState:
-        """The state of the dual with the conjugates of fresh targets in their slots; see `solve_pool`."""
-        fresh = solve_pool(context, state.parameters, rows, tolerance, rounds)
-        new = scatter((state.conjugates, state.memory), slots, fresh)
-        # Solvers without a memory have None there.
-        return eqx.tree_at(lambda s: (s.conjugates, s.memory), state, new, is_leaf=lambda node: node is None)
 
     def schedule(self, config: TrainingConfig, started: float | None) -> Schedule:
         """The schedule that all processes follow."""
@@ -153,7 +132,7 @@ class Sharded:
         places = [place for place, device in enumerate(self.mesh.devices) if device.process_index == process]
         return [place * each + number for place in places for number in range(each)]
 
-    def part(self, source: Source, number: int) -> Source:
+    def part(self, source: PointStream, number: int) -> PointStream:
         return source.part(number, self.count)
 
     def rng(self, seed: int, number: int) -> np.random.Generator:
@@ -173,21 +152,6 @@ class Sharded:
 
     def here(self, tree: _Tree) -> _Tree:
         return _arrays(lambda array: jnp.asarray(np.asarray(array)), tree)
-
-    def run(self, context: Context, state: TrainingState, batches: Batches) -> tuple[TrainingState, Statistics]:
-        return run_sharded_steps(context, state, batches, self.mesh)
-
-    def refresh(
-        self,
-        context: Context,
-        state: TrainingState,
-        rows: Array,
-        slots: NDArray[np.intp],
-        tolerance: Array,
-        rounds: int,
-    ) -> TrainingState:
-        places = self.everywhere(slots.astype(np.int32))
-        return refresh_shards(context, state, rows, places, tolerance, rounds, self.mesh)
 
     def schedule(self, config: TrainingConfig, started: float | None) -> Schedule:
         return _AgreedSchedule(config, started)

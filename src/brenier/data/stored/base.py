@@ -10,7 +10,7 @@ import numpy as np
 from brenier._errors import InputError
 from brenier.data.checks import as_points
 from brenier.data.content import Content
-from brenier.data.table import LabelColumnsError, Matrix, Table, listed
+from brenier.data.table import CheckedTable, LabelColumnsError, Matrix, Table, listed
 
 __all__ = ["MEMORY", "Stored"]
 
@@ -24,7 +24,7 @@ class Stored(abc.ABC):
     """Points in a file or folder, of which only the rows that are asked for are in memory.
 
     `BrenierMap.fit` takes it as a side: all of it at once where it fits into half of `memory`, in random order through
-    a `ShuffledSource` otherwise. Files are opened by `open_points`.
+    a `ShuffledStream` otherwise. Files are opened by `open_points`.
 
     Attributes:
         path: The file or folder.
@@ -89,9 +89,9 @@ class Stored(abc.ABC):
         """Whether all points, and a copy of them, fit into the memory that a fit may hold of them."""
         return 2 * 8 * self.rows * self.dim <= self.memory
 
-    def table(self) -> Table:
+    def table(self) -> CheckedTable:
         """All points at once."""
-        return Table(self.read(0, self.rows), self.columns)
+        return CheckedTable(self.read(0, self.rows), self.columns)
 
     def shortened(self) -> InputError:
         """The error where a file has less than it had when it was opened."""
