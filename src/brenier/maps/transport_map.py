@@ -9,7 +9,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.batches import map_batches, map_chunks
