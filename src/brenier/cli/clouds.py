@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMATS",
-    "POINT_SUFFIXES",
     "Cloud",
     "Key",
     "TargetKey",
@@ -35,7 +34,6 @@ __all__ = [
     "weight_lines",
 ]
 
-POINT_SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".parquet")
 FORMATS = "a .npy, .npz, .csv, .tsv, .parquet or .h5ad file, a .zarr folder, a folder of .parquet files, or an image"
 
 _CHANNELS = ["red", "green", "blue"]
@@ -231,9 +229,10 @@ def check_map_output(path: Path, *inputs: Path) -> None:
         InputError: It cannot be written, is an input, or would pass for something else.
     """
     from brenier.files import is_image
+    from brenier.files.registry import table_suffixes
 
     check_output(path, *inputs)
-    if path.suffix.lower() in POINT_SUFFIXES or is_cells(path) or is_image(path):
+    if path.suffix.lower() in table_suffixes() or is_cells(path) or is_image(path):
         raise InputError(f"`{path}` is to hold a map. Name it `{path.with_suffix('.brenier')}`.")
 
 
@@ -243,5 +242,7 @@ def check_table(path: Path) -> None:
     Raises:
         InputError: It is not.
     """
-    if path.suffix.lower() not in POINT_SUFFIXES:
-        raise InputError(f"`{path}` must end in {', '.join(POINT_SUFFIXES)}; got {path.suffix!r}.")
+    from brenier.files.registry import table_suffixes
+
+    if path.suffix.lower() not in table_suffixes():
+        raise InputError(f"`{path}` must end in {', '.join(table_suffixes())}; got {path.suffix!r}.")

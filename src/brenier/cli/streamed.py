@@ -67,11 +67,12 @@ def open_side(path: Path, key: str | None, memory: str | None) -> Cloud | None:
     """
     from brenier.data.stored import MEMORY
     from brenier.files.points import is_stored, open_points
+    from brenier.files.registry import format_of
 
     limit = data_limit(memory) // 2
     if not path.exists() or not is_stored(path) or is_small(path, memory):
         return None
-    if key is not None and path.suffix.lower() not in (".h5ad", ".zarr"):
+    if key is not None and not format_of(path).keyed:
         return None
     stored = open_points(path, key, memory=limit)
     if stored.fits:

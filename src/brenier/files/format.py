@@ -35,12 +35,14 @@ class Format(abc.ABC):
         positional: Whether any rows can be read, so that `open` gives a `Stored`.
         keyed: Whether its files may hold several tables, of which a key chooses one.
         folder: Whether it is a folder rather than a file.
+        alone: Whether points alone can be written to it, without what they are a part of.
     """
 
     suffixes: ClassVar[tuple[str, ...]]
     positional: ClassVar[bool] = True
     keyed: ClassVar[bool] = False
     folder: ClassVar[bool] = False
+    alone: ClassVar[bool] = True
 
     @abc.abstractmethod
     def open(self, path: Path, asked: Asked) -> Rows:

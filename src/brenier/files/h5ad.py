@@ -32,6 +32,7 @@ class H5ad(Format):
 
     suffixes = (".h5ad",)
     keyed = True
+    alone = False
 
     def open(self, path: Path, asked: Asked) -> Rows:
         return _File(path, asked)

@@ -14,10 +14,11 @@ from brenier.data.conditions import Column, read_conditions
 from brenier.data.memory import check_expansion, stored_bytes
 from brenier.data.stored import MEMORY, Content, Rows, Stored
 from brenier.data.table import Table
+from brenier.files import registry
 from brenier.files.asked import Asked
 from brenier.files.atomic import FilePath
 from brenier.files.format import RowWriter
-from brenier.files.registry import FORMATS, find_format, format_of
+from brenier.files.registry import find_format, format_of
 
 __all__ = [
     "checked_columns",
@@ -88,7 +89,7 @@ def open_points(path: FilePath, key: str | None = None, *, memory: int = MEMORY)
     """
     path = Path(path)
     if not is_stored(path):
-        known = ", ".join(suffix for own in FORMATS if own.positional for suffix in own.suffixes)
+        known = ", ".join(suffix for own in registry.FORMATS if own.positional for suffix in own.suffixes)
         raise InputError(f"`{path}` must end in {known}; got {path.suffix!r}. Convert the file.")
     stored = open_rows(path, Asked(key))
     if not isinstance(stored, Stored):

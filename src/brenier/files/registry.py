@@ -11,10 +11,15 @@ from brenier.files.parquet import Parquet
 from brenier.files.text import Text
 from brenier.files.zarr import Zarr
 
-__all__ = ["FORMATS", "find_format", "format_of", "register_format"]
+__all__ = ["FORMATS", "find_format", "format_of", "register_format", "table_suffixes"]
 
 FORMATS: list[Format] = [Npy(), Npz(), Text(), Parquet(), H5ad(), Zarr()]
 """In the order in which messages name them."""
+
+
+def table_suffixes() -> tuple[str, ...]:
+    """How names of files end to which points alone can be written."""
+    return tuple(suffix for own in FORMATS if own.alone and not own.folder for suffix in own.suffixes)
 
 
 def register_format(format: Format) -> None:
