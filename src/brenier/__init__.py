@@ -17,6 +17,7 @@ from brenier._errors import (
 )
 
 if TYPE_CHECKING:
+    from brenier._cache import enable_cache
     from brenier.conditional.distance import ConditionalDistance
     from brenier.conditional.maps import ConditionalMap
     from brenier.data.dequantize import Dequantizer
@@ -50,6 +51,7 @@ __all__ = [
     "MapFileError",
     "SolveError",
     "TransportMap",
+    "enable_cache",
     "hopf_lax",
     "load_map",
     "write_report",
@@ -68,6 +70,7 @@ _HOMES = {
     "Inverse": "brenier.maps",
     "JoinedMap": "brenier.joined",
     "TransportMap": "brenier.maps",
+    "enable_cache": "brenier._cache",
     "hopf_lax": "brenier.hamilton_jacobi.formula",
     "load_map": "brenier.loading",
     "write_report": "brenier.report.write",

@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from brenier.cli.bench import bench
+from brenier.cli.cache import Keeping, cache
 from brenier.cli.console import print_error
 from brenier.cli.demo import demo
 from brenier.cli.density import density
@@ -49,8 +50,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 for command in (fit, transform, distance, report, density, logpdf, sample, inspect, export, demo):
-    app.command()(command)
-app.add_typer(bench)
+    app.command(cls=Keeping)(command)
+app.add_typer(cache)
+app.add_typer(bench)  # its seconds count compilation
 
 
 def _print_version(wanted: bool) -> None:
@@ -63,6 +65,9 @@ def _print_version(wanted: bool) -> None:
 def _options(
     _: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Compile every program anew, and keep none; see `brenier cache`.")
     ] = False,
 ) -> None:
     """Optimal-transport maps from samples: forward map, inverse, distance and density from one convex potential.
