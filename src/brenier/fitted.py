@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import InputError
+from brenier._summary import fit_summary
 from brenier.anndata import opened, transported
 from brenier.conditional.distance import ConditionalDistance
 from brenier.conditional.maps import ConditionalMap
@@ -35,6 +36,9 @@ class FittedMap(TransformerMixin):
     """
 
     map_: Any
+
+    def __str__(self) -> str:
+        return fit_summary(repr(self), self.map_.lines() if hasattr(self, "map_") else None)
 
     def transform(self, X: Unchecked, *, condition: Unchecked = None) -> Moved:
         """Images of source points under the learned map.

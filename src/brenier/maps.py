@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from brenier import mapfile
 from brenier._errors import ConvergenceWarning, InputError, MapFileError, warn
+from brenier._summary import map_lines, summary
 from brenier._types import Points, Values
 from brenier.batches import map_batches, map_chunks
 from brenier.certificates import Distance, assess, inverse_errors
@@ -104,6 +105,22 @@ class TransportMap(DensityMethods, eqx.Module):
     def dim(self) -> int:
         """Number of columns."""
         return self.coordinates.dim
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Labels and texts of what `print` shows."""
+        return map_lines(
+            "TransportMap",
+            self.dim,
+            self.columns,
+            cost=str(self.cost),
+            potential=type(self.potential).__name__,
+            hyperparameters=self.potential.hyperparameters(),
+            conditions=None,
+            info=self.info,
+        )
+
+    def __repr__(self) -> str:
+        return summary(self.lines())
 
     @property
     def cost(self) -> SquaredEuclidean | Mahalanobis:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from brenier._summary import summary
 from brenier.certificates.empirical import Interval
 from brenier.certificates.mismatch import Mismatch
 from brenier.certificates.population import MeanBound
@@ -152,7 +153,7 @@ class Distance:
         }
 
     def __repr__(self) -> str:
-        return "\n".join(f"{label:<18}{text}" for label, text in self.lines())
+        return summary(self.lines())
 
     def lines(self) -> list[tuple[str, str]]:
         """Labels and texts of a printed answer."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from brenier._summary import summary
 from brenier.certificates import Distance
 from brenier.certificates.population import MeanBound, lower_bound
 
@@ -102,9 +103,7 @@ class ConditionalDistance:
         return rows + [("Note", note) for note in self.notes()[:_SHOWN]]
 
     def __repr__(self) -> str:
-        lines = self.lines()
-        width = max(18, *(len(label) + 2 for label, _ in lines))
-        return "\n".join(f"{label:<{width}}{text}" for label, text in lines)
+        return summary(self.lines())
 
 
 def averaged(names: Sequence[str], parts: Sequence[Distance], shares: Array) -> ConditionalDistance:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from brenier import mapfile
 from brenier._errors import DataWarning, InputError, MapFileError, warn
+from brenier._summary import map_lines, summary
 from brenier.batches import map_batches, map_chunks
 from brenier.conditional.assess import smooth_distance
 from brenier.conditional.balance import weights_towards
-from brenier.conditional.codes import read_codes
+from brenier.conditional.codes import described, read_codes
 from brenier.conditional.coordinates import ConditionalCoordinates
 from brenier.conditional.distance import ConditionalDistance, averaged
 from brenier.conditional.rows import conjugates, gradients, values
@@ -76,6 +77,22 @@ class ConditionalMap(eqx.Module):
     def dim(self) -> int:
         """Number of columns."""
         return self.coordinates.dim
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Labels and texts of what `print` shows."""
+        return map_lines(
+            "ConditionalMap",
+            self.dim,
+            self.columns,
+            cost=None,
+            potential=type(self.family).__name__,
+            hyperparameters=self.family.hyperparameters(),
+            conditions=described(self.space),
+            info=self.info,
+        )
+
+    def __repr__(self) -> str:
+        return summary(self.lines())
 
     def at(self, condition: Unchecked) -> TransportMap:
         """The map of one condition, an ordinary `TransportMap`: exact, certified and saved as any other.

@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import InputError
+from brenier._summary import fit_summary
 from brenier.anndata import opened, recorded
 from brenier.callbacks import Callbacks
 from brenier.callbacks.running import Running
@@ -224,6 +225,9 @@ class BrenierDensity(DensityMixin, BaseEstimator):
         assert isinstance(outcome.potential, AbstractPotential)
         names = None if columns is None else tuple(columns)
         self.map_ = TransportMap(fitted.coordinates, outcome.potential, names, info)
+
+    def __str__(self) -> str:
+        return fit_summary(repr(self), self.map_.lines() if hasattr(self, "map_") else None)
 
     def _fitted(self) -> TransportMap:
         check_is_fitted(self, "map_")

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from brenier._summary import summary
 from brenier._types import Points, Values
 from brenier.batches import map_batches
 from brenier.certificates.empirical import Interval
@@ -127,7 +128,7 @@ class CostDistance:
         }
 
     def __repr__(self) -> str:
-        return "\n".join(f"{label:<18}{text}" for label, text in self.lines())
+        return summary(self.lines())
 
     def lines(self) -> list[tuple[str, str]]:
         """Labels and texts of a printed answer."""
