@@ -23,7 +23,7 @@ import sklearn.datasets
 
 from asserts import assert_close, assert_same
 from brenier import InputError
-from brenier.datasets import (
+from brenier_bench.datasets import (
     LabelledImages,
     _archives,
     images,
@@ -345,7 +345,9 @@ class TestDownload:
     def test_without_pooch(self, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
         monkeypatch.setitem(sys.modules, "pooch", None)  # makes importing it fail
-        message = r'downloading MNIST needs pooch. Run `pip install "brenier\[images\]"`, or pass the folder .* `path`'
+        message = (
+            r'downloading MNIST needs pooch. Run `pip install "brenier-bench\[images\]"`, or pass the folder .* `path`'
+        )
         refuses(lambda: load_mnist("test", cache=tmp_path), message)
         assert server.asked == []
         write(tmp_path, t10k_images_idx3_ubyte=IMAGES, t10k_labels_idx1_ubyte=LABELS)

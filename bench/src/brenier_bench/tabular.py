@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from brenier._errors import InputError
-from brenier.datasets import TabularSet
 from brenier.density.bases import Normal
 from brenier.estimators.brenier_density import BrenierDensity
 from brenier.maps import TransportMap
 from brenier.metrics import mmd_squared, sliced_w2
+from brenier_bench.datasets import TabularSet
 from brenier_bench.method import count_parameters, machine
 from brenier_bench.published import PUBLISHED
 from brenier_bench.tabular_peers import Rows, compare_peers, some_rows
