@@ -56,7 +56,7 @@ def measure(dim: int, rows: int, seed: int) -> dict[str, float]:
         "forward_worst": worst[0],
         "inverse_worst": worst[1],
         "without": mean[2],
-        "gaussian": float(ot.gaussian_),
+        "gaussian": float(ot.baseline_),
         "steps": ot.n_iter_,
         "seconds": seconds,
     }

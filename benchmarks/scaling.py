@@ -48,7 +48,7 @@ def work(process: int, processes: int, port: int, dim: int) -> dict:
     import numpy as np
     from jax.sharding import PartitionSpec
 
-    from brenier.data.sources import SamplerSource
+    from brenier.data.streams import SamplerStream
     from brenier.geometry import Moments, QuadraticGeometry
     from brenier.training import DualObjective, Fit, Holdout, choose_config
     from brenier.training.placement import Sharded
@@ -56,7 +56,7 @@ def work(process: int, processes: int, port: int, dim: int) -> dict:
     from brenier.training.step import Batches
 
     config = choose_config(dim, None, shards=max(processes, 1))
-    source, target = (SamplerSource(lambda key, n: jax.random.normal(key, (n, dim)), seed, "X") for seed in (0, 1))
+    source, target = (SamplerStream(lambda key, n: jax.random.normal(key, (n, dim)), seed, "X") for seed in (0, 1))
     coordinates = QuadraticGeometry.between(*(Moments(np.zeros(dim), np.eye(dim), 10**6),) * 2)
     held_out = np.random.default_rng(0).normal(size=(2, 64, dim))
     holdout = Holdout.of(*held_out, coordinates, config.solver)

@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 from asserts import assert_close, assert_same
 from brenier import BrenierDensity, InputError
 from brenier.cli.app import app
-from brenier.datasets import TabularSet
-from brenier.datasets.tabular import TABLES, load_table
 from brenier.density.bases import Normal
 from brenier.metrics import sliced_w2
 from brenier_bench import tabular, tabular_peers
+from brenier_bench.datasets import TabularSet
+from brenier_bench.datasets.tabular import TABLES, load_table
 from brenier_bench.published import PUBLISHED
 from brenier_bench.tabular import bench_tabular, normal_nll, otflow_mmd, prepare
 from brenier_bench.tabular_peers import Peer, compare_peers, run_peer

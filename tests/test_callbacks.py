@@ -14,13 +14,13 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from asserts import assert_at_most
-from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, InputError
+from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, InputError, Training
 from brenier.callbacks import Callback, End, Progress, Start
 from brenier.conjugates import Tolerance
 from brenier.geometry import Moments, QuadraticGeometry
 from brenier.training import Fit, Holdout, Losses, LossObjective, Stop, TrainingConfig
 
-QUICK: dict[str, Any] = {"max_steps": 256, "hidden": [32], "batch_size": 64, "random_state": 0}
+QUICK: dict[str, Any] = {"max_steps": 256, "training": Training(hidden=[32], batch_size=64), "random_state": 0}
 KINDS = ["map", "conditional map", "density"]
 
 
@@ -82,7 +82,7 @@ class TestWhatIsTold:
         assert start.columns is None
         assert start.settings == fitted.map_.info["settings"]
         assert start.settings["batch"] == 64
-        assert (end.stop, end.steps, end.gaussian) == (fitted.stop_, fitted.n_iter_, fitted.gaussian_)
+        assert (end.stop, end.steps, end.baseline) == (fitted.stop_, fitted.n_iter_, fitted.baseline_)
         assert end.history is fitted.history_
         assert end.error is None
         assert end.seconds >= rows[-1].seconds > 0
@@ -227,7 +227,7 @@ class TestErrors:
         for _, end in ends:
             assert end.error is caught.value
             assert end.stop == "ZeroDivisionError: look of b"
-            assert end.gaussian is None
+            assert end.baseline is None
             assert [row.step for row in end.history] == [end.steps]
 
     def test_only_those_that_have_started_are_told_of_the_end(self) -> None:
@@ -270,9 +270,11 @@ class TestGap:
         monkeypatch.setattr(module.Holdout, "of", lambda x, y, *rest: held_out.append((x, y)) or of(x, y, *rest))
         rows: list = []
         x, y = (3.0 * side for side in curved(900))  # in units that count
-        ot = BrenierMap(callbacks=rows.append, refit=False, max_steps=512, hidden=[32], random_state=0).fit(x, y)
+        ot = BrenierMap(
+            callbacks=rows.append, refit=False, max_steps=512, training=Training(hidden=[32]), random_state=0
+        ).fit(x, y)
         ((x, y),), row = held_out, [row for row in rows if row.best][-1]
-        assert not ot.gaussian_
+        assert not ot.baseline_
         map_, c = ot.map_, ot.map_.geometry
         inner_x, inner_y = c.enter_x(x), c.enter_y(y)
         evaluate = eqx.filter_jit(lambda u, z: u.value_and_gradient(z))
@@ -294,7 +296,7 @@ class TestGap:
 
     def test_a_floor_so_low_that_solved_points_have_a_large_gap(self) -> None:
         rows: list = []
-        fit("map", rows.append, convexity=1e-6, refit=False)
+        fit("map", rows.append, training=Training(hidden=[32], batch_size=64, convexity=1e-6), refit=False)
         assert rows[0].gap > 0.01 * rows[0].dual
 
     def test_it_is_small_when_the_solver_is_left_alone(self) -> None:

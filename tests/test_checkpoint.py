@@ -10,13 +10,13 @@ import jax
 import numpy as np
 import pytest
 
-from brenier import BrenierDensity, BrenierMap
+from brenier import BrenierDensity, BrenierMap, Training
 from brenier._states import pack, unpack
 from brenier.checkpoint import keeping
-from brenier.conditional.sides import BalancedSource
 from brenier.costs import PNorm
-from brenier.data.sources import ArraySource, SamplerSource
-from brenier.data.weights import WeightedSource
+from brenier.data.streams import ArrayStream, SamplerStream
+from brenier.data.weights import WeightedStream
+from brenier.estimators.conditioned import BalancedStream
 from brenier.training import TrainingConfig
 from brenier.training.schedule import Schedule
 from checkpointing import SMALL, clouds, cut_off, fit, result
@@ -36,21 +36,21 @@ def on_samplers(folder: Path | None) -> BrenierMap:
     def other(key, n):
         return np.exp(0.9 * np.random.default_rng(np.asarray(key)).normal(size=(n, 2)))
 
-    return BrenierMap(checkpoint=folder, **SMALL).fit(normal, other)
+    return BrenierMap(**SMALL).fit(normal, other, checkpoint=folder)
 
 
 def with_weights(folder: Path | None) -> BrenierMap:
     x, y = clouds()
     a, b = np.random.default_rng(6).uniform(0.2, 1.0, size=(2, len(x)))
-    return BrenierMap(checkpoint=folder, **SMALL).fit(x, y, x_weight=a, y_weight=b)
+    return BrenierMap(**SMALL).fit(x, y, x_weight=a, y_weight=b, checkpoint=folder)
 
 
 def with_conditions(folder: Path | None) -> BrenierMap:
     x, y = clouds(1200)
     labels = np.arange(len(x)) % 2
     y[labels == 0] *= -1.0
-    options = SMALL | {"max_steps": 384, "learning_rate": 0.02}
-    return BrenierMap(checkpoint=folder, **options).fit(x, y, x_condition=labels, y_condition=labels)
+    ot = BrenierMap(**SMALL).set_params(max_steps=384, training__learning_rate=0.02)
+    return ot.fit(x, y, x_condition=labels, y_condition=labels, checkpoint=folder)
 
 
 def with_another_cost(folder: Path | None) -> BrenierMap:
@@ -60,23 +60,23 @@ def with_another_cost(folder: Path | None) -> BrenierMap:
 def in_eight_dimensions(folder: Path | None) -> BrenierMap:
     """Only a part of the pool is replaced, so that conjugates and the solver's memory of them live on."""
     x, y = clouds(dim=8)
-    return BrenierMap(checkpoint=folder, **SMALL | {"max_steps": 384}).fit(x, y)
+    return BrenierMap(**SMALL | {"max_steps": 384}).fit(x, y, checkpoint=folder)
 
 
 def in_many_dimensions(folder: Path | None) -> BrenierMap:
     """The same with more than 16, where the solver remembers pairs instead of a matrix."""
     x, y = clouds(dim=17)
-    return BrenierMap(checkpoint=folder, **SMALL | {"max_steps": 384}).fit(x, y)
+    return BrenierMap(**SMALL | {"max_steps": 384}).fit(x, y, checkpoint=folder)
 
 
 def of_a_density(folder: Path | None) -> BrenierDensity:
-    small = {name: SMALL[name] for name in ("max_steps", "hidden", "batch_size", "random_state")}
-    return BrenierDensity(checkpoint=folder, **small).fit(clouds()[1])
+    settings = Training(hidden=[16, 16], batch_size=256)
+    return BrenierDensity(max_steps=256, training=settings, random_state=0).fit(clouds()[1], checkpoint=folder)
 
 
 def with_noise(folder: Path | None) -> BrenierMap:
     x, y = (np.round(4.0 * side) / 4.0 for side in clouds())
-    return BrenierMap(checkpoint=folder, dequantize=0.25, **SMALL).fit(x, y)
+    return BrenierMap(dequantize=0.25, **SMALL).fit(x, y, checkpoint=folder)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_the_map_is_that_of_an_uninterrupted_fit(
     assert fitted.resumed_.refit is refit
     assert fitted.resumed_.step > 0
     assert result(fitted) == whole[fitting]
-    assert not fitted.gaussian_
+    assert not fitted.baseline_
 
 
 def test_cut_off_again_and_again(whole: dict[Any, Any], tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_cut_off_again_and_again(whole: dict[Any, Any], tmp_path: Path) -> None:
 
 
 def test_a_diverging_fit(tmp_path: Path) -> None:
-    options = {"learning_rate": 50.0, "max_steps": 640, "refit": False}
+    options = {"training__learning_rate": 50.0, "max_steps": 640, "refit": False}
     with pytest.warns(match="diverged"):
         expected = result(fit(None, **options))
     cut_off(lambda: fit(tmp_path / "work", **options), 2)
@@ -199,12 +199,12 @@ class TestPace:
 
 
 SOURCES = {
-    "array": lambda: ArraySource(clouds()[0], np.random.default_rng(1)),
-    "weighted": lambda: WeightedSource(clouds()[0], np.linspace(0.1, 1.0, 600), np.random.default_rng(1)),
-    "balanced": lambda: BalancedSource(
+    "array": lambda: ArrayStream(clouds()[0], np.random.default_rng(1)),
+    "weighted": lambda: WeightedStream(clouds()[0], np.linspace(0.1, 1.0, 600), np.random.default_rng(1)),
+    "balanced": lambda: BalancedStream(
         np.column_stack([clouds()[0], np.arange(600) % 2]), np.full(600, 1 / 600), 2, np.random.default_rng(1)
     ),
-    "sampler": lambda: SamplerSource(lambda key, n: jax.random.normal(key, (n, 2)), 3, "X"),
+    "sampler": lambda: SamplerStream(lambda key, n: jax.random.normal(key, (n, 2)), 3, "X"),
 }
 
 

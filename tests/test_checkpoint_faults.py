@@ -140,7 +140,7 @@ class TestAnotherFit:
         [
             ({"max_steps": 512}, "`max_steps` 256 there and 512 here"),
             ({"random_state": 1}, "`random_state` "),
-            ({"learning_rate": 0.5}, "`learning_rate` .* there and 0.5 here"),
+            ({"training__learning_rate": 0.5}, "`learning_rate` .* there and 0.5 here"),
             ({"scale": [1.0, 2.0]}, r'`scale` "none" there and \[1.0, 2.0\] here'),
             ({"refit": False}, "`refit` true there and false here"),
         ],
@@ -153,7 +153,7 @@ class TestAnotherFit:
         x, y = clouds()
         y[7, 1] = np.nextafter(y[7, 1], 1.0)
         with pytest.raises(InputError, match=r"belongs to another fit: other points of `Y`\. Name"):
-            BrenierMap(checkpoint=two, **SMALL).fit(x, y)
+            BrenierMap(**SMALL).fit(x, y, checkpoint=two)
 
     def test_a_network_of_the_users(self, two: Path, tmp_path: Path) -> None:
         """Functions look alike from outside; their arrays do not."""
@@ -166,9 +166,9 @@ class TestAnotherFit:
             return make
 
         folder = tmp_path / "work"
-        cut_off(lambda: fit(folder, potential=sized(8)), 1)
+        cut_off(lambda: fit(folder, training__potential=sized(8)), 1)
         with pytest.raises(InputError, match="arrays of other shapes or types"):
-            fit(folder, potential=sized(16))
+            fit(folder, training__potential=sized(16))
 
     def test_a_folder_of_something_else_is_left_alone(self, tmp_path: Path) -> None:
         (tmp_path / "12").mkdir()
@@ -193,7 +193,7 @@ class TestAnotherFit:
         monkeypatch.setattr("brenier.training.dual.run_steps", None)
         x, y = clouds()
         with pytest.raises(InputError, match="`Y` is an iterable, which cannot be taken up"):
-            BrenierMap(checkpoint=tmp_path, **SMALL).fit(x, [y[:300], y[300:]])
+            BrenierMap(**SMALL).fit(x, [y[:300], y[300:]], checkpoint=tmp_path)
 
 
 def test_folders_of_orbax_are_refused_in_words(tmp_path: Path) -> None:

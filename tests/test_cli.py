@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from brenier import BrenierMap, TransportMap
-from brenier.data import read_points, write_points
+from brenier.files import read_points, write_points
 from brenier.maps import Inverse
 from brenier.solvers import Status
 from commands import as_json, run
@@ -52,7 +52,7 @@ class TestFit:
         assert record["map"] == str(path)
         assert record["rows"] == [600, 600]
         assert (record["dim"], record["columns"], record["steps"]) == (2, NAMES, 128)
-        assert not record["gaussian"]
+        assert not record["baseline"]
         assert not record["interrupted"]
         assert record["w2"] == pytest.approx(np.sqrt(2 * record["dual"]))
         assert record["gain"] > 2 * record["gain_error"] > 0
@@ -114,7 +114,7 @@ class TestFit:
         assert all(line.startswith("warning: ") and ".py" not in line for line in lines)
         assert f"67 % of the rows of `{tmp_path / 'x.npy'}` repeat earlier rows" in lines[0]
         record = json.loads(result.stdout)
-        assert record["gaussian"]
+        assert record["baseline"]
         assert record["w2"] is None
         assert "W2" not in run(*args).stdout
 

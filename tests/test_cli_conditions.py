@@ -14,8 +14,8 @@ from brenier import BrenierMap, ConvergenceWarning, TransportMap
 from brenier.cli import app
 from brenier.cli.conditions import described, space_lines
 from brenier.conditions.space import ConditionSpace, Variable
-from brenier.data import read_image, to_colours, to_image
-from brenier.data.files import read_with_conditions
+from brenier.files import read_image, to_colours, to_image
+from brenier.files.points import read_with_conditions
 from commands import as_json, run
 
 SUFFIXES = [".npz", ".csv", ".tsv", ".parquet"]
@@ -113,7 +113,7 @@ class TestFit:
     def test_record(self, fitted: tuple[Path, dict[str, Any]]) -> None:
         path, record = fitted
         assert (record["map"], record["rows"], record["dim"], record["columns"]) == (str(path), [500, 450], 2, POINTS)
-        assert not record["gaussian"]
+        assert not record["baseline"]
         assert record["w2"] == pytest.approx(np.sqrt(2 * record["dual"]))
         found = record["conditions"]
         assert found["variables"] == [{"name": "cell", "kind": "label"}, {"name": "dose", "kind": "number"}]
@@ -162,7 +162,7 @@ class TestFit:
         found = record["conditions"]
         assert [f"{variable['name']} ({variable['kind']})" for variable in found["variables"]] == variables
         assert [each["labels"] for each in found["classes"]] == labels
-        assert record["gaussian"]
+        assert record["baseline"]
         ot = BrenierMap(refit=False, condition_types=[variable["kind"] for variable in found["variables"]])
         with pytest.warns(ConvergenceWarning, match="too few samples"):
             ot.fit(x[POINTS], y[POINTS], x_condition=x[own], y_condition=y[own])

@@ -19,7 +19,7 @@ from asserts import assert_same
 from brenier import TransportMap
 from brenier.cli import app
 from brenier.costs import COSTS
-from brenier.data import read_points, write_points
+from brenier.files import read_points, write_points
 from commands import as_json, run
 from made import cost_map, mahalanobis_map
 from problems import covariance, gaussians
@@ -27,7 +27,7 @@ from problems import covariance, gaussians
 NAMES = ["a", "b"]
 MATRIX = np.array([[2.0, 0.5], [0.5, 1.0]])
 PNORM = {"name": "pnorm", "arguments": {"p": 1.5}}
-STEPS = ("--max-steps", 64, "--no-refit")
+STEPS = ("--max-steps", 128, "--no-refit")
 
 
 def points(seed: int, rows: int) -> np.ndarray:
@@ -107,7 +107,7 @@ class TestFit:
     def test_where_nothing_is_trained(self, folder: Path, tmp_path: Path, spec: str, name: str, kind: str) -> None:
         args = ("fit", folder / "few-x.csv", folder / "few-y.csv", "-o", tmp_path / "m", "--cost", spec)
         record = as_json(*args)
-        assert (record["gaussian"], record["w2"], record["dual"]) == (True, None, None)
+        assert (record["baseline"], record["w2"], record["dual"]) == (True, None, None)
         assert record["cost_function"] == name
         text = run(*args).stdout
         assert f"2 columns{kind}" in text

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from brenier import TransportMap
 from brenier.cli import app
-from brenier.data import read_image, to_colours
 from brenier.demo.paint import paint, preimages, smooth_part
+from brenier.files import read_image, to_colours
 from brenier.metrics import sliced_w2
 
 
@@ -30,7 +30,7 @@ def test_demo(tmp_path: Path) -> None:
     }
     assert sorted(str(path) for path in folder.iterdir()) == sorted(record["files"].values())
     assert 0.68 < record["w2"] < 0.74
-    assert (record["steps"], record["gaussian"]) == (768, False)
+    assert (record["steps"], record["baseline"]) == (768, False)
     assert record["value"] == pytest.approx(record["w2"] ** 2 / 2)
     assert 0.6 < record["cost"] < 0.85
     assert (record["unconverged"], record["unconverged_pixels"]) == (0.0, 0.0)

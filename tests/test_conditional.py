@@ -9,8 +9,8 @@ import scipy.stats
 
 from asserts import assert_at_most, assert_close
 from brenier import BrenierMap, DataWarning, InputError, TransportMap
-from brenier.conditional.sides import BalancedSource
 from brenier.datasets import FamilyPair
+from brenier.estimators.conditioned import BalancedStream
 from brenier.maps import mapfile
 from brenier.metrics import unexplained_variance
 
@@ -50,7 +50,7 @@ class TestLabels:
     def test_each_class_has_its_map(self, labelled):
         ot, x, kind = labelled
         exact = shaped(x, kind)
-        assert not ot.gaussian_
+        assert not ot.baseline_
         for own in ("bent", "steep"):
             rows = kind == own
             linear = ot.map_.at(own).geometry
@@ -250,11 +250,11 @@ class TestSides:
             self.fit(x, x[::-1] * 2, c, c, refit=False)
 
 
-class TestBalancedSource:
+class TestBalancedStream:
     def test_classes_come_in_their_shares_and_rows_in_proportion(self, rng):
         rows = np.column_stack([np.arange(60.0), np.repeat([0.0, 1.0, 2.0], [10, 20, 30])])
         weights = np.repeat([1 / 30, 1 / 60, 1 / 90], [10, 20, 30])
-        source = BalancedSource(rows, weights, 1, rng)
+        source = BalancedStream(rows, weights, 1, rng)
         for count in (64, 512):
             drawn = source.draw(count)
             shares = np.bincount(drawn[:, 1].astype(int)) / count
@@ -266,13 +266,13 @@ class TestBalancedSource:
     def test_every_part_of_a_draw_has_the_classes_in_their_shares(self, rng):
         """A pool that replaces a quarter of its rows by a new draw would otherwise lose the balance of the sides."""
         rows = np.column_stack([np.arange(60.0), np.repeat([0.0, 1.0, 2.0], [10, 20, 30])])
-        drawn = BalancedSource(rows, np.repeat([1 / 20, 1 / 80, 1 / 120], [10, 20, 30]), 1, rng).draw(1024)[:, 1]
+        drawn = BalancedStream(rows, np.repeat([1 / 20, 1 / 80, 1 / 120], [10, 20, 30]), 1, rng).draw(1024)[:, 1]
         for part in np.split(drawn, 8):
             assert_close(np.bincount(part.astype(int)) / 128, [0.5, 0.25, 0.25], atol=2 / 128)
 
     def test_all_rows_are_as_likely_as_their_weights(self, rng):
         rows, weights = np.column_stack([np.arange(6.0), np.zeros(6)]), np.array([0.4, 0.2, 0.1, 0.1, 0.1, 0.1])
-        source = BalancedSource(rows, weights, 1, rng)
+        source = BalancedStream(rows, weights, 1, rng)
         counts = np.bincount(np.concatenate([source.draw(2)[:, 0] for _ in range(3000)]).astype(int), minlength=6)
         # Systematic draws vary less than independent ones, for which this would be the test of fit.
         assert scipy.stats.chisquare(counts, 6000 * weights).pvalue > 1e-4

@@ -88,7 +88,7 @@ def test_conditions_are_read_from_their_columns(rng):
 def named_conditions(map_, name):
     (variable,) = map_.conditions.variables
     space = dataclasses.replace(map_.conditions, variables=(variable._replace(name=name),))
-    return dataclasses.replace(map_, space=space, columns=tuple(NAMES))
+    return dataclasses.replace(map_, conditions=space, columns=tuple(NAMES))
 
 
 def test_a_map_file_is_enough(named, frame, tmp_path):

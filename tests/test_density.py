@@ -10,14 +10,14 @@ from scipy.integrate import simpson
 from sklearn.base import clone
 
 from asserts import assert_at_most, assert_close, assert_gradient, assert_same
-from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, DataWarning, InputError, TransportMap
+from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, DataWarning, InputError, Training, TransportMap
 from brenier.conjugates import ConjugatePoints, conjugate_points
 from brenier.costs import PNorm
-from brenier.data.sources import ArraySource
-from brenier.density.fitting import choose_density_config
+from brenier.data.streams import ArrayStream
 from brenier.density.likelihood import log_likelihood
 from brenier.density.log_det import log_dets
 from brenier.density.objective import LikelihoodObjective
+from brenier.estimators.density import choose_density_config
 from brenier.geometry import Moments, QuadraticGeometry, moments
 from brenier.potentials import ICNN, Quadratic
 from brenier.solvers import Status
@@ -223,7 +223,7 @@ class TestLikelihood:
         x = rng.exponential(size=(4096, 1)) - 1.0
         coordinates = QuadraticGeometry.between(*[Moments(np.zeros(1), np.eye(1), len(x))] * 2)
         config = choose_density_config(1, None, widths=(16, 16))
-        objective = LikelihoodObjective(ArraySource(x, rng), coordinates, x[:64], None, 0.0, config, seed=0)
+        objective = LikelihoodObjective(ArrayStream(x, rng), coordinates, x[:64], None, 0.0, config, seed=0)
         rates = np.full(64, 0.01, np.float32)
         _, statistics = objective.advance(objective.start(objective.untrained()), Chunk(0, rates, rates))
         losses = statistics["training"]
@@ -255,7 +255,7 @@ class TestEstimator:
             - np.log(10)
         )
         normal = scipy.stats.multivariate_normal(curved[0].mean(axis=0), np.cov(curved[0].T)).logpdf(x)
-        assert not fitted.gaussian_
+        assert not fitted.baseline_
         # Divergence from the truth, as a share of that of the best normal distribution.
         assert np.mean(exact) - fitted.score(x) < 0.12 * (np.mean(exact) - normal.mean())
         assert_close(fitted.score(x), fitted.score_samples(x).mean(), rtol=1e-12)
@@ -263,9 +263,10 @@ class TestEstimator:
 
     def test_one_that_diverges_before_its_first_good_state_starts_again(self, curved) -> None:
         """The steps give the memory of their state away, and with it, once, the network to start again from."""
+        fast = Training(learning_rate=50.0)
         with pytest.warns(match="diverged"):
-            fitted = BrenierDensity(max_steps=256, learning_rate=50.0, refit=False, random_state=0).fit(curved[0])
-        assert fitted.gaussian_
+            fitted = BrenierDensity(max_steps=256, training=fast, refit=False, random_state=0).fit(curved[0])
+        assert fitted.baseline_
 
     def test_it_integrates_to_one(self, fitted) -> None:
         axes = [np.linspace(-5, 5, 301), np.linspace(-40, 200, 601)]
@@ -289,7 +290,7 @@ class TestEstimator:
     def test_normal_data_stay_normal(self, rng) -> None:
         x = rng.multivariate_normal([1.0, 2.0], [[2.0, 1.0], [1.0, 3.0]], 800)
         density = BrenierDensity(max_steps=128, random_state=0).fit(x)
-        assert density.gaussian_
+        assert density.baseline_
         expected = scipy.stats.multivariate_normal(x.mean(axis=0), np.cov(x.T, bias=True)).logpdf(x[:10])
         assert_close(density.score_samples(x[:10]), expected, atol=1e-4)
 
@@ -310,14 +311,21 @@ class TestEstimator:
 
     def test_many_dimensions_train_without_whole_hessians(self, rng) -> None:
         x = rng.exponential(size=(2000, 40))
-        density = BrenierDensity(max_steps=192, hidden=(32, 16), refit=False, random_state=0).fit(x[:1500])
+        density = BrenierDensity(max_steps=192, training=Training(hidden=(32, 16)), refit=False, random_state=0).fit(
+            x[:1500]
+        )
         normal = scipy.stats.multivariate_normal(x.mean(axis=0), np.cov(x.T)).logpdf(x[1500:]).mean()
-        assert not density.gaussian_
+        assert not density.baseline_
         assert density.score(x[1500:]) > normal + 0.5
 
     @pytest.mark.parametrize(
         ("change", "words"),
-        [({"max_steps": 0}, "`max_steps`"), ({"holdout": 1.0}, "`holdout`"), ({"activation": "tanh"}, "`activation`")],
+        [
+            ({"max_steps": 0}, "`max_steps`"),
+            ({"holdout": 1.0}, "`holdout`"),
+            ({"training": Training(activation="tanh")}, "`activation`"),
+            ({"training": Training(pool_size=64)}, "`pool_size` of `training` means nothing to `BrenierDensity`"),
+        ],
     )
     def test_refusals(self, change, words, curved) -> None:
         with pytest.raises(InputError, match=words):

@@ -1,6 +1,8 @@
 """Potentials, solvers and objectives of the user's own: they are what is trained and what solves, or are refused."""
 
-from typing import NamedTuple
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -8,14 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier import BrenierMap, InputError
+from brenier import BrenierMap, InputError, Training, files
 from brenier._states import pack, unpack
 from brenier.conjugates import conjugate_points
-from brenier.data.sources import ArraySource
+from brenier.data.streams import ArrayStream
+from brenier.files import registry
 from brenier.geometry import QuadraticGeometry, moments
 from brenier.potentials import POTENTIALS, AbstractPotential, Quadratic
 from brenier.solvers import Picard
 from brenier.training import AbstractObjective, Losses, LossObjective, Stop, choose_config, train, train_twice
+from commands import as_json
+from made import transport_map
 
 
 class Scaled(AbstractPotential):
@@ -47,12 +52,12 @@ def clouds(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def fitted(rng: np.random.Generator) -> BrenierMap:
-    return BrenierMap(potential=Scaled, max_steps=128, refit=False, random_state=0).fit(*clouds(rng))
+    return BrenierMap(training=Training(potential=Scaled), max_steps=128, refit=False, random_state=0).fit(*clouds(rng))
 
 
 def test_the_own_potential_is_what_was_trained(fitted: BrenierMap) -> None:
     # Where nothing beat the Gaussian map, the map is that; its settings say what was trained in either case.
-    assert isinstance(fitted.map_.potential, Quadratic if fitted.gaussian_ else Scaled)
+    assert isinstance(fitted.map_.potential, Quadratic if fitted.baseline_ else Scaled)
     assert fitted.map_.info["settings"]["potential"] == "Scaled"
 
 
@@ -64,7 +69,7 @@ def test_the_factory_gets_columns_and_randomness(rng: np.random.Generator) -> No
         return Scaled(dim, generator)
 
     for seed in (0, 0, 1):
-        BrenierMap(potential=make, max_steps=128, refit=False, random_state=seed).fit(*clouds(rng))
+        BrenierMap(training=Training(potential=make), max_steps=128, refit=False, random_state=seed).fit(*clouds(rng))
     assert {dim for dim, _ in seen} == {2}
     assert seen[0] == seen[1] != seen[2]
 
@@ -76,14 +81,14 @@ def test_settings_without_a_potential_are_what_they_were() -> None:
 @pytest.mark.parametrize("wrong", [lambda dim, rng: Quadratic.identity(dim + 1), lambda dim, rng: lambda x: x])
 def test_what_is_no_potential_is_refused(wrong, rng: np.random.Generator) -> None:
     with pytest.raises(InputError, match="`potential` must return an `AbstractPotential` whose `dim` is 2"):
-        BrenierMap(potential=wrong, max_steps=128).fit(*clouds(rng))
+        BrenierMap(training=Training(potential=wrong), max_steps=128).fit(*clouds(rng))
 
 
 def test_conditions_are_refused(rng: np.random.Generator) -> None:
     X, Y = clouds(rng)
     kind = np.arange(1000) % 2
     with pytest.raises(InputError, match="without conditions only"):
-        BrenierMap(potential=Scaled, max_steps=128).fit(X, Y, x_condition=kind, y_condition=kind)
+        BrenierMap(training=Training(potential=Scaled), max_steps=128).fit(X, Y, x_condition=kind, y_condition=kind)
 
 
 @pytest.mark.parametrize(("name", "value"), [("potential", "icnn"), ("solver", "newton"), ("solver", Picard)])
@@ -116,7 +121,9 @@ CALLS: list[tuple[int, ...]] = []
 
 def test_the_own_solver_takes_the_steps_of_training(rng: np.random.Generator) -> None:
     CALLS.clear()
-    ot = BrenierMap(solver=Counting(), max_steps=128, batch_size=256, refit=False, random_state=0).fit(*clouds(rng))
+    ot = BrenierMap(
+        training=Training(solver=Counting(), batch_size=256), max_steps=128, refit=False, random_state=0
+    ).fit(*clouds(rng))
     assert (256, 2) in CALLS
     assert ot.map_.info["settings"]["solver"] == "Counting"
 
@@ -133,7 +140,7 @@ class KnownPairs(LossObjective):
     """Rows of a point and its image."""
 
     def __init__(self, rows: np.ndarray, held_out: np.ndarray, coordinates, config) -> None:
-        super().__init__(ArraySource(rows, np.random.default_rng(0)), coordinates, config, seed=0)
+        super().__init__(ArrayStream(rows, np.random.default_rng(0)), coordinates, config, seed=0)
         self.held_out = self.inside(held_out)
 
     def inside(self, rows):
@@ -227,7 +234,7 @@ class TestObjectives:
         fitted, config = objective(kind)
         outcome = train(fitted, config)
         assert outcome.stop is Stop.budget
-        assert not outcome.gaussian
+        assert not outcome.baseline
         last = outcome.history[-1]
         assert last.loss == pytest.approx(fitted.evaluate(outcome.potential).losses.mean())
         assert last.gain == pytest.approx(fitted.baseline().losses.mean() - last.loss)
@@ -260,9 +267,49 @@ class TestObjectives:
 def test_a_loss_that_diverges_starts_again() -> None:
     outcome = train(*objective(KnownPairs, learning_rate=1e30, max_steps=384))
     assert outcome.restarts > 0
-    assert outcome.gaussian
+    assert outcome.baseline
 
 
 def test_a_loss_is_not_divided() -> None:
     with pytest.raises(InputError, match="`shards` must be 1 for KnownPairs, in one part; got 2"):
         train(*objective(KnownPairs, shards=2))
+
+
+@pytest.fixture
+def raw(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The format of the page, registered as it says."""
+    page = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
+    (program,) = re.findall(r"## A file format of your own.*?```python\n(.*?)```", page, flags=re.DOTALL)
+    assert len([line for line in program.splitlines() if line.strip()]) < 30
+    monkeypatch.setattr(registry, "FORMATS", registry.FORMATS.copy())
+    names: dict[str, Any] = {}
+    exec(program, names)
+    return names
+
+
+def test_a_format_of_the_users_own_is_read_and_written_whole_and_in_parts(raw: dict, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(20_000, 2)).astype(np.float32)
+    files.write_points(tmp_path / "a.raw", values)
+    np.testing.assert_array_equal(files.read_points(tmp_path / "a.raw").values, values)
+    stored = files.open_points(tmp_path / "a.raw", memory=1_000_000)
+    np.testing.assert_array_equal(stored.read(7, 9), values[7:9])
+    ot = BrenierMap(max_steps=2, refit=False, random_state=0).fit(stored, stored)
+    assert ot.n_features_in_ == 2
+    (tmp_path / "a.raw").write_bytes((tmp_path / "a.raw").read_bytes() + b"\0\0\xc0\x7f" * 2)
+    with pytest.raises(InputError, match=r"contains NaN .*, in rows 20000"):
+        files.read_points(tmp_path / "a.raw")
+
+
+def test_commands_take_it(raw: dict, tmp_path: Path) -> None:
+    transport_map("icnn-ramp", 2).save(tmp_path / "m.brenier")
+    values = np.random.default_rng(0).normal(size=(30, 2))
+    for name in ("x.raw", "x.npy"):
+        files.write_points(tmp_path / name, values.astype(np.float32))
+    for name in ("x.raw", "x.npy"):
+        as_json("transform", tmp_path / "m.brenier", tmp_path / name, "-o", tmp_path / f"{name}.raw")
+    assert (tmp_path / "x.raw.raw").read_bytes() == (tmp_path / "x.npy.raw").read_bytes()
+
+
+def test_suffixes_are_taken_once(raw: dict) -> None:
+    with pytest.raises(InputError, match=r"has the suffix \.raw, which another format has"):
+        files.register_format(raw["Raw"]())

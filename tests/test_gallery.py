@@ -16,7 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from brenier import BrenierMap
-from brenier.training import Fit, gaussian_outcome
+from brenier.training import Fit, baseline_outcome
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 NAMES = sorted(path.stem.removeprefix("plot_") for path in (EXAMPLES / "gallery").glob("plot_*.py"))
@@ -41,7 +41,7 @@ def overview(monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fits that end before their first step: the map between two normal distributions, the normal density."""
-    monkeypatch.setattr(Fit, "run", lambda self: gaussian_outcome(self.objective.coordinates))
+    monkeypatch.setattr(Fit, "run", lambda self: baseline_outcome(self.objective.coordinates))
 
 
 @pytest.fixture

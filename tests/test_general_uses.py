@@ -10,10 +10,10 @@ from scipy.spatial.distance import cdist
 
 import brenier
 from asserts import assert_close, assert_same
-from brenier import BrenierMap, InputError, JoinedMap, TransportMap
+from brenier import BrenierMap, InputError, JoinedMap, Training, TransportMap
 from brenier.costs import Convex, ElasticNet, PNorm
+from brenier.estimators.anndata import transport
 from brenier.export import save_stablehlo, save_torch, to_torch
-from brenier.integrations.anndata import transport
 from brenier.report import write_report
 from brenier.report.projection import projection
 from brenier.report.sides import Sides, read_sides
@@ -75,7 +75,9 @@ class TestReport:
         rng = np.random.default_rng(0)
         x, y = rng.standard_normal((2, 300, 2))
         y = y + 2.0
-        ot = BrenierMap(cost=ElasticNet(0.1), potential=convex, max_steps=64, refit=False, random_state=0)
+        ot = BrenierMap(
+            cost=ElasticNet(0.1), training=Training(potential=convex), max_steps=128, refit=False, random_state=0
+        )
         report = write_report(ot.fit(x[:200], y[:200]), x[200:], y[200:], tmp_path / "page.html")
         assert report.distance.population_lower is not None
         assert "with 95 % confidence for their populations" in report.verdict
@@ -145,7 +147,11 @@ def test_anndata_are_moved_and_the_map_is_named():
 def test_joined_samples_pass_the_cost_along():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((80, 2)), rng.standard_normal((100, 2)) + 3.0
-    joined = JoinedMap(BrenierMap(cost=PNorm(1.5), holdout=0.3, max_steps=64, hidden=[8], refit=False, random_state=0))
+    joined = JoinedMap(
+        BrenierMap(
+            cost=PNorm(1.5), holdout=0.3, max_steps=128, training=Training(hidden=[8]), refit=False, random_state=0
+        )
+    )
     rows, side = np.vstack([x, y]), np.repeat([0, 1], [80, 100])
     fitted = joined.fit(rows, side)
     assert str(fitted.estimator_.map_.cost) == "PNorm(p=1.5)"

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from brenier import BrenierMap
-from brenier.data.sides import split_side
-from brenier.data.sources import ArraySource, SamplerSource
+from brenier.data.checks import as_points
+from brenier.data.streams import ArrayStream, SamplerStream
+from brenier.estimators.intake import Sample
+from brenier.estimators.sides import split_side
 from brenier.geometry import QuadraticGeometry, moments
 from brenier.potentials import Quadratic
 from brenier.training import HistoryRow, Outcome, Stop, TrainingConfig, choose_config, train_twice
@@ -35,7 +37,7 @@ def ot(rows: list[HistoryRow]) -> BrenierMap:
 class TestEstimator:
     def test_coordinates_are_those_of_all_samples(self, ot: BrenierMap) -> None:
         x, y = clouds()
-        assert not ot.gaussian_
+        assert not ot.baseline_
         np.testing.assert_allclose(ot.map_.geometry.mean_x, x.mean(axis=0), rtol=1e-12)
         np.testing.assert_allclose(ot.map_.geometry.mean_y, y.mean(axis=0), rtol=1e-12)
         once = BrenierMap(max_steps=STEPS, random_state=0, refit=False).fit(x, y)
@@ -55,12 +57,12 @@ class TestEstimator:
         x, y = rng.normal(size=(2, 400, 2))
         rows: list[HistoryRow] = []
         ot = BrenierMap(max_steps=STEPS, random_state=0, callbacks=rows.append).fit(x, y)
-        assert ot.gaussian_
+        assert ot.baseline_
         assert not any(row.refit for row in rows)
 
     def test_many_samples_are_fitted_once(self, monkeypatch) -> None:
-        monkeypatch.setattr("brenier.fitting.MOST_REFITTED", 599)
-        monkeypatch.setattr("brenier.fitting.train_twice", None)
+        monkeypatch.setattr("brenier.estimators.sides.MOST_REFITTED", 599)
+        monkeypatch.setattr("brenier.estimators.fitting.train_twice", None)
         BrenierMap(max_steps=1, random_state=0).fit(*clouds())
 
 
@@ -68,8 +70,8 @@ def row(step: int, progress: float) -> HistoryRow:
     return HistoryRow(step, 1.0, progress, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, True)
 
 
-def end(stop: Stop, gaussian: bool = False, restarts: int = 0, progress: float = 1.0) -> Outcome:
-    return Outcome(Quadratic.identity(2), [row(1024, progress)], stop, gaussian, restarts, best_step=384)
+def end(stop: Stop, baseline: bool = False, restarts: int = 0, progress: float = 1.0) -> Outcome:
+    return Outcome(Quadratic.identity(2), [row(1024, progress)], stop, baseline, restarts, best_step=384)
 
 
 def scripted(first: Outcome, second: Outcome, config: TrainingConfig):
@@ -103,12 +105,12 @@ class TestSchedule:
         assert (first.max_seconds, first.share) == (30.0, 0.48)
         assert (second.max_seconds, second.max_steps, until) == (None, 1280, 384)
 
-    @pytest.mark.parametrize("first", [end(Stop.budget, gaussian=True), end(Stop.interrupted), end(Stop.callback)])
+    @pytest.mark.parametrize("first", [end(Stop.budget, baseline=True), end(Stop.interrupted), end(Stop.callback)])
     def test_no_second_fit(self, first: Outcome) -> None:
         outcome, coordinates, calls = scripted(first, end(Stop.reached), choose_config(2, 600))
         assert outcome is first
         # The Gaussian map needs no judge, so that it may as well be that of all samples.
-        assert coordinates == ("whole" if first.gaussian else "part")
+        assert coordinates == ("whole" if first.baseline else "part")
         assert len(calls) == 1
 
     @pytest.mark.parametrize(
@@ -129,7 +131,7 @@ class TestSchedule:
 @pytest.mark.parametrize(("rows", "held_out"), [(100, 30), (500, 150), (1500, 200), (5000, 500)])
 def test_few_samples_hold_out_more(rows: int, held_out: int) -> None:
     values = np.random.default_rng(0).normal(size=(rows, 2))
-    side = split_side(values, "X", share=0.1, most=4096, least=200, seed=0)
+    side = split_side(Sample("X", as_points(values, "X")), share=0.1, most=4096, least=200, seed=0)
     assert len(side.holdout) == held_out
     assert len(side.training) == rows - held_out
     whole = side.whole(np.random.default_rng(0))
@@ -147,7 +149,7 @@ class TestJitter:
 
     def test_draws_of_one_sample_differ_by_the_noise(self) -> None:
         x, _ = clouds()
-        pool, coordinates, config = self.pool(ArraySource(x, np.random.default_rng(0)), len(x))
+        pool, coordinates, config = self.pool(ArrayStream(x, np.random.default_rng(0)), len(x))
         inside = coordinates.enter_x(x)
         distance = np.linalg.norm(pool.x[:, None] - inside[None], axis=2).min(axis=1)
         assert len(np.unique(pool.x, axis=0)) == config.pool
@@ -164,5 +166,5 @@ class TestJitter:
 
     def test_samplers_have_none(self) -> None:
         points = np.random.default_rng(1).normal(size=(1 << 15, 2))
-        pool, coordinates, _ = self.pool(SamplerSource(lambda key, n: points[:n], 0, "X"), None)
+        pool, coordinates, _ = self.pool(SamplerStream(lambda key, n: points[:n], 0, "X"), None)
         np.testing.assert_array_equal(pool.x, coordinates.enter_x(points))

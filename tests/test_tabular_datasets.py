@@ -24,7 +24,7 @@ import sklearn.datasets
 
 from asserts import assert_close, assert_same
 from brenier import InputError
-from brenier.datasets import (
+from brenier_bench.datasets import (
     TabularSet,
     load_bsds300,
     load_gas,
@@ -34,7 +34,7 @@ from brenier.datasets import (
     load_power,
     load_table,
 )
-from brenier.datasets.tabular import TABLES, _sources, hepmass
+from brenier_bench.datasets.tabular import TABLES, _sources, hepmass
 
 TIGHT = 1e-12
 
@@ -417,7 +417,9 @@ class TestBsds300:
     def test_without_h5py(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
         monkeypatch.setitem(sys.modules, "h5py", None)  # makes importing it fail
-        refuses(lambda: load_bsds300(tmp_path), r'reading BSDS300 needs h5py. Run `pip install "brenier\[tabular\]"`')
+        refuses(
+            lambda: load_bsds300(tmp_path), r'reading BSDS300 needs h5py. Run `pip install "brenier-bench\[tabular\]"`'
+        )
 
 
 # --- MAGIC
@@ -541,7 +543,7 @@ class TestFiles:
         def refuse(*args: object) -> None:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr("brenier.datasets.tabular._files.open", refuse, raising=False)
+        monkeypatch.setattr("brenier_bench.datasets.tabular._files.open", refuse, raising=False)
         refuses(lambda: load_power(tmp_path), "cannot be read: Permission denied. Check the path")
 
 
@@ -583,7 +585,9 @@ class TestDownload:
     def test_without_pooch(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
         monkeypatch.setitem(sys.modules, "pooch", None)
-        message = r'downloading POWER needs pooch. Run `pip install "brenier\[tabular\]"`, or pass a file of POWER as'
+        message = (
+            r'downloading POWER needs pooch. Run `pip install "brenier-bench\[tabular\]"`, or pass a file of POWER as'
+        )
         refuses(lambda: load_power(cache=tmp_path), message)
 
     def test_the_table_of_addresses(self) -> None:

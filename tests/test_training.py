@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier.data.sources import ArraySource
+from brenier.data.streams import ArrayStream
 from brenier.geometry import QuadraticGeometry, moments
 from brenier.potentials import ICNN
 from brenier.solvers import BFGS, LBFGS, Spectral
@@ -29,7 +29,7 @@ def outcome(**changes):
     coordinates = QuadraticGeometry.between(moments(x[200:]), moments(y[200:]))
     config = choose_config(DIM, len(x), **({"max_steps": 256, "validation": 128} | changes))
     holdout = Holdout.of(x[:200], y[:200], coordinates, config.solver)
-    sources = (ArraySource(side[200:], np.random.default_rng(1)) for side in (x, y))
+    sources = (ArrayStream(side[200:], np.random.default_rng(1)) for side in (x, y))
     return train(DualObjective(*sources, coordinates, holdout, config, seed=0), config)
 
 
@@ -168,5 +168,5 @@ def test_only_finite_data_stop_early() -> None:
             DIM, 800, max_steps=1024, validation=128, patience=patience, learning_rate=0.3, decay=0.0
         )
         holdout = Holdout.of(x[:200], x[200:400], coordinates, config.solver)
-        sources = (ArraySource(side, np.random.default_rng(1)) for side in (x[400:1200], x[1200:]))
+        sources = (ArrayStream(side, np.random.default_rng(1)) for side in (x[400:1200], x[1200:]))
         assert train(DualObjective(*sources, coordinates, holdout, config, seed=0), config).stop is stop

@@ -21,7 +21,7 @@ from matplotlib.patches import Circle, PathPatch
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
-from brenier import BrenierMap
+from brenier import BrenierMap, Training
 from brenier.metrics import unexplained_variance
 
 # sphinx_gallery_thumbnail_number = 2
@@ -53,7 +53,7 @@ def in_disc(count: int) -> np.ndarray:
 
 
 X, X_test, Y, Y_test = in_disc(SEEN), in_disc(UNSEEN), in_letter(SEEN), in_letter(UNSEEN)
-transport = BrenierMap(max_steps=STEPS, learning_rate=0.03, refit=False, random_state=0).fit(X, Y)
+transport = BrenierMap(max_steps=STEPS, training=Training(learning_rate=0.03), refit=False, random_state=0).fit(X, Y)
 image = transport.transform(X_test)
 
 # %%

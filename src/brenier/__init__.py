@@ -17,12 +17,14 @@ from brenier._errors import (
 )
 
 if TYPE_CHECKING:
+    from brenier._cache import enable_cache
     from brenier.certificates import Distance
-    from brenier.data.dequantize import Dequantizer
-    from brenier.density.estimator import BrenierDensity
-    from brenier.estimator import BrenierMap
+    from brenier.estimators.brenier_density import BrenierDensity
+    from brenier.estimators.brenier_map import BrenierMap
+    from brenier.estimators.dequantizer import Dequantizer
+    from brenier.estimators.joined import JoinedMap
+    from brenier.estimators.training import Training
     from brenier.hamilton_jacobi.formula import HopfLax, hopf_lax
-    from brenier.joined import JoinedMap
     from brenier.maps import Inverse, TransportMap
     from brenier.report.write import write_report
 
@@ -41,20 +43,24 @@ __all__ = [
     "JoinedMap",
     "MapFileError",
     "SolveError",
+    "Training",
     "TransportMap",
+    "enable_cache",
     "hopf_lax",
     "write_report",
 ]
 
 _HOMES = {
-    "BrenierDensity": "brenier.density.estimator",
-    "BrenierMap": "brenier.estimator",
-    "Dequantizer": "brenier.data.dequantize",
+    "BrenierDensity": "brenier.estimators.brenier_density",
+    "BrenierMap": "brenier.estimators.brenier_map",
+    "Dequantizer": "brenier.estimators.dequantizer",
     "Distance": "brenier.certificates",
     "HopfLax": "brenier.hamilton_jacobi.formula",
     "Inverse": "brenier.maps",
-    "JoinedMap": "brenier.joined",
+    "JoinedMap": "brenier.estimators.joined",
+    "Training": "brenier.estimators.training",
     "TransportMap": "brenier.maps",
+    "enable_cache": "brenier._cache",
     "hopf_lax": "brenier.hamilton_jacobi.formula",
     "write_report": "brenier.report.write",
 }

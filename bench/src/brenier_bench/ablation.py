@@ -222,7 +222,7 @@ def _note(outcome: Outcome, cell: Cell) -> str | None:
         notes.append(f"diverged {outcome.restarts} times, each time back to the best state at half the rate")
     if cell.name == "Newton":
         notes.append("every evaluation but the first of a step also takes as many Jacobian products as dimensions")
-    if outcome.gaussian:
+    if outcome.baseline:
         start = "the Gaussian map" if cell.bures else "the translation that it started from"
         notes.append(f"no better than {start}, which is what is measured")
     elif outcome.best_step < outcome.history[-1].step:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier.data.sources import ArraySource, SamplerSource, Source
+from brenier.data.streams import ArrayStream, PointStream, SamplerStream
 from brenier.datasets import GaussianPair, Wasserstein2Pair
 
 __all__ = ["PAIRS", "Clock", "Pair", "Problem", "batches"]
@@ -76,19 +76,19 @@ class Problem:
         y = self.pair.sample_target(_key(self.seed, _FINITE - 1), self.size)
         return x.astype(np.float64), y.astype(np.float64)
 
-    def sources(self) -> tuple[Source, Source]:
+    def sources(self) -> tuple[PointStream, PointStream]:
         """Supplies of source and target points: fresh ones, or the finite samples over and over."""
         if self.size is None:
             return (
-                SamplerSource(self.pair.sample_source, (self.seed * 2 + 1) ^ 0x5EED, "X"),
-                SamplerSource(self.pair.sample_target, (self.seed * 2 + 2) ^ 0x5EED, "Y"),
+                SamplerStream(self.pair.sample_source, (self.seed * 2 + 1) ^ 0x5EED, "X"),
+                SamplerStream(self.pair.sample_target, (self.seed * 2 + 2) ^ 0x5EED, "Y"),
             )
         rngs = (np.random.default_rng([self.seed, side]) for side in (0, 1))
-        x, y = (ArraySource(points, rng) for points, rng in zip(self.samples(), rngs, strict=True))
+        x, y = (ArrayStream(points, rng) for points, rng in zip(self.samples(), rngs, strict=True))
         return x, y
 
 
-def batches(source: Source, size: int) -> Iterator[NDArray[np.float32]]:
+def batches(source: PointStream, size: int) -> Iterator[NDArray[np.float32]]:
     """Batches of one size without end."""
     count = max(_PREFETCHED // size, 1)
     while True:

@@ -24,8 +24,9 @@ from brenier.certificates.transforms import EPS
 from brenier.conjugates import Tolerance
 from brenier.data.checks import as_points
 from brenier.data.pairs import check_pair
-from brenier.data.sides import split_side
-from brenier.estimator import BrenierMap
+from brenier.estimators.brenier_map import BrenierMap
+from brenier.estimators.intake import Sample
+from brenier.estimators.sides import split_side
 from brenier.geometry import QuadraticGeometry
 from brenier.maps import TransportMap
 from brenier.potentials import AbstractPotential, double
@@ -116,7 +117,7 @@ def _fit_and_check(problem: StressProblem, record: dict[str, Any], again: bool) 
     x, y = problem.points(problem.rows)
     estimator = BrenierMap(max_steps=record["steps"], random_state=problem.seed).fit(x, y)
     map_: TransportMap = estimator.map_
-    record |= {"gaussian": estimator.gaussian_, "looks": len(estimator.history_)}
+    record |= {"gaussian": estimator.baseline_, "looks": len(estimator.history_)}
     wrong = record[FAILURES]
     wrong += _history_faults(estimator, x, y, problem.seed)
     new = New(map_, *problem.points((_NEW, _NEW), 1))
@@ -181,7 +182,7 @@ def _history_faults(estimator: BrenierMap, x: Array, y: Array, seed: int) -> lis
     config = TrainingConfig()
     seeds = [int(word) for word in np.random.RandomState(seed).randint(2**31 - 1, size=3)]
     sides = [
-        split_side(points, name, share=0.1, most=config.holdout, least=500, seed=part)
+        split_side(Sample(name, as_points(points, name)), share=0.1, most=config.holdout, least=500, seed=part)
         for points, name, part in zip((x, y), "XY", seeds, strict=False)
     ]
     measured_x, measured_y = (estimator.map_.geometry.measured(side.holdout) for side in sides)

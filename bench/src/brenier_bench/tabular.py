@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from brenier._errors import InputError
-from brenier.datasets import TabularSet
 from brenier.density.bases import Normal
-from brenier.density.estimator import BrenierDensity
+from brenier.estimators.brenier_density import BrenierDensity
 from brenier.maps import TransportMap
 from brenier.metrics import mmd_squared, sliced_w2
+from brenier_bench.datasets import TabularSet
 from brenier_bench.method import count_parameters, machine
 from brenier_bench.published import PUBLISHED
 from brenier_bench.tabular_peers import Rows, compare_peers, some_rows
@@ -107,7 +107,7 @@ def bench_tabular(
         "parameters": count_parameters(density.map_.potential),
         "steps": density.n_iter_,
         "stop": density.stop_,
-        "gaussian": density.gaussian_,
+        "gaussian": density.baseline_,
         "settings": dict(density.map_.info["settings"]),
         "seconds": {"fit": round(fitted - since, 3), "evaluation": round(ended - fitted, 3)},
         "seed": seed,

@@ -38,7 +38,7 @@ class End(NamedTuple):
         stop: Why, a sentence; of a fit that failed, kind and message of the error.
         steps: Training steps taken; those of a second fit, to all samples, are not counted.
         seconds: Wall-clock since the start of the fit.
-        gaussian: Whether the result is the Gaussian map (for a density, the normal distribution); None where there is
+        baseline: Whether the result is the Gaussian map (for a density, the normal distribution); None where there is
             no result.
         history: The rows that the estimator keeps as `history_`; of a fit that failed, all rows seen.
         error: What was raised, None where the fit has a result.
@@ -47,7 +47,7 @@ class End(NamedTuple):
     stop: str
     steps: int
     seconds: float
-    gaussian: bool | None
+    baseline: bool | None
     history: list[Any]
     error: BaseException | None = None
 

@@ -10,13 +10,22 @@ from brenier._errors import InputError
 from brenier.data.entries import all_truth_values, check_finite, is_gap, to_float
 from brenier.data.frames import FrameColumn, read
 from brenier.data.shapes import check_shape
-from brenier.data.table import LabelColumnsError, Table, Unchecked, listed
+from brenier.data.table import CheckedTable, LabelColumnsError, Table, Unchecked, listed
 
 __all__ = ["as_points"]
 
 
-def as_points(value: Unchecked, name: str, *, columns: int | None = None, names: Sequence[str] | None = None) -> Table:
+def as_points(
+    value: Unchecked,
+    name: str,
+    *,
+    columns: int | None = None,
+    names: Sequence[str] | None = None,
+    labels: list[str] | None = None,
+) -> CheckedTable:
     """Check one argument and convert it to float64, without changing it.
+
+    Of a `CheckedTable`, whose entries were looked at before, only the columns are compared with those of the fit.
 
     Args:
         value: `Table`, of any kind in `brenier.data.kinds`, or anything that NumPy can read. Arrays of float64 are not
@@ -24,6 +33,7 @@ def as_points(value: Unchecked, name: str, *, columns: int | None = None, names:
         name: The argument's name in messages.
         columns: Number of columns of the fit, where there has been one. Any number by default.
         names: Names of the columns of the fit, if they had some; a frame must have the same, in the same order.
+        labels: Names of the columns of an array, from the file that it is read from.
 
     Raises:
         InputTypeError: A kind that holds points but cannot be taken as it is; the message says how.
@@ -37,21 +47,23 @@ def as_points(value: Unchecked, name: str, *, columns: int | None = None, names:
         >>> as_points([[1, 2], [3, 4]], "X").values.tolist()
         [[1.0, 2.0], [3.0, 4.0]]
     """
-    labels = None
-    if isinstance(value, Table):
+    given = value
+    if isinstance(given, Table):
         value, labels = value.values, value.columns
-    found = read(value, name)
+    found = value if isinstance(given, CheckedTable) else read(value, name)
     if isinstance(found, list) and all(isinstance(column.label, str) for column in found):
         labels = [str(column.label) for column in found]
     if labels and names is not None:
         _check_names(labels, list(names), name)
     check_shape(found.shape if isinstance(found, np.ndarray) else value.shape, name, columns, value)
+    if isinstance(given, CheckedTable):
+        return given
     raw = found if isinstance(found, np.ndarray) else _stack(found, name)
     values = to_float(raw, name, labels)
     check_finite(values, name, labels)
     values = values.view()
     values.flags.writeable = False
-    return Table(values, labels)
+    return CheckedTable(values, labels)
 
 
 def _check_names(found: list[str], expected: list[str], name: str) -> None:

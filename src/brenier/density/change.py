@@ -18,11 +18,11 @@ from brenier._products import contract
 from brenier._types import Array, Points
 from brenier.batches import map_batches, map_chunks
 from brenier.conjugates import conjugate_points
+from brenier.data.table import CheckedTable, Matrix
 from brenier.density.bases import Base, Normal
 from brenier.density.log_det import EXACT_DIMENSIONS, cholesky_log_det, log_dets
 
 if TYPE_CHECKING:
-    from brenier.data.table import Matrix
     from brenier.density.methods import DensityMethods
     from brenier.potentials import AbstractPotential
 
@@ -73,7 +73,7 @@ def log_density(
     def of_source(x: "Matrix") -> LogDensity:
         inner = c.enter_x(x)
         found = log_dets(u, inner, exact=exact)
-        value = base.log_density(map_.forward(x)) + found.value + volume
+        value = base.log_density(map_.forward(CheckedTable(x))) + found.value + volume
         return LogDensity(value, found.error, np.ones(len(x), bool))
 
     def of_target(y: "Matrix") -> LogDensity:
@@ -104,7 +104,7 @@ def density_gradient(map_: "DensityMethods", points: "Matrix", base: Base, side:
     batch = max(32, 1 << (_GRADIENT_ENTRIES // map_.dim**2).bit_length() - 1)
 
     def of_source(x: "Matrix") -> "Matrix":
-        outer = (normal.gradient(map_.forward(x)) @ c.from_y).astype(np.float32)
+        outer = (normal.gradient(map_.forward(CheckedTable(x))) @ c.from_y).astype(np.float32)
         inner = map_batches(lambda part, up: _pulled_back(u, part, up), c.enter_x(x), outer, batch=batch)
         return np.asarray(inner, np.float64) @ c.to_x
 

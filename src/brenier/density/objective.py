@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from brenier._text import number
 from brenier.batches import map_batches
-from brenier.data.sources import Source
+from brenier.data.streams import PointStream
 from brenier.density.likelihood import OPTIMIZER, WHOLE_HESSIANS, log_base, negative_log_likelihood
 from brenier.density.log_det import log_dets
 from brenier.geometry import QuadraticGeometry
@@ -76,7 +76,7 @@ class LikelihoodObjective(LossObjective):
 
     def __init__(
         self,
-        source: Source,
+        source: PointStream,
         coordinates: QuadraticGeometry,
         holdout: NDArray[np.float64],
         weights: NDArray[np.float64] | None,

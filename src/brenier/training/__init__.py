@@ -3,7 +3,7 @@
 from brenier.training.config import PotentialFactory, TrainingConfig, choose_config
 from brenier.training.descent import LossObjective
 from brenier.training.dual import DualObjective
-from brenier.training.fit import Fit, Outcome, Stop, gaussian_outcome, train
+from brenier.training.fit import Fit, Outcome, Stop, baseline_outcome, train
 from brenier.training.history import HistoryRow, LossRow, OnRow
 from brenier.training.holdout import Holdout
 from brenier.training.objective import AbstractObjective, Chunk, Losses
@@ -25,8 +25,8 @@ __all__ = [
     "PotentialFactory",
     "Stop",
     "TrainingConfig",
+    "baseline_outcome",
     "choose_config",
-    "gaussian_outcome",
     "train",
     "train_twice",
 ]

@@ -12,7 +12,7 @@ import optax
 from brenier._errors import InputError
 from brenier._states import State
 from brenier._types import Array, Int, Scalar, Values
-from brenier.data.sources import Source
+from brenier.data.streams import PointStream
 from brenier.geometry import AbstractGeometry
 from brenier.potentials import AbstractFamily
 from brenier.training.config import TrainingConfig
@@ -91,7 +91,9 @@ class LossObjective(AbstractObjective):
     constants: Any = None
     """What the loss needs in every step: a pytree."""
 
-    def __init__(self, source: Source, coordinates: AbstractGeometry, config: TrainingConfig, *, seed: int) -> None:
+    def __init__(
+        self, source: PointStream, coordinates: AbstractGeometry, config: TrainingConfig, *, seed: int
+    ) -> None:
         self.source, self.coordinates, self.config, self.seed = source, coordinates, config, seed
         self.rng = np.random.default_rng(seed)
 

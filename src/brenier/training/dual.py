@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from brenier._processes import from_all, from_first
 from brenier._states import State
-from brenier.data.sources import Source
+from brenier.data.streams import PointStream
 from brenier.geometry import AbstractGeometry
 from brenier.potentials import AbstractFamily
 from brenier.training.calibration import Calibration, calibration
@@ -42,7 +42,7 @@ class DualObjective(AbstractObjective):
         holdout: Points kept aside to choose the best state.
         config: Settings.
         seed: One seed gives one result on one machine, if the budget is in steps.
-        degenerate: Coordinates that are left to the Gaussian map.
+        degenerate: AbstractGeometry that are left to the Gaussian map.
     """
 
     row = HistoryRow
@@ -50,8 +50,8 @@ class DualObjective(AbstractObjective):
 
     def __init__(
         self,
-        source: Source,
-        target: Source,
+        source: PointStream,
+        target: PointStream,
         coordinates: AbstractGeometry,
         holdout: Holdout,
         config: TrainingConfig,

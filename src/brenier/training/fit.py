@@ -17,7 +17,7 @@ from brenier.training.objective import AbstractObjective, Chunk, Statistics
 from brenier.training.placement import LOCAL, Placement, placement_for
 from brenier.training.snapshot import Keeper, leaves_of, refill
 
-__all__ = ["SIGNIFICANT", "Fit", "Outcome", "Stop", "gaussian_outcome", "train"]
+__all__ = ["SIGNIFICANT", "Fit", "Outcome", "Stop", "baseline_outcome", "train"]
 
 SIGNIFICANT = 2.0
 """Standard errors by which a network must beat the Gaussian map on held-out points to be returned instead of it."""
@@ -41,7 +41,7 @@ class Outcome(NamedTuple):
         potential: The best potential on held-out points, in the new coordinates.
         history: A row for each validation.
         stop: Why it ended.
-        gaussian: Whether the Gaussian map was returned because no network beat it significantly.
+        baseline: Whether the Gaussian map was returned because no network beat it significantly.
         restarts: How often a diverged state was replaced by the best one.
         best_step: Steps behind the potential.
     """
@@ -49,12 +49,12 @@ class Outcome(NamedTuple):
     potential: AbstractFamily
     history: list[Any]
     stop: Stop
-    gaussian: bool
+    baseline: bool
     restarts: int
     best_step: int = 0
 
 
-def gaussian_outcome(coordinates: AbstractGeometry) -> Outcome:
+def baseline_outcome(coordinates: AbstractGeometry) -> Outcome:
     """The end of a fit that had nothing to train on: the Gaussian map, or what else the baseline is."""
     return Outcome(coordinates.surplus.baseline(), [], Stop.untrained, True, 0)
 

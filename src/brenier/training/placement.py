@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from brenier._errors import InputError
 from brenier._processes import agreed, any_of, together
 from brenier._types import Array
-from brenier.data.sources import Source
+from brenier.data.streams import PointStream
 from brenier.training.config import TrainingConfig
 from brenier.training.schedule import Schedule
 from brenier.training.sharded import AXIS
@@ -45,7 +45,7 @@ class Local:
 
     count, own, mesh = 1, (0,), None
 
-    def part(self, source: Source, number: int) -> Source:
+    def part(self, source: PointStream, number: int) -> PointStream:
         """The points of one part."""
         return source
 
@@ -132,7 +132,7 @@ class Sharded:
         places = [place for place, device in enumerate(self.mesh.devices) if device.process_index == process]
         return [place * each + number for place in places for number in range(each)]
 
-    def part(self, source: Source, number: int) -> Source:
+    def part(self, source: PointStream, number: int) -> PointStream:
         return source.part(number, self.count)
 
     def rng(self, seed: int, number: int) -> np.random.Generator:

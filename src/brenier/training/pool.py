@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._types import Array
-from brenier.data.sources import Source
+from brenier.data.streams import PointStream
 from brenier.geometry import AbstractGeometry
 from brenier.geometry.coupling import coupled_orders
 from brenier.training.config import TrainingConfig
@@ -39,8 +39,8 @@ class Pool:
 
     def __init__(
         self,
-        source: Source,
-        target: Source,
+        source: PointStream,
+        target: PointStream,
         coordinates: AbstractGeometry,
         config: TrainingConfig,
         rng: np.random.Generator,

@@ -50,7 +50,7 @@ def train_twice(
         return on_row(row._replace(progress=0.5 * row.progress)) if on_row is not None else None
 
     first = train(part, config.replace(share=_SHARE), on_row=first_half, started=started, keeper=keepers[0])
-    if first.gaussian:
+    if first.baseline:
         return first, whole.coordinates  # which are the Gaussian map, and nothing is left to judge
     if first.stop in (Stop.interrupted, Stop.callback):
         return first, part.coordinates

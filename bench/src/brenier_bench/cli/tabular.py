@@ -52,7 +52,7 @@ def tabular(
     """
     with reporting(as_json, name="--data", data="--data", path="--path"):
         use_device(device)
-        from brenier.datasets import load_table
+        from brenier_bench.datasets import load_table
         from brenier_bench.tabular import bench_tabular
 
         table = load_table(data, path)

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from brenier._types import Array, Points, Scalar
-from brenier.data.sources import Source
+from brenier.data.streams import PointStream
 from brenier.geometry import QuadraticGeometry, accumulate_moments, moments
 from brenier_bench.problem import Clock, Problem
 
@@ -29,8 +29,8 @@ adam = optax.scale_by_adam(b1=0.9, b2=0.99)
 class Setting(NamedTuple):
     """Where a baseline works: in the same coordinates as brenier, so that what differs is the method."""
 
-    x: Source
-    y: Source
+    x: PointStream
+    y: PointStream
     geometry: QuadraticGeometry
 
     @classmethod

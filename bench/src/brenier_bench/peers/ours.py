@@ -3,7 +3,7 @@
 On samplers it is `brenier_bench.exact.bench_problem`, as in `brenier bench w2`.
 """
 
-from brenier.estimator import BrenierMap
+from brenier.estimators.brenier_map import BrenierMap
 from brenier_bench.method import Fitted, Preimages
 from brenier_bench.problem import Clock, Problem
 
