@@ -8,13 +8,14 @@ export JAX_PLATFORMS ?= cpu
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
-.PHONY: demo test test-slow test-oldest test-newest quick lint types bench fuzz docs browser dist smoke clean help
+.PHONY: demo test test-slow test-oldest test-newest audit quick lint types bench fuzz docs browser dist smoke clean help
 
 help:
 	@echo "make demo       install into $(VENV), then transfer colours between two photographs"
 	@echo "make test       install, then linter, type checker and quick tests"
 	@echo "make test-slow  the tests that take long, those of tests/slow.txt among them"
 	@echo "make test-oldest  a core of the tests with the oldest versions supported; test-newest with the newest"
+	@echo "make audit      known holes in the libraries that brenier needs (pip-audit)"
 	@echo "make dist       wheels and sdists of brenier and brenier-bench, in dist; make smoke installs and uses them"
 	@echo "make docs       install, then the pages of docs as HTML; starts at docs/_build/html/index.html"
 	@echo "make browser    install Chromium from Debian's packages, for the tests of pages"
@@ -56,6 +57,13 @@ test-newest:
 	  . ./bench hypothesis pandas pyarrow pytest
 	.venv-newest/bin/python -m pytest $(CORE)
 
+# Known holes in the versions that tests are pinned to, and in the newest ones that users get.
+audit:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	.venv-audit/bin/pip-audit --progress-spinner off --requirement requirements/pinned.txt --no-deps --disable-pip
+	.venv-audit/bin/pip-audit --progress-spinner off .
+
 dist: $(STAMP)
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist .
@@ -90,4 +98,4 @@ browser:
 	  chromium fonts-liberation)
 
 clean:
-	rm -rf $(VENV) .venv-oldest .venv-newest .cache build dist brenier-demo docs/_build docs/generated docs/gallery
+	rm -rf $(VENV) .venv-oldest .venv-newest .venv-audit .cache build dist brenier-demo docs/_build docs/generated docs/gallery

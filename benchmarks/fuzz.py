@@ -88,7 +88,8 @@ def child(name: str, seconds: float, folder: Path, seed: int) -> int:
     import atheris
 
     with atheris.instrument_imports(include=["brenier"]):
-        from brenier.data import files, images, memory  # noqa: F401
+        from brenier.data import memory
+        from brenier.files import images, points  # noqa: F401
         from brenier.maps import mapfile  # noqa: F401 - imported here, its branches are counted
         from brenier_bench.datasets import tabular  # noqa: F401
         from fuzz.targets import TARGETS, Finding, attempt

@@ -16,8 +16,8 @@ from sklearn.datasets import load_sample_images
 
 from brenier import BrenierMap
 from brenier.cli.console import number, print_table, reporting, stderr
-from brenier.data import atomic_write, claim_files, to_colours
 from brenier.demo.paint import paint
+from brenier.files import atomic_write, claim_files, to_colours
 from brenier.metrics import sliced_w2
 
 __all__ = ["Cloud", "app", "clouds", "near_in_china", "near_in_flower"]

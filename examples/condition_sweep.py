@@ -18,7 +18,7 @@ from scipy.special import softmax
 
 from brenier import BrenierMap
 from brenier.cli.console import number, print_table, reporting, stderr
-from brenier.data import atomic_write, claim_files
+from brenier.files import atomic_write, claim_files
 from brenier.metrics import sliced_w2, unexplained_variance
 
 __all__ = ["GAP", "SHOWN", "app", "conditions", "exact_map", "outline"]

@@ -17,7 +17,7 @@ from matplotlib.transforms import Bbox
 from PIL import Image, ImageOps
 
 from brenier.cli.console import reporting, stderr
-from brenier.data import atomic_write
+from brenier.files import atomic_write
 
 __all__ = ["PANELS", "app", "run_example"]
 

@@ -13,7 +13,7 @@ import pytest
 
 from brenier.checkpoint import Terminated, keeping, saved_on_sigterm
 from brenier.cli.checkpoint import ending_on_sigterm
-from brenier.data.files import write_points
+from brenier.files.points import write_points
 from checkpointing import clouds, content, fit, result
 
 CODE = """

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from brenier import BrenierMap, TransportMap
-from brenier.data import read_points, write_points
+from brenier.files import read_points, write_points
 from brenier.maps import Inverse
 from brenier.solvers import Status
 from commands import as_json, run

@@ -14,8 +14,8 @@ from brenier import BrenierMap, ConvergenceWarning, TransportMap
 from brenier.cli import app
 from brenier.cli.conditions import described, space_lines
 from brenier.conditions.space import ConditionSpace, Variable
-from brenier.data import read_image, to_colours, to_image
-from brenier.data.files import read_with_conditions
+from brenier.files import read_image, to_colours, to_image
+from brenier.files.points import read_with_conditions
 from commands import as_json, run
 
 SUFFIXES = [".npz", ".csv", ".tsv", ".parquet"]

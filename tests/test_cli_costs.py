@@ -19,7 +19,7 @@ from asserts import assert_same
 from brenier import TransportMap
 from brenier.cli import app
 from brenier.costs import COSTS
-from brenier.data import read_points, write_points
+from brenier.files import read_points, write_points
 from commands import as_json, run
 from made import cost_map, mahalanobis_map
 from problems import covariance, gaussians

@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from brenier import TransportMap
 from brenier.cli import app
-from brenier.data import read_image, to_colours
 from brenier.demo.paint import paint, preimages, smooth_part
+from brenier.files import read_image, to_colours
 from brenier.metrics import sliced_w2
 
 

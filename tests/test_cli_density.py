@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from brenier import BrenierDensity, BrenierMap, TransportMap
 from brenier.callbacks import Progress
 from brenier.cli import app
-from brenier.data import read_points, to_colours, write_points
 from brenier.density.change import LogDensity
+from brenier.files import read_points, to_colours, write_points
 from brenier.maps import Inverse
 from commands import as_json, run
 

@@ -13,10 +13,10 @@ from typer.testing import CliRunner, Result
 
 from brenier import InputError, TransportMap
 from brenier.cli import app
-from brenier.cli.clouds import POINT_SUFFIXES
 from brenier.cli.console import number, print_result
-from brenier.data import read_points, write_points
 from brenier.estimators.tasks import Fitted
+from brenier.files import read_points, write_points
+from brenier.files.registry import table_suffixes
 from brenier.geometry import Moments, QuadraticGeometry
 from brenier.training import Stop, baseline_outcome, choose_config
 
@@ -247,5 +247,5 @@ def test_numbers_have_sensible_digits(value: float | None, text: str) -> None:
 
 
 def test_suffixes_are_those_that_can_be_read(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=f"must end in {', '.join(POINT_SUFFIXES)}, .h5ad;"):
+    with pytest.raises(InputError, match=f"must end in {', '.join(table_suffixes())}, .h5ad;"):
         read_points(tmp_path / "points.unknown")

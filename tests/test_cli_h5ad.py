@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 
 from brenier import BrenierDensity, BrenierMap, InputError, TransportMap
 from brenier.cli import app
-from brenier.data import atomic, memory, read_points
-from brenier.data.files import read_with_conditions
+from brenier.data import memory
+from brenier.files import atomic, read_points
+from brenier.files.points import read_with_conditions
 from commands import as_json, run
 
 STEPS = ("--max-steps", "128", "--seed", "0")

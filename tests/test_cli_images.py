@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from brenier import TransportMap
-from brenier.data import to_colours, to_image
+from brenier.files import to_colours, to_image
 from brenier.maps import Inverse
 from commands import as_json, run
 

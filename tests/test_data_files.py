@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from brenier._errors import DataWarning, InputError
-from brenier.data.atomic import atomic_write, check_writable
-from brenier.data.files import read_points, write_points
+from brenier.files.atomic import atomic_write, check_writable
+from brenier.files.points import read_points, write_points
 
 SUFFIXES = [".npy", ".npz", ".csv", ".tsv", ".parquet"]
 VALUES = np.array([[1.0, 0.1], [-2.5e-300, 3.0], [1 / 3, 1e90]])

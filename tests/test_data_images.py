@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from brenier._errors import InputError
-from brenier.data.images import is_image, read_image, to_colours, to_image, write_image
+from brenier.files.images import is_image, read_image, to_colours, to_image, write_image
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
 

@@ -21,10 +21,10 @@ from brenier import BrenierMap, Training, TransportMap
 from brenier._errors import DistributedError, InputError
 from brenier._processes import agreed, any_of, from_all, from_first, together
 from brenier._states import pack, unpack
-from brenier.data import open_points
 from brenier.data.streams import ArrayStream, IteratorStream, PointStream, SamplerStream
 from brenier.data.weights import WeightedStream
 from brenier.estimators.conditioned import BalancedStream
+from brenier.files import open_points
 from brenier.solvers import BFGS, LBFGS, Spectral
 from brenier.training import choose_config
 from brenier.training.calibration import Affine, Calibration

@@ -25,6 +25,7 @@ MODULES = (
     "costs",
     "data",
     "datasets",
+    "files",
     "metrics",
     "potentials",
     "solvers",

@@ -1,6 +1,8 @@
 """Potentials, solvers and objectives of the user's own: they are what is trained and what solves, or are refused."""
 
-from typing import NamedTuple
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -8,14 +10,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier import BrenierMap, InputError, Training
+from brenier import BrenierMap, InputError, Training, files
 from brenier._states import pack, unpack
 from brenier.conjugates import conjugate_points
 from brenier.data.streams import ArrayStream
+from brenier.files import registry
 from brenier.geometry import QuadraticGeometry, moments
 from brenier.potentials import POTENTIALS, AbstractPotential, Quadratic
 from brenier.solvers import Picard
 from brenier.training import AbstractObjective, Losses, LossObjective, Stop, choose_config, train, train_twice
+from commands import as_json
+from made import transport_map
 
 
 class Scaled(AbstractPotential):
@@ -268,3 +273,43 @@ def test_a_loss_that_diverges_starts_again() -> None:
 def test_a_loss_is_not_divided() -> None:
     with pytest.raises(InputError, match="`shards` must be 1 for KnownPairs, in one part; got 2"):
         train(*objective(KnownPairs, shards=2))
+
+
+@pytest.fixture
+def raw(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The format of the page, registered as it says."""
+    page = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
+    (program,) = re.findall(r"## A file format of your own.*?```python\n(.*?)```", page, flags=re.DOTALL)
+    assert len([line for line in program.splitlines() if line.strip()]) < 30
+    monkeypatch.setattr(registry, "FORMATS", registry.FORMATS.copy())
+    names: dict[str, Any] = {}
+    exec(program, names)
+    return names
+
+
+def test_a_format_of_the_users_own_is_read_and_written_whole_and_in_parts(raw: dict, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(20_000, 2)).astype(np.float32)
+    files.write_points(tmp_path / "a.raw", values)
+    np.testing.assert_array_equal(files.read_points(tmp_path / "a.raw").values, values)
+    stored = files.open_points(tmp_path / "a.raw", memory=1_000_000)
+    np.testing.assert_array_equal(stored.read(7, 9), values[7:9])
+    ot = BrenierMap(max_steps=2, refit=False, random_state=0).fit(stored, stored)
+    assert ot.n_features_in_ == 2
+    (tmp_path / "a.raw").write_bytes((tmp_path / "a.raw").read_bytes() + b"\0\0\xc0\x7f" * 2)
+    with pytest.raises(InputError, match=r"contains NaN .*, in rows 20000"):
+        files.read_points(tmp_path / "a.raw")
+
+
+def test_commands_take_it(raw: dict, tmp_path: Path) -> None:
+    transport_map("icnn-ramp", 2).save(tmp_path / "m.brenier")
+    values = np.random.default_rng(0).normal(size=(30, 2))
+    for name in ("x.raw", "x.npy"):
+        files.write_points(tmp_path / name, values.astype(np.float32))
+    for name in ("x.raw", "x.npy"):
+        as_json("transform", tmp_path / "m.brenier", tmp_path / name, "-o", tmp_path / f"{name}.raw")
+    assert (tmp_path / "x.raw.raw").read_bytes() == (tmp_path / "x.npy.raw").read_bytes()
+
+
+def test_suffixes_are_taken_once(raw: dict) -> None:
+    with pytest.raises(InputError, match=r"has the suffix \.raw, which another format has"):
+        files.register_format(raw["Raw"]())

@@ -15,10 +15,11 @@ from safetensors.numpy import load as read_tensors
 from safetensors.numpy import save as to_bytes
 
 from brenier import InputError, MapFileError, TransportMap
-from brenier.data import memory, read_points
+from brenier.data import memory
 from brenier.data.conditions import label_text
-from brenier.data.files import read_with_conditions
-from brenier.data.images import read_image
+from brenier.files import read_points
+from brenier.files.images import read_image
+from brenier.files.points import read_with_conditions
 from brenier.maps import mapfile
 from brenier_bench.datasets._compressed import read_decompressed
 from brenier_bench.datasets.tabular import load_magic
@@ -55,6 +56,7 @@ HEADERS = [
     (header(FIELDS.replace("3, 2", "9" * 18 + ", " + "9" * 18)) + bytes(48), "larger than any memory"),
     (header(FIELDS.replace("3, 2", "0, " + "9" * 18 + ", " + "9" * 18)), "larger than any memory"),
     (header(FIELDS.replace("<f8", "|O")) + bytes(48), "Object arrays cannot be loaded"),
+    (header(FIELDS.replace("<f8", "|S0")), "its type .* has no"),
     (header(FIELDS + " " * 20_000, 2) + bytes(48), "longer than the 10000 that are read"),
     (header(FIELDS)[:40], "ends in its header"),
 ]

@@ -15,9 +15,9 @@ import brenier.data.weights
 import brenier.estimators.fitting
 import brenier.maps.transport_map
 from brenier import BrenierDensity, BrenierMap, InputError, JoinedMap, Training
-from brenier.data import open_points, read_points
 from brenier.data.checks import as_points
 from brenier.data.table import CheckedTable, Table
+from brenier.files import open_points, read_points
 from made import conditional_map, transport_map
 
 

@@ -28,7 +28,7 @@ from brenier.costs import (
     SquaredEuclidean,
     to_record,
 )
-from brenier.data import atomic
+from brenier.files import atomic
 from brenier.geometry import Moments, QuadraticGeometry
 from brenier.maps import mapfile
 from brenier.potentials import POTENTIALS

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from brenier import BrenierMap, InputError
-from brenier.data import open_points
-from brenier.data.stored.shuffled import ShuffledStream
+from brenier.data.shuffled import ShuffledStream
+from brenier.files import open_points
 
 ROWS = 40_000
 MEMORY = 1_000_000

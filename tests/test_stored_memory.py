@@ -12,8 +12,8 @@ from made import transport_map
 
 _PROGRAM = """
 import resource, sys
-from brenier.data import open_points
-from brenier.data.stored.shuffled import ShuffledStream
+from brenier.files import open_points
+from brenier.data.shuffled import ShuffledStream
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 source = ShuffledStream(open_points(sys.argv[1], memory=50_000_000), 0, 1000)
 for _ in range(40):

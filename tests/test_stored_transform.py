@@ -8,9 +8,8 @@ from typer.testing import CliRunner
 
 import brenier.batches
 from brenier.cli import app
-from brenier.data import read_points
-from brenier.data.files import read_with_conditions
-from brenier.data.stored.writers import row_writer
+from brenier.files import read_points
+from brenier.files.points import read_with_conditions, row_writer
 from commands import as_json
 from made import conditional_map, transport_map
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from brenier import InputError
-from brenier.data import read_points
 from brenier.data.cells import Place
-from brenier.data.content import Asked
-from brenier.data.files import read_with_conditions, read_without
-from brenier.data.h5ad import add_to_h5ad
-from brenier.data.stored.sequence import open_sequence
+from brenier.data.stored import Stored
+from brenier.files import read_points
+from brenier.files.asked import Asked
+from brenier.files.h5ad import add_to_h5ad
+from brenier.files.points import open_rows, read_with_conditions, read_without
 from brenier_bench.datasets.tabular import load_bsds300
 
 h5py = pytest.importorskip("h5py")
@@ -33,7 +33,9 @@ def whole(path: Path, key: str | None, columns: tuple[str, ...]) -> object:
 
 
 def in_parts(path: Path, key: str | None, columns: tuple[str, ...]) -> object:
-    opened = open_sequence(path, Asked(key, columns))
+    opened = open_rows(path, Asked(key, columns))
+    assert isinstance(opened, Stored)
+    opened.content(0, 3)
     return opened.columns, list(opened.blocks(4))
 
 
@@ -453,4 +455,4 @@ def test_sizes_of_zarr_that_lie(group: Path) -> None:
         group / "3.zarr" / "points" / "zarr.json", lambda said: said | {"shape": [1000, 10**9], "chunk_grid": grid}
     )
     with pytest.raises(InputError, match="declares contents of"):
-        open_sequence(group / "3.zarr", Asked("points"))
+        list(open_rows(group / "3.zarr", Asked("points")).blocks(16))

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,9 +93,9 @@ def test_every_module_says_what_it_is_and_what_it_offers() -> None:
 
 
 DOORS = {
-    "h5py.File": {"data/hdf5.py"},
-    "zarr.open_array": {"data/stored/zarr_door.py"},
-    "zarr.open_group": {"data/stored/zarr_door.py"},
+    "h5py.File": {"files/hdf5.py"},
+    "zarr.open_array": {"files/zarr_store.py"},
+    "zarr.open_group": {"files/zarr_store.py"},
 }
 """What opens or decodes a stranger's array, and the one file that may call it; all else of this kind is nobody's."""
 
@@ -142,3 +144,15 @@ def test_other_doors_are_found() -> None:
 def test_one_function_counts_the_calls_between_a_warning_and_the_user() -> None:
     users = [name for name, path in modules().items() if "stacklevel" in path.read_text()]
     assert users == ["brenier._errors"]
+
+
+def test_importing_the_package_loads_its_errors_and_nothing_else() -> None:
+    code = """
+import sys
+before = set(sys.modules)
+import brenier
+loaded = set(sys.modules) - before
+print(*sorted(name for name in loaded if name.partition(".")[0] not in sys.stdlib_module_names))
+"""
+    said = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert said == ["brenier", "brenier._errors"]

@@ -14,12 +14,13 @@ import pytest
 
 from brenier import BrenierMap, InputError, MapFileError, SolveError, TransportMap
 from brenier.certificates import couplings
-from brenier.data import as_points, check_pair, read_points
+from brenier.data import as_points, check_pair
 from brenier.data.units import cost_units
 from brenier.data.weights import weighted_table
 from brenier.estimators.brenier_density import BrenierDensity
 from brenier.estimators.intake import Given, intake
 from brenier.estimators.parameters import warn_outcome
+from brenier.files import read_points
 from brenier.geometry import Moments, QuadraticGeometry
 from brenier.potentials import MLP, Quadratic
 from brenier.training import Outcome, Stop

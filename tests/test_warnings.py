@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 
 from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, DataWarning, JoinedMap, write_report
 from brenier._errors import warn
-from brenier.data import read_points
+from brenier.files import read_points
 
 Entry = Callable[[np.random.Generator, Path], object]
 FEW = BrenierMap(max_steps=1)

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from brenier import InputError
 from brenier.cli.console import print_record, stderr
-from brenier.data.atomic import check_writable
+from brenier.files.atomic import check_writable
 from domain_adaptation.events import matched, read, split
 from domain_adaptation.figure import write_figure
 from domain_adaptation.methods import METHODS

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from brenier.data import atomic_write
+from brenier.files import atomic_write
 from domain_adaptation.scores import CEILING, NOTHING
 from domain_adaptation.shifts import FEATURES
 

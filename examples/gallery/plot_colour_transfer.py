@@ -19,8 +19,8 @@ from ot.gaussian import empirical_bures_wasserstein_mapping
 from sklearn.datasets import load_sample_images
 
 from brenier import BrenierMap
-from brenier.data import to_colours, to_image
 from brenier.demo.paint import smooth_part
+from brenier.files import to_colours, to_image
 from brenier.metrics import sliced_w2
 
 STEPS = 1024

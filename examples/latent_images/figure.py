@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from brenier.data.atomic import atomic_write
+from brenier.files.atomic import atomic_write
 from latent_images.domains import Cloud
 
 __all__ = ["nearest", "write_figure"]

@@ -7,7 +7,7 @@ from typing import TypeVar
 import equinox as eqx
 
 from brenier import InputError
-from brenier.data.atomic import FilePath, atomic_write
+from brenier.files.atomic import FilePath, atomic_write
 from latent_images.classifier import Classifier
 from latent_images.start import skeleton
 from latent_images.vae import ConditionalVAE

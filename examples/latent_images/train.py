@@ -13,7 +13,7 @@ import typer
 from numpy.typing import NDArray
 
 from brenier.cli.console import Json, number, print_result, reporting, stderr
-from brenier.data.atomic import claim_files
+from brenier.files.atomic import claim_files
 from brenier_bench.datasets import LabelledImages
 from latent_images.classifier import train_classifier
 from latent_images.files import save

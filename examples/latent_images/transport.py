@@ -15,7 +15,7 @@ import typer
 
 from brenier import BrenierMap, InputError, Training
 from brenier.cli.console import Json, number, print_result, print_table, reporting, share, stderr
-from brenier.data.atomic import claim_files
+from brenier.files.atomic import claim_files
 from brenier_bench.image_metrics import inception_features
 from latent_images.domains import Cloud, Domain
 from latent_images.figure import write_figure

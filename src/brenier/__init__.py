@@ -17,6 +17,7 @@ from brenier._errors import (
 )
 
 if TYPE_CHECKING:
+    from brenier._cache import enable_cache
     from brenier.certificates import Distance
     from brenier.estimators.brenier_density import BrenierDensity
     from brenier.estimators.brenier_map import BrenierMap
@@ -44,6 +45,7 @@ __all__ = [
     "SolveError",
     "Training",
     "TransportMap",
+    "enable_cache",
     "hopf_lax",
     "write_report",
 ]
@@ -58,6 +60,7 @@ _HOMES = {
     "JoinedMap": "brenier.estimators.joined",
     "Training": "brenier.estimators.training",
     "TransportMap": "brenier.maps",
+    "enable_cache": "brenier._cache",
     "hopf_lax": "brenier.hamilton_jacobi.formula",
     "write_report": "brenier.report.write",
 }

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import io
+import json
 import struct
 import tarfile
 import tempfile
@@ -104,6 +105,17 @@ def _h5ad() -> list[bytes]:
     return files
 
 
+def _zarr() -> list[bytes]:
+    second = {"zarr_format": 2, "shape": [3, 2], "chunks": [2, 2], "dtype": "<f8", "order": "C", "fill_value": 0.0}
+    second |= {"compressor": None, "filters": None, "dimension_separator": "."}
+    grid = {"name": "regular", "configuration": {"chunk_shape": [2, 2]}}
+    keys = {"name": "default", "configuration": {"separator": "/"}}
+    third = {"zarr_format": 3, "node_type": "array", "shape": [3, 2], "data_type": "float64", "chunk_grid": grid}
+    third |= {"chunk_key_encoding": keys, "fill_value": 0.0, "attributes": {"columns": ["a", "b"]}}
+    third["codecs"] = [{"name": "bytes", "configuration": {"endian": "little"}}]
+    return [json.dumps(said).encode() for said in (second, third)]
+
+
 def _images(kind: str) -> list[bytes]:
     from PIL import Image
 
@@ -185,6 +197,14 @@ _MAKERS = {
     "parquet-conditions": _parquet,
     "h5ad": _h5ad,
     "h5ad-conditions": _h5ad,
+    "npy-parts": _npy,
+    "npz-parts": _npz,
+    "csv-parts": _csv,
+    "parquet-parts": _parquet,
+    "parquet-parts-conditions": _parquet,
+    "h5ad-parts": _h5ad,
+    "h5ad-parts-conditions": _h5ad,
+    "zarr": _zarr,
     "png": lambda: _images("png"),
     "tiff": lambda: _images("tiff"),
     "jpeg": lambda: _images("jpeg"),

@@ -288,6 +288,14 @@ def _hdf5(data: bytes, rng: Random) -> bytes:
     return buffer.getvalue()
 
 
+def _metadata(data: bytes, rng: Random) -> bytes:
+    """Metadata of Zarr with another field."""
+    said = json.loads(data)
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        said = _json(said, rng)
+    return json.dumps(said).encode()
+
+
 def _text(data: bytes, rng: Random) -> bytes:
     """A table in text with another field, delimiter or line."""
     text, mark = data.decode("utf-8", "replace"), "\t" if b"\t" in data else ","
@@ -338,6 +346,7 @@ _INSIDE = {
     "tsv": _text,
     "map": _map,
     "h5ad": _hdf5,
+    "zarr": _metadata,
     "hdf5": _hdf5,
     "png": _png,
     "idx": _gzip,

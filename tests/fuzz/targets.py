@@ -114,7 +114,7 @@ def _require(good: bool, what: str) -> None:
 
 
 def _points(path: Path, key: str | None = None) -> None:
-    from brenier.data.files import read_points
+    from brenier.files.points import read_points
 
     table = read_points(path, key)
     values = table.values
@@ -125,15 +125,47 @@ def _points(path: Path, key: str | None = None) -> None:
 
 
 def _with_conditions(path: Path, columns: tuple[str, ...], key: str | None = None) -> None:
-    from brenier.data.files import read_with_conditions, read_without
+    from brenier.files.points import read_with_conditions, read_without
 
     read_without(path, key, columns)
     table, found = read_with_conditions(path, key, columns)
     _require(all(len(own.values) == len(table.values) for own in found), "conditions of other length")
 
 
+def _in_parts(path: Path, columns: tuple[str, ...] = (), key: str | None = None) -> None:
+    from brenier.data.stored import Stored
+    from brenier.files import Asked, open_points, open_rows, read_without
+
+    rows = open_rows(path, Asked(key, columns, required=False))
+    blocks = list(rows.blocks(2))
+    points = np.concatenate([block.points for block in blocks])
+    _require(bool(np.isfinite(points).all()) and points.shape == (rows.counted(), rows.dim), f"points {points.shape}")
+    taken = {name: np.concatenate([block.taken[name] for block in blocks]) for name in rows.beside}
+    _require(all(len(values) == len(points) for values in taken.values()), "columns of other length")
+    _require(rows.columns is None or [type(own) for own in rows.columns] == [str] * rows.dim, f"{rows.columns!r}"[:500])
+    whole, beside = read_without(path, key, columns)
+    _require(np.array_equal(whole.values, points), "other points in parts than as a whole")
+    _require(all(repr(list(beside[name])) == repr(list(taken[name])) for name in taken), "other columns in parts")
+    if isinstance(rows, Stored) and not columns:
+        stored = open_points(path, key)
+        _require(np.array_equal(stored.read(len(points) - 1, len(points)), points[-1:]), "another last row")
+
+
+def _zarr(path: Path) -> None:
+    """Metadata of an array, with chunks that belong to those that were not changed."""
+    said = path.read_bytes()
+    with tempfile.TemporaryDirectory(dir=_memory()) as place:
+        folder = Path(place) / "a.zarr"
+        for chunk in ("0.0", "1.0", "c/0/0", "c/1/0"):
+            (folder / chunk).parent.mkdir(parents=True, exist_ok=True)
+            (folder / chunk).write_bytes(np.arange(4.0).tobytes())
+        (folder / (".zarray" if b'"zarr_format": 2' in said else "zarr.json")).write_bytes(said)
+        _points(folder)
+        _in_parts(folder)
+
+
 def _image(path: Path) -> None:
-    from brenier.data.images import read_image
+    from brenier.files.images import read_image
 
     image = read_image(path)
     _require(image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3, f"{image.dtype} {image.shape}")
@@ -214,6 +246,14 @@ TARGETS: dict[str, Target] = {
     "parquet-conditions": Target(".parquet", partial(_with_conditions, columns=("c",))),
     "h5ad": Target(".h5ad", _points),
     "h5ad-conditions": Target(".h5ad", partial(_with_conditions, columns=("c",), key="obsm/X_pca")),
+    "npy-parts": Target(".npy", _in_parts),
+    "npz-parts": Target(".npz", partial(_in_parts, columns=("c",), key="points")),
+    "csv-parts": Target(".csv", partial(_in_parts, columns=("c",))),
+    "parquet-parts": Target(".parquet", _in_parts),
+    "parquet-parts-conditions": Target(".parquet", partial(_in_parts, columns=("c",))),
+    "h5ad-parts": Target(".h5ad", _in_parts),
+    "h5ad-parts-conditions": Target(".h5ad", partial(_in_parts, columns=("c",), key="obsm/X_pca")),
+    "zarr": Target(".json", _zarr),
     "png": Target(".png", _image),
     "tiff": Target(".tif", _image),
     "jpeg": Target(".jpg", _image),

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from brenier.data.atomic import atomic_write
+from brenier.files.atomic import atomic_write
 
 __all__ = ["write_ablation"]
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath
 from brenier.data.checks import as_points
 from brenier.data.table import Unchecked
+from brenier.files.atomic import FilePath
 
 __all__ = ["frechet_distance", "inception_features"]
 

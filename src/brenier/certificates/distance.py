@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from brenier._errors import InputError
+from brenier._summary import summary
 from brenier.certificates.empirical import Interval
 from brenier.certificates.mismatch import Mismatch
 from brenier.certificates.population import MeanBound
@@ -270,9 +271,7 @@ class Distance:
         return rows + [("Note", note) for note in self.notes()[:listed]]
 
     def __repr__(self) -> str:
-        lines = self.lines(_PRINTED)
-        width = max(18, *(len(label) + 2 for label, _ in lines))
-        return "\n".join(f"{label:<{width}}{text}" for label, text in lines)
+        return summary(self.lines(_PRINTED))
 
     @property
     def level(self) -> str:

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from brenier._errors import CheckpointWarning, InputError, warn
 from brenier._states import State, pack, unpack
-from brenier.data.atomic import atomic_write, check_writable
+from brenier.files.atomic import atomic_write, check_writable
 
 __all__ = ["Folder", "Saved"]
 

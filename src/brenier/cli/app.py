@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from brenier.cli.cache import Keeping, cache
 from brenier.cli.console import print_error
 from brenier.cli.demo import demo
 from brenier.cli.density import density
@@ -57,7 +58,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 for command in (fit, transform, distance, report, density, logpdf, sample, inspect, export, demo):
-    app.command()(command)
+    app.command(cls=Keeping)(command)
+app.add_typer(cache)
 
 
 def _print_version(wanted: bool) -> None:
@@ -70,6 +72,9 @@ def _print_version(wanted: bool) -> None:
 def _options(
     _: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Compile every program anew, and keep none; see `brenier cache`.")
     ] = False,
 ) -> None:
     """Optimal-transport maps from samples: forward map, inverse, distance and density from one convex potential.

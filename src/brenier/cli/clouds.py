@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMATS",
-    "POINT_SUFFIXES",
     "Cloud",
     "Key",
     "TargetKey",
@@ -35,7 +34,6 @@ __all__ = [
     "weight_lines",
 ]
 
-POINT_SUFFIXES = (".npy", ".npz", ".csv", ".tsv", ".parquet")
 FORMATS = "a .npy, .npz, .csv, .tsv, .parquet or .h5ad file, a .zarr folder, a folder of .parquet files, or an image"
 
 _CHANNELS = ["red", "green", "blue"]
@@ -92,9 +90,10 @@ def read_cloud(path: Path, key: str | None, conditions: Sequence[str] = (), weig
     """
     if weight is not None:
         return _with_weight(path, key, conditions, weight)
-    from brenier.data import Table, is_image, read_image, to_colours
-    from brenier.data.content import AbsentError
-    from brenier.data.files import read_with_conditions
+    from brenier.data import Table
+    from brenier.files import is_image, read_image, to_colours
+    from brenier.files.asked import AbsentError
+    from brenier.files.points import read_with_conditions
 
     if not is_image(path):
         with naming_conditions():
@@ -114,7 +113,7 @@ def read_cloud(path: Path, key: str | None, conditions: Sequence[str] = (), weig
 
 def _with_weight(path: Path, key: str | None, conditions: Sequence[str], weight: str) -> Cloud:
     """The same with a column of weights, if the file has it."""
-    from brenier.data.content import AbsentError
+    from brenier.files.asked import AbsentError
 
     if weight in conditions:
         raise InputError(f"`{weight}` cannot be both a condition and the weight. Name another column.")
@@ -215,7 +214,7 @@ def check_output(path: Path, *inputs: Path) -> None:
     Raises:
         InputError: It cannot, or it is.
     """
-    from brenier.data.atomic import check_writable
+    from brenier.files.atomic import check_writable
 
     check_writable(path)
     for other in inputs:
@@ -229,10 +228,11 @@ def check_map_output(path: Path, *inputs: Path) -> None:
     Raises:
         InputError: It cannot be written, is an input, or would pass for something else.
     """
-    from brenier.data import is_image
+    from brenier.files import is_image
+    from brenier.files.registry import table_suffixes
 
     check_output(path, *inputs)
-    if path.suffix.lower() in POINT_SUFFIXES or is_cells(path) or is_image(path):
+    if path.suffix.lower() in table_suffixes() or is_cells(path) or is_image(path):
         raise InputError(f"`{path}` is to hold a map. Name it `{path.with_suffix('.brenier')}`.")
 
 
@@ -242,5 +242,7 @@ def check_table(path: Path) -> None:
     Raises:
         InputError: It is not.
     """
-    if path.suffix.lower() not in POINT_SUFFIXES:
-        raise InputError(f"`{path}` must end in {', '.join(POINT_SUFFIXES)}; got {path.suffix!r}.")
+    from brenier.files.registry import table_suffixes
+
+    if path.suffix.lower() not in table_suffixes():
+        raise InputError(f"`{path}` must end in {', '.join(table_suffixes())}; got {path.suffix!r}.")

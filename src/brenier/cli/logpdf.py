@@ -46,7 +46,7 @@ def logpdf(
         check_output(output, source, map_file)
         import numpy as np
 
-        from brenier.data import write_points
+        from brenier.files import write_points
 
         opened = OpenMap.load_density(map_file, at)
         cloud = opened.read(source, key_of(source, key, part(obsm, layer, source)))

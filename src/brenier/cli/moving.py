@@ -11,13 +11,13 @@ from brenier._errors import InputError
 from brenier.cli.cells import is_cells
 from brenier.cli.opened import OpenMap
 from brenier.cli.progress import RowsDone
-from brenier.cli.streamed import data_limit, is_small, table_bytes
+from brenier.cli.streamed import data_limit, is_archive, is_small, table_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from brenier.data.conditions import Column, Conditions
-    from brenier.data.stored.sequence import RowsInOrder
+    from brenier.data.stored import Rows
     from brenier.data.table import Matrix
     from brenier.maps import TransportMap
 
@@ -76,8 +76,8 @@ def add_to_cells(
 ) -> str:
     """Write a copy of an .h5ad file with the points in it, and say where."""
     from brenier.data.cells import Place
-    from brenier.data.h5ad import add_to_h5ad
     from brenier.estimators.anndata import SUFFIXES, provenance
+    from brenier.files.h5ad import add_to_h5ad
 
     place, direction = Place.read(part or "X"), "inverse" if inverse else "forward" if t == 1.0 else "interpolate"
     target = place.beside(SUFFIXES[direction])
@@ -91,14 +91,27 @@ def is_folder(path: Path) -> bool:
 
 
 def in_parts(source: Path, output: Path, key: str | None, memory: str | None) -> bool:
-    """Whether a table is to be moved in parts: it would take too much memory at once, or is a folder."""
-    from brenier.data import is_image
+    """Whether a table is to be moved in parts: it would take too much memory at once, or is a folder.
+
+    Raises:
+        InputError: It is an archive that takes more memory than the data may.
+    """
+    from brenier.data.memory import size_text
+    from brenier.files import is_image
 
     if is_image(source) or not source.exists():
         return False
     if source.is_dir() or is_folder(output):
         return True
-    return not is_small(source, memory) and _COPIES * table_bytes(source, key) > data_limit(memory)
+    if is_small(source, memory):
+        return False
+    size, limit = table_bytes(source, key), data_limit(memory)
+    if is_archive(source) and size > limit:
+        raise InputError(
+            f"`{source}` holds {size_text(size / 8)}, and .npz archives are read whole, within {size_text(limit / 8)} "
+            "here. Write its points to a .npy or .parquet file, which is read in parts, or raise `--memory`."
+        )
+    return _COPIES * size > limit
 
 
 def transform_rows(
@@ -120,7 +133,7 @@ def transform_rows(
         The record of the command.
     """
     from brenier.batches import chunk_rows
-    from brenier.data.stored.writers import row_writer
+    from brenier.files.points import row_writer
 
     map_, rows = opened.map_, opened.read_rows(source, key)
     if rows.dim != map_.dim:
@@ -151,7 +164,7 @@ def transform_rows(
 class _Run:
     """What is known of the rows that have been moved."""
 
-    def __init__(self, opened: OpenMap, source: Path, rows: "RowsInOrder", inverse: bool, t: float, count: int) -> None:
+    def __init__(self, opened: OpenMap, source: Path, rows: "Rows", inverse: bool, t: float, count: int) -> None:
         self._opened, self._source, self._input, self._inverse, self._t = opened, source, rows, inverse, t
         self._count = count
         self.rows, self.failed, self.residual = 0, 0, 0.0
@@ -177,7 +190,7 @@ class _Run:
             said(self.rows, block.share)
 
 
-def _check_names(source: Path, rows: "RowsInOrder", map_: Any) -> None:  # noqa: ANN401
+def _check_names(source: Path, rows: "Rows", map_: Any) -> None:  # noqa: ANN401
     from brenier.cli.clouds import compare_names
 
     compare_names(source, rows.columns, map_.columns, "the map")

@@ -16,7 +16,7 @@ from brenier.cli.conditions import naming_conditions
 if TYPE_CHECKING:
     from brenier.conditions import ConditionSpace
     from brenier.data.conditions import Column, Conditions
-    from brenier.data.stored.sequence import Block, RowsInOrder
+    from brenier.data.stored import Block, Rows
     from brenier.maps import TransportMap
 
 __all__ = ["At", "OpenMap", "load_map"]
@@ -116,8 +116,8 @@ class OpenMap:
         Raises:
             InputError: The file cannot be read, or lacks conditions and there is no `--at`.
         """
-        from brenier.data import is_image
-        from brenier.data.content import AbsentError
+        from brenier.files import is_image
+        from brenier.files.asked import AbsentError
 
         if is_cells(path) and key is None:
             key = self.map_.info.get("anndata", "X")
@@ -129,7 +129,7 @@ class OpenMap:
         import numpy as np
 
         from brenier.data.conditions import Column
-        from brenier.data.files import read_without
+        from brenier.files.points import read_without
 
         others = [] if self.weight is None else [self.weight]
         with naming_conditions():
@@ -139,20 +139,20 @@ class OpenMap:
         weight = next((Column(name, present[name]) for name in others if name in present), None)
         return Cloud(path, table, conditions=conditions, weight=weight, part=key if is_cells(path) else None)
 
-    def read_rows(self, path: Path, key: str | None) -> "RowsInOrder":
+    def read_rows(self, path: Path, key: str | None) -> "Rows":
         """The same to be read from start to end; its columns beside the points are those that `read` would take.
 
         Raises:
             InputError: As for `read`.
         """
-        from brenier.data.content import AbsentError, Asked
-        from brenier.data.stored.sequence import open_sequence
+        from brenier.files.asked import AbsentError, Asked
+        from brenier.files.points import open_rows
 
         if is_cells(path) and key is None:
             key = self.map_.info.get("anndata", "X")
         wanted = [*self.names, *([] if self.weight is None else [self.weight])]
         with naming_conditions():
-            rows = open_sequence(path, Asked(key, wanted, required=False))
+            rows = open_rows(path, Asked(key, wanted, required=False))
         missing = [f"`{name}`" for name in self.names if name not in rows.beside]
         if missing and self.at is None:
             error = AbsentError(f"`{path}` has no column {', '.join(missing)} to take conditions from.")
@@ -164,7 +164,7 @@ class OpenMap:
         import numpy as np
 
         from brenier.data.conditions import Column
-        from brenier.data.files import checked_columns
+        from brenier.files.points import checked_columns
 
         columns: list[Column] = []
         for name in [own for own in (*self.names, self.weight) if own is not None and own in block.taken]:

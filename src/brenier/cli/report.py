@@ -121,7 +121,7 @@ def write_page(map_: Any, clouds: "list[Cloud]", output: Path, **options: Any) -
         output: The page.
         options: As for `write_report`; `conditions` are those of the clouds.
     """
-    from brenier.data import read_image
+    from brenier.files import read_image
     from brenier.report import write_report
 
     names = [cloud.path.name for cloud in clouds]

@@ -33,7 +33,7 @@ def sample(
     with reporting(as_json, n="-n", base="--base", side="--side"):
         check_table(output)
         check_output(output, map_file)
-        from brenier.data import write_points
+        from brenier.files import write_points
 
         opened = OpenMap.load_density(map_file, at)
         drawn = opened.map_.sample(count, base, side=side, seed=seed)

@@ -3,7 +3,7 @@
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -12,12 +12,13 @@ from brenier.cli.cells import is_cells
 from brenier.cli.clouds import Cloud
 
 if TYPE_CHECKING:
-    from brenier.data.stored.base import Stored
+    from brenier.data.stored import Stored
 
 __all__ = [
     "Memory",
     "check_streamed",
     "data_limit",
+    "is_archive",
     "is_small",
     "open_side",
     "streamed_line",
@@ -64,13 +65,14 @@ def open_side(path: Path, key: str | None, memory: str | None) -> Cloud | None:
         key: Part of an .h5ad file, array of a .zarr group.
         memory: What `--memory` gave, for both sides together.
     """
-    from brenier.data.stored.base import MEMORY
-    from brenier.data.stored.opening import is_stored, open_points
+    from brenier.data.stored import MEMORY
+    from brenier.files.points import is_stored, open_points
+    from brenier.files.registry import format_of
 
     limit = data_limit(memory) // 2
     if not path.exists() or not is_stored(path) or is_small(path, memory):
         return None
-    if key is not None and path.suffix.lower() not in (".h5ad", ".zarr"):
+    if key is not None and not format_of(path).keyed:
         return None
     stored = open_points(path, key, memory=limit)
     if stored.fits:
@@ -96,7 +98,7 @@ def check_streamed(clouds: Sequence[Cloud], **options: object) -> None:
 
 def stored_of(cloud: Cloud) -> "Stored | None":
     """What a cloud is read from in parts, if it is."""
-    from brenier.data.stored.base import Stored
+    from brenier.data.stored import Stored
 
     return cloud.table if isinstance(cloud.table, Stored) else None
 
@@ -125,12 +127,17 @@ def is_small(path: Path, memory: str | None) -> bool:
 
 def table_bytes(path: Path, key: str | None) -> float:
     """About how much memory the points of a table take in double precision, found out without reading them."""
-    from brenier.data.stored.opening import is_stored, open_points
+    from brenier.files.points import is_stored, open_points
 
     if is_stored(path):
-        stored: Any = open_points(path, key)
+        stored = open_points(path, key)
         return 8.0 * stored.rows * stored.dim
-    if path.suffix.lower() == ".npz" and zipfile.is_zipfile(path):
+    if is_archive(path):
         with zipfile.ZipFile(path) as archive:
             return float(sum(member.file_size for member in archive.infolist()))
     return _TEXT_GROWS * float(path.stat().st_size)
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is an .npz archive, which is read whole."""
+    return path.suffix.lower() == ".npz" and zipfile.is_zipfile(path)

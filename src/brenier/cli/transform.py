@@ -61,14 +61,14 @@ def transform(
             raise InputError(f"`--t` must lie between 0 and 1; got {t}.")
         _check_formats(source, output)
         if is_folder(output):
-            from brenier.data.stored.writers import check_folder
+            from brenier.files.zarr import check_folder
 
             check_folder(output)
             if output.exists() and output.resolve() == source.resolve():
                 raise InputError(f"`{output}` is also an input, and would be overwritten. Name another folder.")
         else:
             check_output(output, source, map_file)
-        from brenier.data import to_image, write_image, write_points
+        from brenier.files import to_image, write_image, write_points
 
         opened, own_key = OpenMap.load(map_file, at), key_of(source, key, part(obsm, layer, source))
         if in_parts(source, output, own_key, memory):
@@ -100,7 +100,7 @@ def transform(
 
 
 def _check_formats(source: Path, output: Path) -> None:
-    from brenier.data import is_image
+    from brenier.files import is_image
 
     if is_image(source) != is_image(output):
         kinds = ("an image", "a table of points")

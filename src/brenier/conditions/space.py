@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from brenier._errors import InputError
 from brenier.data.conditions import Column, is_single, label_text, read_conditions, single_condition
 from brenier.data.table import Unchecked, listed
-from brenier.data.text import is_number
+from brenier.files.text import is_number
 
 __all__ = ["ConditionSpace", "Kinds", "Variable", "find_space"]
 

@@ -5,7 +5,7 @@ import inspect
 from brenier._errors import InputError
 from brenier.costs._base import AbstractCost
 from brenier.costs._registry import COSTS
-from brenier.data.files import read_points
+from brenier.files.points import read_points
 
 __all__ = ["parse_cost"]
 

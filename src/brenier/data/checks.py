@@ -16,7 +16,12 @@ __all__ = ["as_points"]
 
 
 def as_points(
-    value: Unchecked, name: str, *, columns: int | None = None, names: Sequence[str] | None = None
+    value: Unchecked,
+    name: str,
+    *,
+    columns: int | None = None,
+    names: Sequence[str] | None = None,
+    labels: list[str] | None = None,
 ) -> CheckedTable:
     """Check one argument and convert it to float64, without changing it.
 
@@ -28,6 +33,7 @@ def as_points(
         name: The argument's name in messages.
         columns: Number of columns of the fit, where there has been one. Any number by default.
         names: Names of the columns of the fit, if they had some; a frame must have the same, in the same order.
+        labels: Names of the columns of an array, from the file that it is read from.
 
     Raises:
         InputTypeError: A kind that holds points but cannot be taken as it is; the message says how.
@@ -41,7 +47,7 @@ def as_points(
         >>> as_points([[1, 2], [3, 4]], "X").values.tolist()
         [[1.0, 2.0], [3.0, 4.0]]
     """
-    given, labels = value, None
+    given = value
     if isinstance(given, Table):
         value, labels = value.values, value.columns
     found = value if isinstance(given, CheckedTable) else read(value, name)

@@ -14,7 +14,7 @@ from brenier._errors import InputError
 from brenier.data.checks import as_points
 from brenier.data.kinds import kind_of
 from brenier.data.kinds.dask import Blocks, is_lazy
-from brenier.data.stored.base import Stored
+from brenier.data.stored import Stored
 from brenier.data.table import Matrix, Table, Unchecked
 
 __all__ = [
@@ -239,7 +239,7 @@ class IteratorStream(PointStream):
     def part(self, index: int, count: int) -> "IteratorStream":
         raise InputError(
             f"`{self._name}` is an iterator, which cannot be divided into {count} `shards`. Pass an array, a sampler "
-            "`(key, n) -> points`, or points in a file (`brenier.data.open_points`)."
+            "`(key, n) -> points`, or points in a file (`brenier.files.open_points`)."
         )
 
     def state(self) -> dict[str, Any]:
@@ -301,7 +301,7 @@ def as_stream(value: Unchecked, name: str, seed: int) -> PointStream:
         return IteratorStream(value, name)
     raise InputError(
         f"`{name}` must be an array, a frame, a function `(key, n) -> points` or an iterable of batches; got a "
-        f"{type(value).__name__}. Read files with `brenier.data.read_points`."
+        f"{type(value).__name__}. Read files with `brenier.files.read_points`."
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.archives import read_members
 from brenier.data.table import listed, shortened
+from brenier.files.npz import read_members
 
 __all__ = ["read_arrays"]
 

@@ -11,8 +11,8 @@ from matplotlib.patches import Polygon
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull
 
-from brenier.data.atomic import atomic_write
-from brenier.data.images import Image, to_colours
+from brenier.files.atomic import atomic_write
+from brenier.files.images import Image, to_colours
 
 __all__ = ["write_figure"]
 

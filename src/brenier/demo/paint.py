@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier.conjugates import conjugate_points
-from brenier.data.images import Image, to_colours, to_image
 from brenier.data.table import Matrix
+from brenier.files.images import Image, to_colours, to_image
 from brenier.maps import TransportMap
 
 __all__ = ["paint", "preimages", "smooth_part"]

@@ -9,6 +9,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import InputError
+from brenier._summary import fit_summary
 from brenier.callbacks import Callbacks
 from brenier.data.table import CheckedTable, Matrix, Unchecked
 from brenier.data.weights import weighted_table
@@ -167,6 +168,9 @@ class BrenierDensity(DensityMixin, Parameters):
         for name in ("pool_size", "potential", "solver"):
             if getattr(self._settings(), name) is not None:
                 raise InputError(f"`{name}` of `training` means nothing to `BrenierDensity`. Leave it out.")
+
+    def __str__(self) -> str:
+        return fit_summary(repr(self), self.map_.lines() if hasattr(self, "map_") else None)
 
     def _fitted(self) -> TransportMap:
         check_is_fitted(self, "map_")

@@ -9,6 +9,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from brenier._summary import fit_summary
 from brenier.certificates import Distance
 from brenier.data.cells import is_cells
 from brenier.data.frames import Moved, wants_own_form
@@ -30,6 +31,9 @@ class FittedMap(TransformerMixin):
     """
 
     map_: TransportMap
+
+    def __str__(self) -> str:
+        return fit_summary(repr(self), self.map_.lines() if hasattr(self, "map_") else None)
 
     def transform(self, X: Unchecked, *, condition: Unchecked = None) -> Moved:
         """Images of source points under the learned map.

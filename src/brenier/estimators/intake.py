@@ -12,7 +12,7 @@ from brenier.conditions.space import Kinds
 from brenier.costs import AbstractCost, SquaredEuclidean
 from brenier.data.checks import as_points
 from brenier.data.conditions import Column, read_conditions
-from brenier.data.stored.base import Stored
+from brenier.data.stored import Stored
 from brenier.data.streams import is_array_like
 from brenier.data.table import CheckedTable, Matrix, Unchecked, listed
 from brenier.data.trim import check_share, keep_share

@@ -10,8 +10,8 @@ import numpy as np
 
 from brenier.checkpoint.identity import data_digest
 from brenier.data.remembered import remember
-from brenier.data.stored.base import Stored
-from brenier.data.stored.shuffled import ShuffledStream
+from brenier.data.shuffled import ShuffledStream
+from brenier.data.stored import Stored
 from brenier.data.streams import ArrayStream, PointStream, as_stream
 from brenier.data.table import CheckedTable, Matrix, Table
 from brenier.data.weights import WeightedStream, effective_size

@@ -19,9 +19,9 @@ from jax import export as jax_export
 from brenier._errors import InputError
 from brenier._types import Array, Counts, Float, Mask, Points, Values
 from brenier.conjugates import BFGS_DIMENSIONS, NEWTON_DIMENSIONS, Tolerance
-from brenier.data.atomic import FilePath, atomic_write
 from brenier.export.description import as_json, check_cost, check_dtype, description
 from brenier.export.jax_coordinates import affine
+from brenier.files.atomic import FilePath, atomic_write
 from brenier.maps import TransportMap
 from brenier.potentials import AbstractFamily, AbstractFunction
 from brenier.solvers import BFGS, LBFGS, AbstractSolver, Newton, iterate, residual_norm

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath, atomic_write
 from brenier.export.description import as_json, check_cost, check_dtype, description, powers
+from brenier.files.atomic import FilePath, atomic_write
 from brenier.maps import TransportMap
 from brenier.potentials import ICNN, MLP, ModulatedICNN, Quadratic
 

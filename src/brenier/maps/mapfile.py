@@ -26,7 +26,7 @@ from safetensors.numpy import save as to_bytes
 
 from brenier._errors import InputError, MapFileError
 from brenier.conditions import ConditionSpace
-from brenier.data.atomic import atomic_write
+from brenier.files.atomic import atomic_write
 from brenier.geometry import AbstractGeometry, read_geometry
 from brenier.maps.mapcheck import check_base, check_names, check_potential, check_tensors, unique_keys
 from brenier.potentials import POTENTIALS, AbstractFamily, AbstractPotential

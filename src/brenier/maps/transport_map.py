@@ -6,7 +6,6 @@ from os import PathLike
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -319,14 +318,21 @@ class TransportMap(DensityMethods, eqx.Module):
             tolerance=tolerance,
         )
 
+    def lines(self) -> list[tuple[str, str]]:
+        """Labels and texts of what `print` shows."""
+        return map_lines(
+            "TransportMap",
+            self.dim,
+            self.columns,
+            cost=str(self.cost),
+            potential=type(self.potential).__name__,
+            hyperparameters=self.potential.hyperparameters(),
+            conditions=None if self.conditions is None else described(self.conditions),
+            info=self.info,
+        )
+
     def __repr__(self) -> str:
-        names = None if self.columns is None else ", ".join(self.columns[:_SHOWN])
-        arrays = jax.tree.leaves(eqx.filter(self.potential, eqx.is_array))
-        size, kind = sum(array.size for array in arrays), type(self.potential).__name__
-        lines = [f"columns: {self.dim}{'' if names is None else f' ({names})'}", f"cost: {self.cost}"]
-        if self.conditions is not None:
-            lines.append(f"conditions: {described(self.conditions)}")
-        return "\n  ".join(["TransportMap", *lines, f"potential: {kind}, {size:,} numbers"])
+        return summary(self.lines())
 
     def _preimages(self, rows: Matrix, *, tolerance: Tolerance | None, error: bool) -> Inverse:
         """Preimages of checked rows."""

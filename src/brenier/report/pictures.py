@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image as pillow
 
-from brenier.data.images import Image, to_colours, to_image
+from brenier.files.images import Image, to_colours, to_image
 from brenier.maps import TransportMap
 from brenier.report.page import Figure, Panel, Section
 from brenier.report.words import percent

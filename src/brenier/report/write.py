@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.certificates import Distance
-from brenier.data.atomic import atomic_write, check_writable
 from brenier.data.checks import as_points
 from brenier.data.table import Unchecked
 from brenier.density.bases import Normal
+from brenier.files.atomic import atomic_write, check_writable
 from brenier.maps import TransportMap
 from brenier.maps.distances import check_confidence
 from brenier.report.certificate import certificate, certificate_section, verdict

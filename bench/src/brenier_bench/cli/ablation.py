@@ -53,7 +53,7 @@ def ablation(
     """
     with reporting(as_json):
         from brenier._errors import InputError
-        from brenier.data.atomic import check_writable
+        from brenier.files.atomic import check_writable
         from brenier_bench.ablation import ablate, cells, load_problem
         from brenier_bench.ablation_figure import write_ablation
         from brenier_bench.statements import measure

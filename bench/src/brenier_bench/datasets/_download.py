@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath
+from brenier.files.atomic import FilePath
 from brenier_bench.datasets._archives import Archive, Split
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath
+from brenier.files.atomic import FilePath
 from brenier_bench.datasets._archives import DIGITS, FASHION_MNIST, KMNIST, MNIST, USPS, Archive, File, Split
 from brenier_bench.datasets._compressed import read_decompressed
 from brenier_bench.datasets._download import fetch

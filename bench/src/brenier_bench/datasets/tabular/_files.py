@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, cast
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath
+from brenier.files.atomic import FilePath
 from brenier_bench.datasets._download import cache_folder, fetch_file
 from brenier_bench.datasets.tabular._sources import Source
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.headers import read_header
+from brenier.files.headers import read_header
 from brenier_bench.datasets.tabular._files import Opened
 
 __all__ = ["read_array", "read_lines", "read_rows", "refuse_pickle"]

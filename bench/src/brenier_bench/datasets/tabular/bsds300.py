@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath
-from brenier.data.hdf5 import DAMAGE, check_parts, child, is_group, open_hdf5
+from brenier.files.atomic import FilePath
+from brenier.files.hdf5 import DAMAGE, check_parts, child, is_group, open_hdf5
 from brenier_bench.datasets.tabular._files import locate, open_file
 from brenier_bench.datasets.tabular._numbers import refuse_pickle
 from brenier_bench.datasets.tabular._sources import BSDS300

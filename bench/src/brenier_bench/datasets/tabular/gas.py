@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from brenier.data.atomic import FilePath
+from brenier.files.atomic import FilePath
 from brenier_bench.datasets.tabular._files import locate, open_file
 from brenier_bench.datasets.tabular._numbers import read_lines, read_rows, refuse_pickle
 from brenier_bench.datasets.tabular._sources import GAS

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath
+from brenier.files.atomic import FilePath
 from brenier_bench.datasets.tabular._files import is_archive, locate, open_file
 from brenier_bench.datasets.tabular._numbers import read_lines, read_rows, refuse_pickle
 from brenier_bench.datasets.tabular._sources import HEPMASS

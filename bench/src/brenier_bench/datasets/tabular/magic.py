@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath
 from brenier.data.table import shortened
+from brenier.files.atomic import FilePath
 from brenier_bench.datasets.tabular._files import Opened, locate, open_file
 from brenier_bench.datasets.tabular._numbers import read_lines, read_rows, refuse_pickle
 from brenier_bench.datasets.tabular._sources import MAGIC

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath
+from brenier.files.atomic import FilePath
 from brenier_bench.datasets.tabular._files import Opened, locate, open_file
 from brenier_bench.datasets.tabular._numbers import read_array, read_lines, read_rows, refuse_pickle
 from brenier_bench.datasets.tabular._sources import MINIBOONE

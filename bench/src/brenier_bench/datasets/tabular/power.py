@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath
+from brenier.files.atomic import FilePath
 from brenier_bench.datasets.tabular._files import Opened, locate, open_file
 from brenier_bench.datasets.tabular._numbers import read_array, read_lines, read_rows, refuse_pickle
 from brenier_bench.datasets.tabular._sources import POWER

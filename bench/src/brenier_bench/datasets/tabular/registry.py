@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath
+from brenier.files.atomic import FilePath
 from brenier_bench.datasets.tabular.bsds300 import load_bsds300
 from brenier_bench.datasets.tabular.gas import load_gas
 from brenier_bench.datasets.tabular.hepmass import load_hepmass

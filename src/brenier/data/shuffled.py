@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.stored.base import Stored
+from brenier.data.stored import Stored
 from brenier.data.streams import PointStream
 from brenier.data.table import Matrix
 

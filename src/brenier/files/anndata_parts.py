@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.hdf5 import child, is_group, is_name
 from brenier.data.table import Unchecked, shortened
+from brenier.files.hdf5 import child, is_group, is_name
 
 __all__ = ["FrameGroup", "SparseGroup", "encoding"]
 

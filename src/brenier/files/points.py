@@ -1,31 +1,103 @@
-"""Tables of points in files, and conditions beside them: .npy, .npz, .csv, .tsv, .parquet and .h5ad."""
+"""Tables of points in files of every format, and conditions beside them: read whole, in parts, and written."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from brenier._errors import InputError
-from brenier.data.archives import read_npy, read_npz, write_npy, write_npz
-from brenier.data.atomic import FilePath, atomic_write
 from brenier.data.checks import as_points
 from brenier.data.conditions import Column, read_conditions
-from brenier.data.content import Asked, Content
-from brenier.data.h5ad import read_h5ad, refuse_h5ad
 from brenier.data.memory import check_expansion, stored_bytes
-from brenier.data.parquet import read_parquet, write_parquet
+from brenier.data.stored import MEMORY, Content, Rows, Stored
 from brenier.data.table import Table
-from brenier.data.text import read_text, write_text
+from brenier.files import registry
+from brenier.files.asked import Asked
+from brenier.files.atomic import FilePath
+from brenier.files.format import RowWriter
+from brenier.files.registry import find_format, format_of
 
-__all__ = ["checked_columns", "read_points", "read_with_conditions", "read_without", "write_points"]
+__all__ = [
+    "checked_columns",
+    "is_stored",
+    "open_points",
+    "open_rows",
+    "read_points",
+    "read_with_conditions",
+    "read_without",
+    "row_writer",
+    "write_points",
+]
 
-Reader: TypeAlias = Callable[[BinaryIO, Path, Asked], Content]
-"""From an open file, its path and what is asked for to what is found."""
+_PROBE = 16
+"""Rows that are read at once, to find columns that hold no numbers."""
 
-Writer: TypeAlias = Callable[[BinaryIO, Path, NDArray[np.generic], list[str] | None, Sequence[Column]], None]
-"""To an open file: its path, the points, the names of their columns, and conditions beside them."""
+
+def open_rows(path: FilePath, asked: Asked) -> Rows:
+    """Open a table of any kind, to read all of it or from start to end.
+
+    Args:
+        path: .npy, .npz, .csv, .tsv, .parquet (a file or a folder), .zarr or .h5ad.
+        asked: Array or part that holds the points, and columns beside them.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    path = Path(path)
+    format = format_of(path)
+    if asked.key is not None and not format.keyed:
+        raise InputError(
+            f"`key` ({asked.key!r}) selects an array of an .npz archive; `{path}` is not one. Leave it out."
+        )
+    try:
+        return format.open(path, asked)
+    except OSError as error:
+        raise InputError(f"`{path}` cannot be read: {error.strerror or error}. Check the path.") from error
+
+
+def is_stored(path: FilePath) -> bool:
+    """Whether a file is of a kind of which any rows can be read."""
+    format = find_format(Path(path))
+    return format is not None and format.positional
+
+
+def open_points(path: FilePath, key: str | None = None, *, memory: int = MEMORY) -> Stored:
+    """Open points that may be larger than memory, as a side of `BrenierMap.fit`.
+
+    Where they take more than half of `memory` in double precision, a fit reads them block by block in random order; it
+    then holds no more of them than `memory` at any time, besides one stored block (row group, chunk) while this is
+    decoded. See docs/larger-than-memory.md.
+
+    Args:
+        path: A .npy, .parquet or .h5ad file, a .zarr folder, or a folder of .parquet files with the same columns.
+        key: Which array of a .zarr group, which part of an .h5ad file (`X` by default).
+        memory: Bytes, at least a million.
+
+    Raises:
+        InputError: The file is missing, of another kind, damaged, or does not hold a table of finite numbers.
+
+    Example:
+        >>> import numpy as np, tempfile
+        >>> from brenier.files import open_points
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(f"{folder}/a.npy", np.arange(6.0).reshape(3, 2))
+        ...     open_points(f"{folder}/a.npy").read(1, 3).tolist()
+        [[2.0, 3.0], [4.0, 5.0]]
+    """
+    path = Path(path)
+    if not is_stored(path):
+        known = ", ".join(suffix for own in registry.FORMATS if own.positional for suffix in own.suffixes)
+        raise InputError(f"`{path}` must end in {known}; got {path.suffix!r}. Convert the file.")
+    stored = open_rows(path, Asked(key))
+    if not isinstance(stored, Stored):
+        raise TypeError(f"{type(stored).__name__} is no Stored, though its format is `positional`")
+    last = min(_PROBE, stored.rows)
+    check_expansion(8 * last * stored.dim, stored_bytes(path), str(path))
+    stored.read(0, last)
+    return stored.limited(memory)
 
 
 def read_points(path: FilePath, key: str | None = None) -> Table:
@@ -43,8 +115,7 @@ def read_points(path: FilePath, key: str | None = None) -> Table:
     Warns:
         DataWarning: The first row of a text file counts its columns, as a header of pandas does.
     """
-    path = Path(path)
-    return as_points(_read(path, Asked(key)).points, str(path))
+    return _read(path, Asked(key))[0]
 
 
 def read_with_conditions(path: FilePath, key: str | None, columns: Sequence[str]) -> tuple[Table, list[Column]]:
@@ -69,8 +140,7 @@ def read_with_conditions(path: FilePath, key: str | None, columns: Sequence[str]
         InputError: As for `read_points`; or entries of a condition are missing, or no labels or numbers.
     """
     path = Path(path)
-    content = _read(path, Asked(key, columns))
-    table = as_points(content.points, str(path))
+    table, content = _read(path, Asked(key, columns))
     found = [
         column for name in columns for column in checked_columns(name, content.taken[name], len(table.values), path)
     ]
@@ -89,9 +159,28 @@ def read_without(path: FilePath, key: str | None, columns: Sequence[str]) -> tup
         key: As for `read_with_conditions`.
         columns: Names as there; what they hold is not checked.
     """
-    path = Path(path)
-    content = _read(path, Asked(key, columns, required=False))
-    return as_points(content.points, str(path)), content.taken
+    table, content = _read(path, Asked(key, columns, required=False))
+    return table, content.taken
+
+
+@contextmanager
+def row_writer(path: Path, dim: int, columns: Sequence[str] | None, rows: int | None) -> Iterator[RowWriter]:
+    """Open a table for writing; it takes the place of `path` only once the block has ended well.
+
+    Args:
+        path: Ends in .npy, .npz, .csv, .tsv, .parquet or .zarr.
+        dim: Number of columns.
+        columns: Their names, if they have some.
+        rows: Number of rows; an .npz archive must know it.
+
+    Raises:
+        InputError: The target cannot be written.
+    """
+    format = format_of(path)
+    with format.placed(path) as target:
+        writer = format.writer(target, path, dim, None if columns is None else list(columns), rows)
+        yield writer
+        writer.end()
 
 
 def write_points(
@@ -100,7 +189,7 @@ def write_points(
     """Write points to a file, whole or not at all. Numbers are kept to the last digit.
 
     Args:
-        path: Ends in .npy, .npz, .csv, .tsv or .parquet; see `add_to_h5ad` for .h5ad files.
+        path: Ends in .npy, .npz, .csv, .tsv, .parquet or .zarr; see `add_to_h5ad` for .h5ad files.
         values: `(n, d)` numbers.
         columns: Names of the `d` columns. An .npy file has no place for them; text files leave out names that
             would read as a row of numbers.
@@ -112,7 +201,7 @@ def write_points(
         InputError: Another suffix, a target that cannot be written, or values and names that do not match.
     """
     path = Path(path)
-    _, writer = _format(path)
+    format_of(path)
     table = np.asarray(values)
     if table.ndim != 2 or table.dtype.kind not in "iuf" or table.dtype.itemsize > 8:
         raise InputError(
@@ -125,28 +214,17 @@ def write_points(
         if names is None and path.suffix.lower() != ".npz":
             names = [f"x{j}" for j in range(table.shape[1])]
         _check_conditions(conditions, names, len(table))
-    with atomic_write(path) as handle:
-        writer(handle, path, table, names, conditions)
+    with row_writer(path, table.shape[1], names, len(table)) as writer:
+        writer.write(table, conditions)
 
 
-def _read(path: Path, asked: Asked) -> Content:
-    if path.is_dir() and path.suffix.lower() in ("", ".parquet", ".zarr"):
-        from brenier.data.stored.opening import open_stored
-
-        stored = open_stored(path, asked)
-        check_expansion(8 * stored.rows * stored.dim, stored_bytes(path), str(path))
-        content = stored.content(0, stored.rows)
-        return content._replace(points=Table(stored.checked(content.points, 0, stored.rows), stored.columns))
-    reader, _ = _format(path)
-    if asked.key is not None and path.suffix.lower() not in (".npz", ".h5ad"):
-        raise InputError(
-            f"`key` ({asked.key!r}) selects an array of an .npz archive; `{path}` is not one. Leave it out."
-        )
+def _read(path: FilePath, asked: Asked) -> tuple[Table, Content]:
+    rows = open_rows(path, asked)
     try:
-        with open(path, "rb") as handle:
-            return reader(handle, path, asked)
+        content = rows.whole()
     except OSError as error:
         raise InputError(f"`{path}` cannot be read: {error.strerror or error}. Check the path.") from error
+    return as_points(content.points, str(path), labels=rows.columns), content
 
 
 def checked_columns(name: str, values: NDArray[Any], rows: int, path: Path) -> list[Column]:
@@ -164,20 +242,3 @@ def _check_conditions(conditions: Sequence[Column], names: list[str] | None, row
     wrong = [len(column.values) for column in conditions if len(column.values) != rows]
     if wrong:
         raise InputError(f"`conditions` must have one entry for each of the {rows} points; got {wrong[0]}.")
-
-
-_FORMATS: dict[str, tuple[Reader, Writer]] = {
-    ".npy": (read_npy, write_npy),
-    ".npz": (read_npz, write_npz),
-    ".csv": (read_text, write_text),
-    ".tsv": (read_text, write_text),
-    ".parquet": (read_parquet, write_parquet),
-    ".h5ad": (read_h5ad, refuse_h5ad),
-}
-
-
-def _format(path: Path) -> tuple[Reader, Writer]:
-    suffix = path.suffix.lower()
-    if suffix not in _FORMATS:
-        raise InputError(f"`{path}` must end in {', '.join(_FORMATS)}; got {suffix!r}. Rename or convert the file.")
-    return _FORMATS[suffix]

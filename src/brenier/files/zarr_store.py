@@ -10,7 +10,7 @@ from typing import Any
 import zarr
 from zarr.storage import LocalStore
 
-from brenier.data.stored.zarr_metadata import Described, describe
+from brenier.files.zarr_metadata import Described, describe
 
 __all__ = ["create_group", "open_array"]
 
@@ -43,8 +43,7 @@ class _CheckedStore(LocalStore):
 
     def __init__(self, root: Path, metadata: dict[str, bytes] | None = None, *, read_only: bool = True) -> None:
         super().__init__(root, read_only=read_only)
-        self._metadata = metadata or {}
-        self._real = os.path.realpath(root)
+        self._metadata, self._real = metadata or {}, os.path.realpath(root)
 
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:  # noqa: ANN401
         kept = self._kept(key, prototype)

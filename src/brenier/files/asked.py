@@ -1,31 +1,17 @@
-"""What is asked of a file of points, and what its reader finds: points, and columns beside them."""
+"""What is asked of a file of points: which array of it, and which columns beside them."""
 
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from numpy.typing import NDArray
+from typing import NamedTuple
 
 from brenier._errors import InputError
-from brenier.data.table import Unchecked, listed, shortened
+from brenier.data.table import listed, shortened
 
-__all__ = ["AbsentError", "Asked", "Content", "Places"]
+__all__ = ["AbsentError", "Asked", "Places"]
 
 
 class AbsentError(InputError):
     """A file lacks columns that were asked for."""
-
-
-class Content(NamedTuple):
-    """What a file holds, unchecked.
-
-    Attributes:
-        points: Whatever `as_points` takes.
-        taken: The columns or arrays that were asked for beside the points, by name.
-    """
-
-    points: Unchecked
-    taken: Mapping[str, NDArray[Any]]
 
 
 class Places(NamedTuple):

@@ -10,7 +10,7 @@ from PIL import Image as pillow
 from PIL import ImageOps
 
 from brenier._errors import InputError
-from brenier.data.atomic import FilePath, atomic_write
+from brenier.files.atomic import FilePath, atomic_write
 
 __all__ = ["is_image", "read_image", "to_colours", "to_image", "write_image"]
 

@@ -1,13 +1,14 @@
-"""Headers of .npy files, read strictly: what does not look as NumPy writes it never reaches NumPy's parser."""
+"""Arrays as .npy files hold them: headers are read strictly, and what does not look as NumPy writes it is refused."""
 
 import ast
 import math
 import re
-from typing import BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["Header", "read_header"]
+__all__ = ["Header", "read_entries", "read_header"]
 
 _LONGEST = 10_000
 """Characters of the longest header, NumPy's own limit; that of a plain array has about a hundred."""
@@ -45,7 +46,7 @@ class Header(NamedTuple):
         return math.prod(self.shape) * self.dtype.itemsize
 
 
-def read_header(handle: BinaryIO) -> Header:
+def read_header(handle: IO[bytes]) -> Header:
     """Read the header of an array of a plain type from the start of a file.
 
     Args:
@@ -84,9 +85,24 @@ def read_header(handle: BinaryIO) -> Header:
         dtype = np.dtype(described)
     except (TypeError, ValueError) as error:
         raise ValueError(f"its type {described!r} is none") from error
+    if dtype.itemsize == 0:
+        raise ValueError(f"its type {described!r} has no bytes")
     if dtype.hasobject:
         raise ValueError("Object arrays cannot be loaded: they are pickles, which can run code")
     sizes = tuple(int(own) for own in re.findall("[0-9]+", shape))
     if len(sizes) > 32 or math.prod(max(own, 1) for own in sizes) * max(dtype.itemsize, 1) > _MOST_ENTRIES:
         raise ValueError(f"its shape {shape[:200]} is larger than any memory")
     return Header(dtype, sizes, 8 + width + length, "'fortran_order': True" in text or "'fortran_order':True" in text)
+
+
+def read_entries(handle: IO[bytes], header: Header) -> NDArray[Any]:
+    """Read the entries of an array, all of them, from behind its header.
+
+    Raises:
+        ValueError: There are not so many.
+    """
+    raw = handle.read(header.size)
+    if len(raw) < header.size:
+        raise ValueError(f"it ends after {len(raw):,} of {header.size:,} bytes of entries")
+    entries = np.frombuffer(raw, header.dtype) if header.size else np.empty(0, header.dtype)
+    return entries.reshape(header.shape, order="F" if header.fortran else "C")

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from brenier._errors import InputError
-from brenier.data.memory import check_expansion, most_contents
+from brenier.data.memory import most_contents
 from brenier.data.table import shortened
 
 __all__ = ["DAMAGE", "check_parts", "check_sparse", "child", "is_group", "is_name", "locate", "open_hdf5"]
@@ -115,8 +115,7 @@ def check_parts(
     names: Sequence[str],
     stored: int,
     where: str,
-    whole: bool = True,
-) -> None:
+) -> int:
     """Check all that lies under some names of an open file.
 
     Args:
@@ -124,10 +123,12 @@ def check_parts(
         names: Paths in it; those that it lacks are passed over.
         stored: Bytes of the file.
         where: What messages call the file.
-        whole: Whether all of it will be in memory at once, rather than some rows.
+
+    Returns:
+        Bytes of all arrays together; what is to be in memory at once goes through `check_expansion`.
 
     Raises:
-        InputError: A link to elsewhere, or arrays far larger than the file.
+        InputError: A link to elsewhere, or pieces of arrays that are far larger than the file.
     """
     import h5py
 
@@ -148,8 +149,7 @@ def check_parts(
             raise InputError(f"`{where}`: `{name}` is stored in pieces of {found.chunks}, which are too large to read.")
         if found.shape is not None:
             size += math.prod(found.shape) * found.dtype.itemsize
-    if whole:
-        check_expansion(size, stored, where)
+    return size
 
 
 def _walked(file: Any, names: Sequence[str], where: str) -> Iterator[tuple[Any, str]]:  # noqa: ANN401

@@ -1,0 +1,57 @@
+"""Which format reads and writes which file."""
+
+from pathlib import Path
+
+from brenier._errors import InputError
+from brenier.files.format import Format
+from brenier.files.h5ad import H5ad
+from brenier.files.npy import Npy
+from brenier.files.npz import Npz
+from brenier.files.parquet import Parquet
+from brenier.files.text import Text
+from brenier.files.zarr import Zarr
+
+__all__ = ["FORMATS", "find_format", "format_of", "register_format", "table_suffixes"]
+
+FORMATS: list[Format] = [Npy(), Npz(), Text(), Parquet(), H5ad(), Zarr()]
+"""In the order in which messages name them."""
+
+
+def table_suffixes() -> tuple[str, ...]:
+    """How names of files end to which points alone can be written."""
+    return tuple(suffix for own in FORMATS if own.alone and not own.folder for suffix in own.suffixes)
+
+
+def register_format(format: Format) -> None:
+    """Let another format be read and written wherever files of points are, in this process.
+
+    Args:
+        format: Its suffixes must be new.
+
+    Raises:
+        InputError: A suffix is taken.
+    """
+    taken = [suffix for own in FORMATS for suffix in own.suffixes if suffix in format.suffixes]
+    if taken:
+        raise InputError(f"`format` has the suffix {taken[0]}, which another format has. Choose a new one.")
+    FORMATS.append(format)
+
+
+def find_format(path: Path) -> Format | None:
+    """The format that a path is of, by its suffix; a folder without one has .parquet files in it."""
+    suffix = path.suffix.lower()
+    wanted = ".parquet" if suffix == "" and path.is_dir() else suffix
+    return next((own for own in FORMATS if wanted in own.suffixes), None)
+
+
+def format_of(path: Path) -> Format:
+    """The same.
+
+    Raises:
+        InputError: It is of none.
+    """
+    format = find_format(path)
+    if format is None:
+        known = ", ".join(suffix for own in FORMATS if not own.folder for suffix in own.suffixes)
+        raise InputError(f"`{path}` must end in {known}; got {path.suffix!r}. Rename or convert the file.")
+    return format
