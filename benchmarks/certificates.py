@@ -44,7 +44,7 @@ def true_w2(pair: object) -> float:
 def measure(path: Path, seconds: float, held_out: int, samples: int) -> dict[str, object]:
     """One problem, in this process."""
     from brenier import BrenierMap
-    from brenier.datasets import GaussianPair, Wasserstein2Pair
+    from brenier_bench.datasets import GaussianPair, Wasserstein2Pair
 
     pair = (GaussianPair if "gaussians" in str(path) else Wasserstein2Pair).load(path)
     ot = BrenierMap(scale="none", max_seconds=seconds, random_state=0).fit(pair.sample_source, pair.sample_target)

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from scipy.linalg import expm
 
 from brenier import BrenierMap
-from brenier.datasets import Wasserstein2Pair
 from brenier.geometry import QuadraticGeometry, moments
 from brenier.metrics import unexplained_variance
+from brenier_bench.datasets import Wasserstein2Pair
 
 TESTED = 4096
 TURN = 0.4

@@ -13,10 +13,10 @@ import numpy as np
 
 from brenier import BrenierMap, Training
 from brenier.costs import AbstractDisplacementCost, ElasticNet, LogCosh, PNorm, SquaredEuclidean
-from brenier.datasets import ConstructedPair
-from brenier.datasets.constructed import Kind
 from brenier.metrics import unexplained_variance
 from brenier.potentials import ICNN
+from brenier_bench.datasets import ConstructedPair
+from brenier_bench.datasets.constructed import Kind
 
 COSTS = (SquaredEuclidean(), PNorm(1.25), PNorm(1.5), PNorm(3.0), PNorm(4.0), LogCosh(), ElasticNet(0.3))
 POINTS = 10_000

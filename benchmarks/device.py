@@ -26,10 +26,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier.datasets import Wasserstein2Pair
 from brenier.geometry import QuadraticGeometry, moments
 from brenier.geometry.coupling import partitioned_orders, sorted_orders
 from brenier.training import DualObjective, Holdout, choose_config, train
+from brenier_bench.datasets import Wasserstein2Pair
 from brenier_bench.problem import Clock, Problem
 
 SIDE = 8192

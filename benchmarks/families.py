@@ -15,9 +15,9 @@ import time
 import numpy as np
 
 from brenier import BrenierMap
-from brenier.datasets import FamilyPair
 from brenier.geometry import QuadraticGeometry, moments
 from brenier.metrics import unexplained_variance
+from brenier_bench.datasets import FamilyPair
 
 NUMBERS = np.linspace(-0.975, 0.975, 14)
 TESTED = 2000

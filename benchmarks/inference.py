@@ -34,7 +34,7 @@ def measure(path: Path, rows: int, rounds: int) -> dict[str, float]:
     import equinox as eqx
 
     from brenier import BrenierMap
-    from brenier.datasets import Wasserstein2Pair
+    from brenier_bench.datasets import Wasserstein2Pair
 
     pair = Wasserstein2Pair.load(path)
     ot = BrenierMap(scale="none", max_steps=STEPS, random_state=0).fit(pair.sample_source, pair.sample_target)

@@ -13,8 +13,8 @@ import warnings
 from pathlib import Path
 
 from brenier import BrenierMap, ConvergenceWarning
-from brenier.datasets import Wasserstein2Pair
 from brenier.metrics import unexplained_variance
+from brenier_bench.datasets import Wasserstein2Pair
 
 DIMS = (2, 4, 8, 16, 64)
 STEPS = 1024

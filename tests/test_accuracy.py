@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from brenier.datasets import GaussianPair, Wasserstein2Pair
+from brenier_bench.datasets import GaussianPair, Wasserstein2Pair
 from brenier_bench.exact import bench_gaussian, bench_w2
 
 pytestmark = pytest.mark.slow

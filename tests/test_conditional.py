@@ -9,10 +9,10 @@ import scipy.stats
 
 from asserts import assert_at_most, assert_close
 from brenier import BrenierMap, DataWarning, InputError, TransportMap
-from brenier.datasets import FamilyPair
 from brenier.estimators.conditioned import BalancedStream
 from brenier.maps import mapfile
 from brenier.metrics import unexplained_variance
+from brenier_bench.datasets import FamilyPair
 
 STEPS = 512
 

@@ -12,9 +12,9 @@ from asserts import assert_at_most, assert_close
 from brenier import BrenierMap, DataWarning, InputError, TransportMap
 from brenier.certificates import dual_terms
 from brenier.conditions.space import ConditionSpace, Variable
-from brenier.datasets import FamilyPair, GaussianFamily
 from brenier.geometry.between import conditional_between
 from brenier.potentials import ModulatedICNN
+from brenier_bench.datasets import FamilyPair, GaussianFamily
 from networks import perturb
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*outside the range of the fit:brenier.DataWarning")

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asserts import assert_at_most, assert_close, assert_same
-from brenier.datasets.gaussian import bures_map
 from brenier.geometry import Moments, QuadraticGeometry, accumulate_moments, moments
+from brenier_bench.datasets.gaussian import bures_map
 from problems import covariance, exact_sample, gaussians
 
 SINGLE = np.finfo(np.float32).eps

@@ -9,8 +9,8 @@ import pytest
 
 from asserts import assert_same
 from brenier import InputError
-from brenier.datasets import FamilyPair, GaussianPair, Wasserstein2Pair
 from brenier.metrics import unexplained_variance
+from brenier_bench.datasets import FamilyPair, GaussianPair, Wasserstein2Pair
 
 KEY = jax.random.PRNGKey(0)
 

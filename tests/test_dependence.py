@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from asserts import assert_at_most, assert_close
-from brenier.datasets import FamilyPair, GaussianFamily
 from brenier.geometry import QuadraticGeometry, moments
 from brenier.geometry.between import conditional_between
 from brenier.geometry.dependence import dependence
 from brenier.metrics import unexplained_variance
+from brenier_bench.datasets import FamilyPair, GaussianFamily
 
 LOW, HIGH = np.array([[-1.0]]), np.array([[1.0]])
 

@@ -168,7 +168,7 @@ def test_what_cannot_be_asked(count, options, message, rng):
 @pytest.mark.parametrize("dim", [2, 8, 16])
 def test_coverage_on_pairs_of_the_benchmark(dim, shared_data):
     from brenier import BrenierMap
-    from brenier.datasets import Wasserstein2Pair
+    from brenier_bench.datasets import Wasserstein2Pair
 
     pair = Wasserstein2Pair.load(shared_data / "w2bench" / f"{dim}.npz")
     ot = BrenierMap(scale="none", max_steps=1024, random_state=0).fit(pair.sample_source, pair.sample_target)

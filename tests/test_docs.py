@@ -21,11 +21,11 @@ SOURCES = [ROOT / "README.md", *PAGES, *sorted((ROOT / "benchmarks").glob("*.md"
 MODULES = (
     "callbacks",
     "certificates",
-    "conjugate",
+    "conjugates",
     "costs",
     "data",
-    "datasets",
     "files",
+    "geometry",
     "metrics",
     "potentials",
     "solvers",
@@ -92,6 +92,10 @@ def test_every_public_module_is_in_the_api(name: str) -> None:
     public = [getattr(module, own) for own in module.__all__]
     bare = [own for own in public if (inspect.isclass(own) or inspect.isfunction(own)) and not own.__doc__]
     assert bare == []
+
+
+def test_every_public_data_set_is_in_the_api() -> None:
+    assert ".. automodule:: brenier_bench.datasets\n   :members:" in (DOCS / "api/datasets.md").read_text()
 
 
 def test_every_command_and_option_is_on_the_page_of_commands() -> None:

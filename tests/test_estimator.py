@@ -13,8 +13,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from brenier import BrenierMap, ConvergenceWarning, DataWarning, InputError, Training, TransportMap
-from brenier.datasets import GaussianPair
 from brenier.metrics import sliced_w2, unexplained_variance
+from brenier_bench.datasets import GaussianPair
 
 STEPS = 256
 

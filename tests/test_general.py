@@ -9,9 +9,9 @@ import scipy.stats
 from asserts import assert_close
 from brenier import BrenierMap, ConvergenceWarning, InputError, Training, TransportMap
 from brenier.costs import Convex, ElasticNet, LogCosh, Mahalanobis, PNorm, SquaredEuclidean
-from brenier.datasets import ConstructedPair
 from brenier.metrics import unexplained_variance
 from brenier.potentials import ICNN
+from brenier_bench.datasets import ConstructedPair
 from problems import gaussians
 
 SHIFT = np.array([0.7, -0.4])

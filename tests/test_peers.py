@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 from brenier._errors import InputError
 from brenier.cli.app import app
-from brenier.datasets import GaussianPair, Wasserstein2Pair
 from brenier_bench import contest, worker
 from brenier_bench.contest import Contest, compare, summary
+from brenier_bench.datasets import GaussianPair, Wasserstein2Pair
 from brenier_bench.method import Fitted, score
 from brenier_bench.methods import METHODS, Method, chosen
 from brenier_bench.problem import Clock, Problem, batches

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-import brenier.batches
+import brenier._chunks
 from brenier.cli import app
 from brenier.files import read_points
 from brenier.files.points import read_with_conditions, row_writer
@@ -19,7 +19,7 @@ PARTS = ("--memory", "1MB")
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(brenier.batches, "_CHUNK", brenier.batches.BATCH)
+    monkeypatch.setattr(brenier._chunks, "_CHUNK", brenier._chunks.BATCH)
 
 
 @pytest.fixture(scope="module")

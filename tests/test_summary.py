@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from brenier import BrenierDensity, BrenierMap, TransportMap
-from brenier._summary import fit_summary, map_lines, summary
+from brenier._words import fit_summary, map_lines, summary
 from brenier.cli import app
 
 FORMATS = Path(__file__).parent / "formats"

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from numpy.typing import NDArray
 
 from brenier import InputError
-from brenier.batches import map_batches
+from brenier._chunks import map_batches
 from latent_images.inputs import check_images, check_labels, check_sizes
 from latent_images.start import fresh
 from latent_images.training import Callback, train

@@ -230,7 +230,7 @@ def _bsds(path: Path) -> None:
 
 
 def _arrays(path: Path) -> None:
-    from brenier.datasets._arrays import read_arrays
+    from brenier_bench.datasets._arrays import read_arrays
 
     read_arrays(path, ("Sigma0", "Sigma1"))
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from brenier._errors import InputError
 from brenier.conjugates import conjugate_points
-from brenier.datasets import Wasserstein2Pair
 from brenier.geometry import Moments, QuadraticGeometry, accumulate_moments
 from brenier.maps import TransportMap
 from brenier.potentials import AbstractPotential
 from brenier.solvers import BFGS, LBFGS, AbstractSolver, Anderson, Newton, Picard, Spectral
 from brenier.training import DualObjective, Outcome, TrainingConfig, choose_config, train
+from brenier_bench.datasets import Wasserstein2Pair
 from brenier_bench.method import Fitted, Preimages, score
 from brenier_bench.problem import Problem
 from brenier_bench.smooth_max import random_pair

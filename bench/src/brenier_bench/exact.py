@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.datasets import GaussianPair, Wasserstein2Pair
 from brenier.estimators.brenier_map import BrenierMap
 from brenier.geometry import Moments, QuadraticGeometry
 from brenier.maps import TransportMap
 from brenier.metrics import unexplained_variance
 from brenier.potentials import ICNN
 from brenier.training import choose_config
+from brenier_bench.datasets import GaussianPair, Wasserstein2Pair
 from brenier_bench.method import Fitted, Preimages, count_parameters, machine, score
 from brenier_bench.problem import Problem
 

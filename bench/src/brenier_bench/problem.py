@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier.data.streams import ArrayStream, PointStream, SamplerStream
-from brenier.datasets import GaussianPair, Wasserstein2Pair
+from brenier_bench.datasets import GaussianPair, Wasserstein2Pair
 
 __all__ = ["PAIRS", "Clock", "Pair", "Problem", "batches"]
 

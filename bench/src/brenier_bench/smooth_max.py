@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._types import Array, Float, Points, Scalar, Values
-from brenier.datasets import Wasserstein2Pair
 from brenier.potentials import AbstractPotential
+from brenier_bench.datasets import Wasserstein2Pair
 
 __all__ = ["SmoothMax", "random_pair"]
 

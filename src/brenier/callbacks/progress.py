@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from brenier._text import console, duration
+from brenier._words import console, duration
 from brenier.callbacks.protocol import Callback, End, Start
 
 __all__ = ["Progress"]

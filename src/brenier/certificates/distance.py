@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from brenier._errors import InputError
-from brenier._summary import summary
+from brenier._words import summary
 from brenier.certificates.empirical import Interval
 from brenier.certificates.mismatch import Mismatch
 from brenier.certificates.population import MeanBound

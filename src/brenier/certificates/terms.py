@@ -22,9 +22,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from brenier._chunks import BATCH, map_batches
 from brenier._types import Array as Device
 from brenier._types import Points, Scalar, Values
-from brenier.batches import BATCH, map_batches
 from brenier.certificates.transforms import EPS
 from brenier.geometry import AbstractGeometry, QuadraticGeometry
 from brenier.geometry.surplus import AbstractSurplus, InnerProduct

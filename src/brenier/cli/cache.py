@@ -9,7 +9,7 @@ from typer.core import TyperCommand
 
 from brenier._cache import MOST_BYTES, cache_root, claim_cache, jax_settings, kept_programs
 from brenier._errors import InputError
-from brenier._text import duration
+from brenier._words import duration
 from brenier.cli.console import Json, print_result, print_warning, reporting
 
 __all__ = ["Keeping", "cache"]

@@ -21,7 +21,7 @@ from brenier._errors import (
     InputError,
     SolveError,
 )
-from brenier._text import console, number, share
+from brenier._words import console, number, share
 
 __all__ = [
     "INTERRUPTED",

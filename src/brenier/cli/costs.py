@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from brenier._errors import InputError
-from brenier._text import number
+from brenier._words import number
 
 if TYPE_CHECKING:
     from brenier.costs import AbstractCost

@@ -132,7 +132,7 @@ def transform_rows(
     Returns:
         The record of the command.
     """
-    from brenier.batches import chunk_rows
+    from brenier._chunks import chunk_rows
     from brenier.files.points import row_writer
 
     map_, rows = opened.map_, opened.read_rows(source, key)

@@ -8,7 +8,7 @@ from typing import Self
 
 from rich.progress import BarColumn, Progress, TextColumn
 
-from brenier._text import duration
+from brenier._words import duration
 from brenier.cli.console import stderr
 
 __all__ = ["Doing", "Interrupts", "RowsDone"]

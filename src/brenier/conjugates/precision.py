@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from brenier._chunks import map_batches
 from brenier._types import Array, Float, Points
-from brenier.batches import map_batches
 from brenier.conjugates.problem import ConjugatePoints, Tolerance, solve_stragglers
 from brenier.potentials import AbstractFamily, double
 from brenier.solvers import Status

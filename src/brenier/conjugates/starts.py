@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from brenier._chunks import map_batches
 from brenier._types import Array, Counts, Points, Values
-from brenier.batches import map_batches
 from brenier.conjugates.problem import ConjugatePoints, Tolerance, conjugate_points
 from brenier.geometry.surplus import AbstractSurplus
 from brenier.potentials import AbstractFamily, AbstractFunction

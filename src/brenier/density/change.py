@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from brenier._chunks import map_batches, map_chunks
 from brenier._errors import InputError
 from brenier._products import contract
 from brenier._types import Array, Points
-from brenier.batches import map_batches, map_chunks
 from brenier.conjugates import conjugate_points
 from brenier.data.table import CheckedTable, Matrix
 from brenier.density.bases import Base, Normal

@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from brenier._chunks import map_batches
 from brenier._products import contract
 from brenier._types import Array, Points, Values
-from brenier.batches import map_batches
 from brenier.potentials import AbstractPotential
 
 __all__ = ["EXACT_DIMENSIONS", "LogDet", "cholesky_log_det", "log_dets"]

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier._text import number
-from brenier.batches import map_batches
+from brenier._chunks import map_batches
+from brenier._words import number
 from brenier.data.streams import PointStream
 from brenier.density.likelihood import OPTIMIZER, WHOLE_HESSIANS, log_base, negative_log_likelihood
 from brenier.density.log_det import log_dets

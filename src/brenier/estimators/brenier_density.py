@@ -9,7 +9,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from brenier._errors import InputError
-from brenier._summary import fit_summary
+from brenier._words import fit_summary
 from brenier.callbacks import Callbacks
 from brenier.data.table import CheckedTable, Matrix, Unchecked
 from brenier.data.weights import weighted_table

@@ -9,7 +9,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from brenier._summary import fit_summary
+from brenier._words import fit_summary
 from brenier.certificates import Distance
 from brenier.data.cells import is_cells
 from brenier.data.frames import Moved, wants_own_form

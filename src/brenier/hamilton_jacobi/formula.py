@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from brenier._chunks import map_batches
 from brenier._errors import InputError
 from brenier._types import Array
-from brenier.batches import map_batches
 from brenier.costs import AbstractDisplacementCost, Mahalanobis, SquaredEuclidean
 from brenier.data.checks import as_points
 from brenier.hamilton_jacobi.bundle import planes_for, settle

@@ -9,9 +9,9 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from brenier._chunks import map_batches, map_chunks
 from brenier._errors import InputError
-from brenier._summary import map_lines, summary
-from brenier.batches import map_batches, map_chunks
+from brenier._words import map_lines, summary
 from brenier.certificates import Distance, inverse_errors
 from brenier.conditions import ConditionSpace, described, read_codes
 from brenier.conjugates import (

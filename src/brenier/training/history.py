@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from brenier._text import number, share
+from brenier._words import number, share
 
 __all__ = ["HistoryRow", "LossRow", "OnRow", "compact_history", "describe_row"]
 

@@ -48,7 +48,7 @@ def w2(
     """
     with reporting(as_json):
         use_device(device)
-        from brenier.datasets import Wasserstein2Pair
+        from brenier_bench.datasets import Wasserstein2Pair
         from brenier_bench.exact import bench_w2
 
         record = bench_w2(
@@ -74,7 +74,7 @@ def gaussian(
     with reporting(as_json):
         use_device(device)
         from brenier._errors import InputError
-        from brenier.datasets import GaussianPair
+        from brenier_bench.datasets import GaussianPair
         from brenier_bench.exact import bench_gaussian
 
         if (pair is None) == (dim is None):

@@ -1,5 +1,8 @@
-"""Public data sets that experiments use: small images with labels, and tables."""
+"""Pairs of distributions with exact maps, and public data sets: small images with labels, and tables."""
 
+from brenier_bench.datasets.constructed import ConstructedPair
+from brenier_bench.datasets.families import FamilyPair, GaussianFamily
+from brenier_bench.datasets.gaussian import GaussianPair
 from brenier_bench.datasets.images import (
     LabelledImages,
     load_digits,
@@ -19,11 +22,17 @@ from brenier_bench.datasets.tabular import (
     load_power,
     load_table,
 )
+from brenier_bench.datasets.wasserstein2 import Wasserstein2Pair
 
 __all__ = [
+    "ConstructedPair",
+    "FamilyPair",
+    "GaussianFamily",
+    "GaussianPair",
     "LabelledImages",
     "LabelledTable",
     "TabularSet",
+    "Wasserstein2Pair",
     "load_bsds300",
     "load_digits",
     "load_fashion_mnist",

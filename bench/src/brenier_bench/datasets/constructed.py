@@ -59,7 +59,7 @@ class ConstructedPair:
 
     Example:
         >>> from brenier.costs import PNorm
-        >>> from brenier.datasets import ConstructedPair
+        >>> from brenier_bench.datasets import ConstructedPair
         >>> x, y = ConstructedPair(PNorm(1.5), 2).pairs(1000, seed=0)
         >>> x.shape, y.shape
         ((1000, 2), (1000, 2))

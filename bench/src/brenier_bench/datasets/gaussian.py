@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier._types import Array
-from brenier.datasets._arrays import read_arrays
+from brenier_bench.datasets._arrays import read_arrays
 
 __all__ = ["GaussianPair"]
 

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from brenier._chunks import map_batches
 from brenier._errors import InputError
 from brenier._products import contract, product
 from brenier._types import Array, Points, Values
-from brenier.batches import map_batches
-from brenier.datasets._arrays import read_arrays
+from brenier_bench.datasets._arrays import read_arrays
 
 __all__ = ["Wasserstein2Pair"]
 
