@@ -7,9 +7,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 SOURCES = (ROOT / "src" / "brenier", ROOT / "bench" / "src" / "brenier_bench")
 LONGEST = 400
+
+sys.path.insert(0, str(ROOT / "docs"))
+import packages  # noqa: E402 # pyright: ignore
 
 
 def modules() -> dict[str, Path]:
@@ -64,6 +69,58 @@ def cycle(graph: dict[str, set[str]]) -> list[str]:
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
     assert cycle(imports(modules())) == []
+
+
+MOST_PACKAGES, MOST_LEVELS, MOST_ARROWS, MOST_LINES = 30, 13, 200, 31_000
+
+ORDER = """
+cli
+demo
+report
+export
+integrations
+estimators
+maps
+certificates density
+training
+callbacks
+checkpoint
+conjugates
+geometry
+conditions hamilton_jacobi
+costs
+files metrics
+data
+potentials solvers
+_cache _chunks _processes _products
+_states _types _words
+_errors
+"""
+"""Packages and loose modules from the top down; each imports from lines below its own only."""
+
+
+@pytest.fixture(scope="module")
+def house() -> dict[str, set[str]]:
+    graph = packages.packages(SOURCES[0])
+    return {name: others for name, others in graph.items() if name != "__main__"}
+
+
+def test_no_package_imports_itself_by_way_of_others(house: dict[str, set[str]]) -> None:
+    assert [name for name in packages.untied(house) if " + " in name] == []
+
+
+def test_imports_between_packages_go_down_the_list(house: dict[str, set[str]]) -> None:
+    """Those inside functions and for the type checker alone count, too."""
+    place = {name: number for number, line in enumerate(ORDER.splitlines()) for name in line.split()}
+    assert set(house) == set(place)
+    assert [(name, low) for name in house for low in house[name] if place[low] <= place[name]] == []
+
+
+def test_the_house_stays_small(house: dict[str, set[str]]) -> None:
+    assert len(house) <= MOST_PACKAGES
+    assert 1 + max(packages.levels(house).values()) <= MOST_LEVELS
+    assert sum(map(len, house.values())) <= MOST_ARROWS
+    assert sum(len(path.read_text().splitlines()) for path in SOURCES[0].rglob("*.py")) <= MOST_LINES
 
 
 def test_the_library_does_not_know_its_benchmarks() -> None:
