@@ -127,7 +127,7 @@ class TestFit:
         ot = BrenierMap(max_steps=128, random_state=0, refit=False)
         ot.fit(x[POINTS], y[POINTS], x_condition=x[CONDITIONS], y_condition=y[CONDITIONS])
         np.testing.assert_array_equal(
-            map_.forward(x[POINTS], x[CONDITIONS]), ot.transform(x[POINTS], condition=x[CONDITIONS])
+            map_.forward(x[POINTS], condition=x[CONDITIONS]), ot.transform(x[POINTS], condition=x[CONDITIONS])
         )
         assert fitted[1]["dual"] == ot.history_[-1].dual
 

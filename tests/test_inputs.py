@@ -95,9 +95,9 @@ class TestEveryKind:
             lambda points: one.interpolate(points, 0.3),
             lambda points: conditional.transform(points, condition=("u", 2.0)),
             lambda points: conditional.inverse_transform(points, condition=age),
-            lambda points: each.forward(points, age),
-            lambda points: each.inverse(points, ("u", 2.0)),
-            lambda points: each.interpolate(points, 0.3, age),
+            lambda points: each.forward(points, condition=age),
+            lambda points: each.inverse(points, condition=("u", 2.0)),
+            lambda points: each.interpolate(points, 0.3, condition=age),
         ):
             raw, moved = move(SINGLE), move(given)
             assert isinstance(raw, np.ndarray)
@@ -122,7 +122,7 @@ class TestEveryKind:
             one.log_det,
             lambda x: one.dual(x, x).value,
             lambda x: one.log_density_gradient(x, "normal"),
-            lambda x: each.inverse_with_status(x, numbers).points,
+            lambda x: each.inverse_with_status(x, condition=numbers).points,
             density.score_samples,
             density.score,
             density.gradient,
@@ -300,7 +300,7 @@ class TestDask:
         with pytest.raises(InputError, match="must have one entry for each of the 60 points; got 59"):
             conditional.transform(given, condition=labels[:59])
         with pytest.raises(InputError, match=r"unknown length, so conditions of each row .* `X.compute_chunk_sizes"):
-            conditional.map_.forward(given[given[:, 0] > 0.0], labels[:30])
+            conditional.map_.forward(given[given[:, 0] > 0.0], condition=labels[:30])
 
     def test_what_cannot_be_moved_is_refused_at_once(self, plain: BrenierMap, conditional: BrenierMap) -> None:
         with pytest.raises(InputError, match=r"`X` must have 2 columns, as in `fit`; got shape \(60, 3\)"):

@@ -107,8 +107,8 @@ def ran(example, models, data, tmp_path_factory) -> SimpleNamespace:
 def moved(ran, domains) -> dict[str, SimpleNamespace]:
     """What the saved map makes of the codes to test, in both directions."""
     x, y = domains.mnist.test, domains.kmnist.test
-    forth = ran.map.forward(x.codes, x.labels)
-    back = ran.map.inverse_with_status(y.codes, y.labels)
+    forth = ran.map.forward(x.codes, condition=x.labels)
+    back = ran.map.inverse_with_status(y.codes, condition=y.labels)
     return {
         "forth": SimpleNamespace(codes=forth, source=domains.mnist, target=domains.kmnist),
         "back": SimpleNamespace(codes=back.points, source=domains.kmnist, target=domains.mnist),
@@ -302,8 +302,10 @@ class TestCommand:
 class TestMove:
     def test_both_ways_are_inverse_to_each_other(self, example, ran, domains, moved) -> None:
         ot = SimpleNamespace(
-            transform=lambda codes, *, condition: ran.map.forward(codes, condition),
-            inverse_transform=lambda codes, *, condition, return_status: ran.map.inverse_with_status(codes, condition),
+            transform=lambda codes, *, condition: ran.map.forward(codes, condition=condition),
+            inverse_transform=lambda codes, *, condition, return_status: ran.map.inverse_with_status(
+                codes, condition=condition
+            ),
         )
         x, y = domains.mnist, domains.kmnist
         there, nothing = example.transport.move(ot, x.test, y, inverse=False)

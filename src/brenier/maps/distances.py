@@ -52,8 +52,8 @@ def measure(
             parts[names[number]] = _of_one(map_, x, y._replace(weights=weigh_towards(map_, x, y)), options)
         else:
             alone = map_.at_code(x.rows[0, map_.dim :])
-            points = [cloud._replace(rows=cloud.rows[:, : map_.dim]) for cloud in (x, y)]
-            parts[names[number]] = _of_one(alone, *points, options)
+            x, y = (cloud._replace(rows=cloud.rows[:, : map_.dim]) for cloud in (x, y))
+            parts[names[number]] = _of_one(alone, x, y, options)
     shares = np.array([np.average(source.rows[:, map_.dim] == number, weights=source.weights) for number in numbers])
     return average(parts, shares / shares.sum())
 
