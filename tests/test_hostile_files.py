@@ -9,15 +9,17 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pyarrow
 import pytest
 from PIL import Image
+from pyarrow import parquet
 from safetensors.numpy import load as read_tensors
 from safetensors.numpy import save as to_bytes
 
 from brenier import InputError, MapFileError, TransportMap
 from brenier.data import memory
 from brenier.data.conditions import label_text
-from brenier.files import read_points
+from brenier.files import Asked, open_rows, read_points
 from brenier.files.images import read_image
 from brenier.files.points import read_with_conditions
 from brenier.maps import mapfile
@@ -360,3 +362,51 @@ def test_a_class_of_any_length_has_a_short_message(tmp_path):
     with pytest.raises(InputError, match="is neither 'g' nor 'h'") as caught:
         load_magic(tmp_path / "magic04.data")
     assert len(str(caught.value)) < 1000
+
+
+def parts(path: Path, key: str | None = None) -> list:
+    return list(open_rows(path, Asked(key)).blocks(2))
+
+
+class TestParts:
+    """What is read in parts goes through the checks of what is read whole."""
+
+    @pytest.mark.parametrize(("contents", "message"), HEADERS)
+    @pytest.mark.parametrize("suffix", [".npy", ".npz"])
+    def test_headers(self, tmp_path, contents, message, suffix):
+        path = tmp_path / f"a{suffix}"
+        path.write_bytes(contents if suffix == ".npy" else npz({"points.npy": contents}))
+        message = message if "bytes" not in message or suffix == ".npy" else "declares the shape"
+        with pytest.raises(InputError, match=message):
+            parts(path)
+
+    @pytest.mark.parametrize("notes", [b"{", b"[" * 100_000, b"[]", b"7", b'{"index_columns": 7}', b"\xff", b"{}"])
+    def test_notes_of_pandas(self, tmp_path, notes):
+        table = pyarrow.table({"x": [1.0, 2.0, 3.0], "y": [4.0, 5.0, 6.0]}).replace_schema_metadata({b"pandas": notes})
+        parquet.write_table(table, tmp_path / "a.parquet")
+        assert [block.points.tolist() for block in parts(tmp_path / "a.parquet")] == [[[1, 4], [2, 5]], [[3, 6]]]
+        assert read_points(tmp_path / "a.parquet").columns == ["x", "y"]
+
+    def test_names_that_are_there_twice(self, tmp_path):
+        columns = [pyarrow.array([1.0, 2.0, 3.0]), pyarrow.array([4.0, 5.0, 6.0]), pyarrow.array(["a", "b", "a"])]
+        parquet.write_table(pyarrow.Table.from_arrays(columns, ["x", "x", "c"]), tmp_path / "a.parquet")
+        block, _ = open_rows(tmp_path / "a.parquet", Asked(None, ["c"])).blocks(2)
+        assert (block.points.tolist(), block.taken["c"].tolist()) == ([[1, 4], [2, 5]], ["a", "b"])
+
+    def test_sizes_of_tables(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(memory, "MOST_BYTES", 1 << 20)
+        table = pyarrow.table({"x": np.zeros(500_000), "y": np.zeros(500_000)})
+        parquet.write_table(table, tmp_path / "a.parquet", compression="zstd")
+        assert (tmp_path / "a.parquet").stat().st_size < 100_000
+        for read in (parts, read_points):
+            with pytest.raises(InputError, match=r"declares contents of 7\.63 MiB"):
+                read(tmp_path / "a.parquet")
+
+    def test_flipped_bytes_of_tables(self, tmp_path):
+        parquet.write_table(pyarrow.table({"x": np.arange(999.0)}), tmp_path / "a.parquet", compression="none")
+        contents = bytearray((tmp_path / "a.parquet").read_bytes())
+        contents[4:40] = bytes(36)
+        (tmp_path / "a.parquet").write_bytes(contents)
+        for read in (parts, read_points):
+            with pytest.raises(InputError, match=r"is not a whole \.parquet file"):
+                read(tmp_path / "a.parquet")

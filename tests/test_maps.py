@@ -8,10 +8,8 @@ import pytest
 from asserts import assert_at_most, assert_close, assert_same
 from brenier import ConvergenceWarning, InputError, TransportMap
 from brenier.conjugates import Tolerance
-from brenier.costs import PNorm
 from brenier.geometry import Moments, QuadraticGeometry
 from brenier.potentials import MLP, Quadratic
-from made import conditional_map, cost_map
 from networks import fresh, perturb
 from problems import Gaussians, exact_sample, gaussians
 
@@ -210,11 +208,3 @@ def test_rows_beyond_single_precision_are_not_called_converged(curved):
     with pytest.warns(ConvergenceWarning, match="rows 2; largest residual"):
         points = curved.inverse(y)
     assert_close(np.delete(points, 2, axis=0), np.delete(sample(5), 2, axis=0), atol=1e-3)
-
-
-@pytest.mark.parametrize("map_", [conditional_map(), cost_map(PNorm(1.5)), linear()[1]], ids=lambda m: m.cost.name)
-def test_a_summary_says_what_the_map_is_in_a_few_lines(map_):
-    lines = repr(map_).splitlines()
-    assert len(lines) <= 12
-    assert f"cost: {map_.cost}" in lines[2]
-    assert ("conditions: classes 'k0', 'k1'" in repr(map_)) == (map_.conditions is not None)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from brenier import BrenierDensity, BrenierMap, load_map
+from brenier import BrenierDensity, BrenierMap, TransportMap
 from brenier._summary import fit_summary, map_lines, summary
 from brenier.cli import app
 
@@ -27,7 +27,7 @@ def fitted() -> BrenierMap:
 
 @pytest.mark.parametrize("path", sorted(FORMATS.glob("[0-9]*.brenier")), ids=lambda path: path.stem)
 def test_every_map_prints_in_a_dozen_lines(path: Path) -> None:
-    map_ = load_map(path)
+    map_ = TransportMap.load(path)
     lines = str(map_).splitlines()
     assert lines[0].startswith(f"{type(map_).__name__} ")
     assert f" {map_.dim} columns" in lines[0]
@@ -37,9 +37,9 @@ def test_every_map_prints_in_a_dozen_lines(path: Path) -> None:
 
 
 def test_conditions_and_costs_are_named() -> None:
-    assert "Conditions        classes " in str(load_map(FORMATS / "2-classes.brenier"))
-    assert "PNorm(p=" in str(load_map(FORMATS / "3-pnorm.brenier"))
-    assert "independent normal columns" in str(load_map(FORMATS / "1-density.brenier"))
+    assert "Conditions        classes " in str(TransportMap.load(FORMATS / "2-classes.brenier"))
+    assert "PNorm(p=" in str(TransportMap.load(FORMATS / "3-pnorm.brenier"))
+    assert "independent normal columns" in str(TransportMap.load(FORMATS / "1-density.brenier"))
 
 
 def test_an_estimator_prints_its_parameters_and_its_map(fitted: BrenierMap) -> None:

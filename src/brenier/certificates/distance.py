@@ -182,7 +182,7 @@ class Distance:
                 f"{_percent(self.disagree)} of the inner problems have several solutions; the best one found was taken."
             )
         # Half a square differs twice as much as the distance does.
-        tolerated = (2.0 if self.quadratic else 1.0) * _WIDE * self.moved
+        tolerated = 2.0 * _WIDE * self.moved if self.quadratic else _WIDE * max(self.value, 0.0)
         if self.moved - max(self.value, 0.0) > tolerated + (self.population.margin if self.population else 0.0):
             notes.append(
                 f"Displacements cost {self.cost:.4g}, more than the estimate: the image differs from the target. "

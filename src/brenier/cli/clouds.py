@@ -68,7 +68,7 @@ class Cloud(NamedTuple):
     @property
     def rows(self) -> int:
         """Number of points."""
-        return self.table.rows if hasattr(self.table, "rows") else len(self.table.values)
+        return len(self.table.values) if hasattr(self.table, "values") else self.table.rows
 
     @property
     def weights(self) -> "NDArray | None":

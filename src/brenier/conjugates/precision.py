@@ -68,7 +68,9 @@ def refine(
     Note: Cost: one gradient in double precision a point; a solve, and its compilation, where points miss.
     """
     tolerance = Tolerance() if tolerance is None else tolerance
-    points, target, codes = solved.points.astype(np.float64), y[:, : u.dim], y[:, u.dim :]
+    points, target = solved.points.astype(np.float64), y[:, : u.dim]
+    # The condition is the one that images are computed under.
+    codes = y[:, u.dim :].astype(np.float32).astype(np.float64)
     bound = tolerance.atol + tolerance.rtol * _norms(target / scale)
     with jax.enable_x64(True):
         precise = double(u)
@@ -83,7 +85,9 @@ def refine(
         left = np.flatnonzero(left)
         if not len(left):
             return Precise(points, code, solved.steps)
-        again = solve_stragglers(precise, y[left], points[left], jnp.asarray(scale), tolerance, max_steps)
+        again = solve_stragglers(
+            precise, np.column_stack([target, codes])[left], points[left], jnp.asarray(scale), tolerance, max_steps
+        )
         better = map_batches(lambda part: _gradients(precise, part), np.column_stack([again.points, codes[left]]))
     points[left] = again.points
     met = _norms((better - target[left]) / scale) <= bound[left]

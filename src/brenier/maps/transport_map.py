@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from brenier._errors import InputError
+from brenier._summary import map_lines, summary
 from brenier.batches import map_batches, map_chunks
 from brenier.certificates import Distance, inverse_errors
 from brenier.conditions import ConditionSpace, described, read_codes
@@ -43,9 +44,6 @@ __all__ = ["TransportMap"]
 
 _STARTS = 1024
 """Points that cover the source, for a second start of inner problems that may have several solutions."""
-
-_SHOWN = 8
-"""Names of columns in a summary."""
 
 _FEW = 64
 """Different numbers up to which each is handled as a map of its own; classes always are."""
