@@ -213,7 +213,7 @@ class TestTraining:
 
     def test_it_shows_what_is_set(self) -> None:
         assert str(Training()) == "Training()"
-        assert str(BrenierMap(training=Training(hidden=[8]))) == "BrenierMap(training=Training(hidden=[8]))"
+        assert repr(BrenierMap(training=Training(hidden=[8]))) == "BrenierMap(training=Training(hidden=[8]))"
 
 
 def flat(training: Training) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class Training(Spelled):
         changed = [
             f"{item.name}={value!r}"
             for item in fields(self)
-            if (value := getattr(self, item.name)) is not item.default and value != item.default
+            if repr(value := getattr(self, item.name)) != repr(item.default)
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
 
