@@ -61,7 +61,7 @@ def measure(path: Path, seconds: float, held_out: int, samples: int) -> dict[str
         "true_w2": truth,
         "w2": found.w2 / truth,
         "population_lower": found.population_lower / truth,
-        "inexact": found.inexact / found.dual,
+        "inexact": found.inexact / found.value,
         "unconverged": found.unconverged,
         "seconds": population_seconds,
         "lower": interval.lower / truth,

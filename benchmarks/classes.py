@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 from scipy.linalg import expm
 
 from brenier import BrenierMap
-from brenier.coordinates import BuresCoordinates
 from brenier.datasets import Wasserstein2Pair
+from brenier.geometry import QuadraticGeometry, moments
 from brenier.metrics import unexplained_variance
-from brenier.moments import moments
 
 TESTED = 4096
 TURN = 0.4
@@ -95,7 +94,7 @@ def measure(pair: Wasserstein2Pair, options: argparse.Namespace, seed: int) -> d
             for map_, (a, b) in zip(found, tests, strict=True)
         ]
         record[f"{name}_forward"], record[f"{name}_inverse"] = map(float, np.mean(errors, axis=0))
-    linear = [BuresCoordinates.between(moments(a), moments(b), np.ones(pair.dim)) for a, b in zip(x, y, strict=True)]
+    linear = [QuadraticGeometry.between(moments(a), moments(b), np.ones(pair.dim)) for a, b in zip(x, y, strict=True)]
     record["gaussian_forward"] = float(
         np.mean([unexplained_variance(c.leave_y(c.enter_x(a)), b) for c, (a, b) in zip(linear, tests, strict=True)])
     )

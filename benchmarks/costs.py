@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from brenier import BrenierMap
+from brenier import BrenierMap, Training
 from brenier.costs import AbstractDisplacementCost, ElasticNet, LogCosh, PNorm, SquaredEuclidean
 from brenier.datasets import ConstructedPair
 from brenier.datasets.constructed import Kind
@@ -46,7 +46,9 @@ def _line(cost: AbstractDisplacementCost, dim: int, kind: Kind, steps: int, seed
     pair = ConstructedPair(cost, dim, kind, seed=seed)
     started = time.perf_counter()
     network = (lambda columns, rng: ICNN(columns, rng=rng)) if convex else None
-    ot = BrenierMap(cost=cost, potential=network, max_steps=steps, random_state=seed).fit(pair.source, pair.target)
+    ot = BrenierMap(cost=cost, training=Training(potential=network), max_steps=steps, random_state=seed).fit(
+        pair.source, pair.target
+    )
     seconds = time.perf_counter() - started
     x, y = pair.pairs(POINTS, [seed, 99])
     found = ot.inverse_transform(y, return_status=True)

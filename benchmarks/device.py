@@ -14,6 +14,7 @@ How accurate a budget makes both is measured by
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import statistics
@@ -25,14 +26,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from brenier.bench.problem import Clock, Problem
-from brenier.coordinates import BuresCoordinates
 from brenier.datasets import Wasserstein2Pair
-from brenier.moments import moments
-from brenier.training import choose_config
-from brenier.training import loop as training
-from brenier.training.coupling import partitioned_orders, sorted_orders
-from brenier.training.holdout import Holdout
+from brenier.geometry import QuadraticGeometry, moments
+from brenier.geometry.coupling import partitioned_orders, sorted_orders
+from brenier.training import DualObjective, Holdout, choose_config, train
+from brenier_bench.problem import Clock, Problem
 
 SIDE = 8192
 CELLS = (
@@ -76,45 +74,45 @@ def steps(dim: int, widths: tuple[int, ...] | None, batch: int, precision: str, 
     pair = Wasserstein2Pair.random(dim, seed=0)
     x, y = Problem.of(pair, seed=0).sources()
     sample = [np.asarray(side.draw(8192), np.float64) for side in (x, y)]
-    c = BuresCoordinates.between(moments(sample[0]), moments(sample[1]))
+    c = QuadraticGeometry.between(moments(sample[0]), moments(sample[1]))
     changes: dict[str, Any] = {"max_steps": 10**9, "batch": batch, "pool": max(1 << 15, 16 * batch)}
     config = choose_config(dim, None, **changes | ({} if widths is None else {"widths": widths}))
     holdout = Holdout.of(sample[0][:1024], sample[1][:1024], c, config.solver)
     spent: dict[str, float] = defaultdict(float)
     counted = {"evaluations": [], "marks": []}
 
-    class Timed(training.Fit):
-        def _refresh(self, tolerance: np.float32) -> None:
-            since = time.perf_counter()
-            super()._refresh(tolerance)
-            jax.block_until_ready(self.state.conjugates)
-            spent["fresh points"] += time.perf_counter() - since
+    class Timed(DualObjective):
+        def place(self, placement: Any) -> None:
+            super().place(placement)
+            schedule = self.pools[0].schedule
 
-        def _advance(self, rates: Any, tolerances: Any) -> None:
+            def couple(*arguments: Any) -> Any:
+                since = time.perf_counter()
+                orders = schedule(*arguments)
+                spent["coupling"] += time.perf_counter() - since
+                return orders
+
+            self.pools[0].schedule = couple  # type: ignore[method-assign]
+
+        def _refresh(self, state: Any, tolerance: np.float32) -> Any:
+            since = time.perf_counter()
+            new = jax.block_until_ready(super()._refresh(state, tolerance))
+            spent["fresh points"] += time.perf_counter() - since
+            return new
+
+        def advance(self, state: Any, chunk: Any) -> Any:
             since, before = time.perf_counter(), spent["fresh points"] + spent["coupling"]
-            super()._advance(rates, tolerances)
+            new, statistics = super().advance(state, chunk)
             whole = time.perf_counter() - since
             spent["steps"] += whole - (spent["fresh points"] + spent["coupling"] - before)
-            counted["marks"].append((self.steps + len(rates), dict(spent)))
-            counted["evaluations"].append(float(np.mean(np.asarray(self.statistics[-1].evaluations))))
+            counted["marks"].append((chunk.before + len(chunk.rates), dict(spent)))
+            counted["evaluations"].append(float(np.mean(statistics["evaluations"])))
             if len(counted["marks"]) == cycles + 2:
                 raise StopIteration
+            return new, statistics
 
-    with jax.default_matmul_precision(precision):
-        fit = Timed(x, y, c, holdout, config, 0, (), None, time.perf_counter(), None)
-        schedule = fit.pool.schedule
-
-        def coupled(*arguments: Any) -> Any:
-            since = time.perf_counter()
-            found = schedule(*arguments)
-            spent["coupling"] += time.perf_counter() - since
-            return found
-
-        fit.pool.schedule = coupled  # type: ignore[method-assign]
-        try:
-            fit.run()
-        except StopIteration:
-            pass
+    with jax.default_matmul_precision(precision), contextlib.suppress(StopIteration):
+        train(Timed(x, y, c, holdout, config, seed=0), config, started=time.perf_counter())
     (first, before), (last, after) = counted["marks"][1], counted["marks"][-1]
     parts = {name: after[name] - before.get(name, 0.0) for name in after}
     seconds, evaluations = sum(parts.values()), float(np.mean(counted["evaluations"][2:]))
@@ -153,7 +151,7 @@ def couplings(pool: int, dim: int) -> dict[str, Any]:
 
 def enot(dim: int, seconds: float) -> dict[str, Any]:
     """ENOT's steps a second in a budget, its first steps and their compilation left out."""
-    from brenier.bench.peers import enot as peer
+    from brenier_bench.peers import enot as peer
 
     marks: list[float] = []
 

@@ -42,7 +42,7 @@ def measure(gamma: NDArray[np.float64], hadron: NDArray[np.float64], seed: int) 
         ot = BrenierMap(random_state=seed).fit(gammas[0], hadrons[0])
     seconds = time.perf_counter() - since
     images = ot.transform(gammas[1])
-    coordinates = ot.map_.coordinates
+    coordinates = ot.map_.geometry
     gaussian = coordinates.leave_y(coordinates.enter_x(gammas[1]))
     back = ot.inverse_transform(images, return_status=True)
     error = np.max(np.abs(back.points - gammas[1]) / gammas[1].std(axis=0), axis=1)

@@ -88,10 +88,10 @@ def child(name: str, seconds: float, folder: Path, seed: int) -> int:
     import atheris
 
     with atheris.instrument_imports(include=["brenier"]):
-        from brenier import mapfile  # noqa: F401 - imported here, its branches are counted
         from brenier.data import memory
-        from brenier.datasets import tabular  # noqa: F401
-        from brenier.files import images  # noqa: F401
+        from brenier.files import images, points  # noqa: F401
+        from brenier.maps import mapfile  # noqa: F401 - imported here, its branches are counted
+        from brenier_bench.datasets import tabular  # noqa: F401
         from fuzz.targets import TARGETS, Finding, attempt
     from fuzz.corpus import corpus
     from fuzz.mutate import mutate

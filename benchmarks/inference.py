@@ -40,7 +40,7 @@ def measure(path: Path, rows: int, rounds: int) -> dict[str, float]:
     ot = BrenierMap(scale="none", max_steps=STEPS, random_state=0).fit(pair.sample_source, pair.sample_target)
     x = np.concatenate([pair.sample_source(np.array([9, k]), 1 << 16) for k in range(-(-rows // (1 << 16)))])[:rows]
     x = x.astype(np.float64)
-    inner = ot.map_.coordinates.enter_x(x)
+    inner = ot.map_.geometry.enter_x(x)
     value = eqx.filter_jit(lambda u, points: u(points))
 
     def bare() -> None:

@@ -21,7 +21,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import jax
 import numpy as np
 
-from brenier import BrenierMap, ConvergenceWarning, DataWarning
+from brenier import BrenierMap, ConvergenceWarning, DataWarning, Training
 
 COMPILATION = "/jax/core/compile/backend_compile_duration"
 DIM, ROWS, STEPS = 2, 96, 2
@@ -46,7 +46,9 @@ def use(rows: tuple[int, int], seed: int, new: int = 40) -> None:
     """One fit, and everything a map is for, once."""
     rng = np.random.default_rng(seed)
     x, y = rng.standard_normal((rows[0], DIM)), np.exp(0.5 * rng.standard_normal((rows[1], DIM)))
-    ot = BrenierMap(max_steps=STEPS, hidden=(8, 8), refit=False, holdout=0.3, pool_size=256, random_state=seed)
+    ot = BrenierMap(
+        max_steps=STEPS, training=Training(hidden=(8, 8), pool_size=256), refit=False, holdout=0.3, random_state=seed
+    )
     ot.fit(x, y)
     assert ot.history_, "no network was trained"
     ot.transform(x[:new])

@@ -48,32 +48,31 @@ def work(process: int, processes: int, port: int, dim: int) -> dict:
     import numpy as np
     from jax.sharding import PartitionSpec
 
-    from brenier.coordinates import BuresCoordinates, Moments
-    from brenier.data.sources import SamplerSource
-    from brenier.training import choose_config
-    from brenier.training.distributed import ShardedFit
-    from brenier.training.holdout import Holdout
-    from brenier.training.sharded import run_sharded_steps
-    from brenier.training.shards import AXIS
+    from brenier.data.streams import SamplerStream
+    from brenier.geometry import Moments, QuadraticGeometry
+    from brenier.training import DualObjective, Fit, Holdout, choose_config
+    from brenier.training.placement import Sharded
+    from brenier.training.sharded import AXIS, run_sharded_steps
     from brenier.training.step import Batches
 
     config = choose_config(dim, None, shards=max(processes, 1))
-    source, target = (SamplerSource(lambda key, n: jax.random.normal(key, (n, dim)), seed, "X") for seed in (0, 1))
-    coordinates = BuresCoordinates.between(*(Moments(np.zeros(dim), np.eye(dim), 10**6),) * 2)
+    source, target = (SamplerStream(lambda key, n: jax.random.normal(key, (n, dim)), seed, "X") for seed in (0, 1))
+    coordinates = QuadraticGeometry.between(*(Moments(np.zeros(dim), np.eye(dim), 10**6),) * 2)
     held_out = np.random.default_rng(0).normal(size=(2, 64, dim))
-    fit = ShardedFit(
-        source, target, coordinates, Holdout.of(*held_out, coordinates, config.solver), config, 0, (), None, None, None
-    )
+    holdout = Holdout.of(*held_out, coordinates, config.solver)
+    objective = DualObjective(source, target, coordinates, holdout, config, seed=0)
+    shards = Sharded.over(config.shards)
+    fit = Fit(objective, config, shards)
     each, pool = config.batch // config.shards, config.pool // config.shards
     rng = np.random.default_rng(process)
     times = []
     for _ in range(REPEATS + 1):
-        slots = rng.integers(pool, size=(CYCLE, len(fit.pools), each)).astype(np.int32)
-        own = fit.shards.divided(slots, axis=1)
-        rates, tolerances = (fit.shards.same(np.full(CYCLE, value, np.float32)) for value in (1e-4, 0.05))
-        batches = jax.block_until_ready(Batches(own, jnp.copy(own), rates, tolerances))
+        slots = rng.integers(pool, size=(len(shards.own), CYCLE, each)).astype(np.int32)
+        places = shards.join(slots, axis=1)
+        rates, tolerances = shards.everywhere(tuple(np.full(CYCLE, value, np.float32) for value in (1e-4, 0.05)))
+        batches = jax.block_until_ready(Batches(places, jnp.copy(places), rates, tolerances))
         since = time.perf_counter()
-        fit.state, _ = jax.block_until_ready(run_sharded_steps(fit.context, fit.state, batches, fit.shards.mesh))
+        fit.state, _ = jax.block_until_ready(run_sharded_steps(objective.context, fit.state, batches, shards.mesh))
         times.append((time.perf_counter() - since) / CYCLE)
     numbers = sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(fit.initial, eqx.is_inexact_array)))
 
@@ -84,10 +83,8 @@ def work(process: int, processes: int, port: int, dim: int) -> dict:
         return jax.lax.scan(once, vector, None, length=SUMS)[0]
 
     everywhere = PartitionSpec()
-    program = jax.jit(
-        jax.shard_map(sums, mesh=fit.shards.mesh, in_specs=everywhere, out_specs=everywhere, check_vma=False)
-    )
-    vector, alone = fit.shards.same(np.ones(numbers, np.float32)), []
+    program = jax.jit(jax.shard_map(sums, mesh=shards.mesh, in_specs=everywhere, out_specs=everywhere, check_vma=False))
+    vector, alone = shards.everywhere(np.ones(numbers, np.float32)), []
     for _ in range(REPEATS + 1):
         since = time.perf_counter()
         jax.block_until_ready(program(vector))

@@ -28,7 +28,7 @@ def fit(pair: Wasserstein2Pair, seed: int) -> tuple[float, float, bool, bool]:
     restarted = any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
     forward = unexplained_variance(ot.transform(pair.test_x), pair.test_y, pair.var_y)
     back = ot.inverse_transform(pair.test_y, return_status=True).points
-    return forward, unexplained_variance(back, pair.test_x, pair.var_x), restarted, ot.gaussian_
+    return forward, unexplained_variance(back, pair.test_x, pair.var_x), restarted, ot.baseline_
 
 
 def spread(values: list[float]) -> str:

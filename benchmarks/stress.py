@@ -1,7 +1,7 @@
 """Two hundred hard problems: whether all numbers are numbers, bounds hold, and what is not solved says so.
 
 Each problem is a mixture of heavy tails, covariances of any condition or rank, near-copies of rows, supports far apart
-or far from the origin, and tiny or huge units, drawn from its seed; see `brenier.bench.stress`. Problems that the
+or far from the origin, and tiny or huge units, drawn from its seed; see `brenier_bench.stress`. Problems that the
 results file has are not run again, so that a run can be interrupted, and several processes can share the work.
 
     python benchmarks/stress.py --seeds 0 200
@@ -17,8 +17,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 import jax
 
-from brenier.bench.stress import StressProblem
-from brenier.bench.stress_checks import ERRORS, FAILURES, examine
+from brenier_bench.stress import StressProblem
+from brenier_bench.stress_checks import ERRORS, FAILURES, examine
 
 MOST_MAPPINGS = 20_000
 """Mappings of memory, some for each compiled program, of which Linux allows a process some 65,000."""

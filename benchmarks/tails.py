@@ -46,7 +46,7 @@ def main() -> None:
         for share in SHARES:
             ot = BrenierMap(max_steps=options.steps, trim=share, random_state=options.seed).fit(x, y)
             texts.append(f"{unexplained_variance(ot.transform(new), tail(new)):.3g} %")
-        c = ot.map_.coordinates
+        c = ot.map_.geometry
         texts.append(f"{unexplained_variance(c.leave_y(c.enter_x(new)), tail(new)):.3g} %")
         print(f"| {name} | " + " | ".join(texts) + " |", flush=True)
 

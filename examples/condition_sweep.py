@@ -108,7 +108,7 @@ def main(
 
 def _errors(ot: BrenierMap, c: float, test: Array) -> list[float]:
     """L2-UVP of the learned map, of the affine one that it started from, and of the exact one of another condition."""
-    affine = ot.map_.at(c).coordinates
+    affine = ot.map_.at(c).geometry
     images = (ot.transform(test, condition=c), affine.leave_y(affine.enter_x(test)), exact_map(test, 0.5))
     return [unexplained_variance(image, exact_map(test, c)) for image in images]
 

@@ -16,7 +16,7 @@ from tensorboardX import SummaryWriter
 from brenier import BrenierMap
 from brenier.callbacks import Callback, End, Progress, Start
 from brenier.cli.console import number, print_result, reporting
-from brenier.training import Row
+from brenier.training import HistoryRow
 
 __all__ = ["TensorBoard", "app"]
 
@@ -40,7 +40,7 @@ class TensorBoard(Callback):
         self.writer = SummaryWriter(self.folder)
         self.writer.add_text("settings", json.dumps(start.settings))
 
-    def on_look(self, row: Row) -> None:
+    def on_validation(self, row: HistoryRow) -> None:
         phase = "refit" if row.refit else "fit"  # whose steps start at zero again
         for name, value in row._asdict().items():
             if name not in ("step", "refit"):

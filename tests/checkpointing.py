@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from brenier import BrenierMap
+from brenier import BrenierMap, Training
 from brenier.checkpoint import keeping
 
 SMALL: dict[str, Any] = {
     "max_steps": 256,
-    "hidden": [16, 16],
-    "batch_size": 256,
-    "pool_size": 4096,
+    "training": Training(hidden=[16, 16], batch_size=256, pool_size=4096),
     "random_state": 0,
     "scale": "none",
 }
@@ -32,7 +30,7 @@ def clouds(n: int = 600, dim: int = 2) -> tuple[np.ndarray, np.ndarray]:
 
 
 def fit(folder: Path | None, **changes: Any) -> BrenierMap:
-    return BrenierMap(checkpoint=folder, **SMALL | changes).fit(*clouds())
+    return BrenierMap(**SMALL).set_params(**changes).fit(*clouds(), checkpoint=folder)
 
 
 def cut_off(fitting: Callable[[], Any], save: int) -> None:
@@ -64,4 +62,4 @@ def result(fitted: Any) -> tuple[Any, ...]:
         fitted.map_.save(Path(folder) / "map")
         saved = content(Path(folder) / "map")
     rows = [repr(row._replace(seconds=0.0)) for row in fitted.history_]
-    return saved, rows, fitted.stop_, fitted.gaussian_, fitted.n_iter_
+    return saved, rows, fitted.stop_, fitted.baseline_, fitted.n_iter_

@@ -3,11 +3,12 @@
 import json
 import sys
 import warnings
+from dataclasses import replace
 
 import jax
 import numpy as np
 
-from brenier import BrenierMap
+from brenier import BrenierMap, Training
 from brenier._errors import ConvergenceWarning, DataWarning
 
 DIM, ROWS = 2, 3000
@@ -25,12 +26,13 @@ def data(kind):
     rng = np.random.default_rng(1)
     X, Y = rng.normal(size=(2, ROWS, DIM))
     Y = bent(Y)
-    settings = {"max_steps": 256, "hidden": (16, 16), "batch_size": 128, "pool_size": 2048, "random_state": 0}
+    small = Training(hidden=(16, 16), batch_size=128, pool_size=2048)
+    settings = {"max_steps": 256, "training": small, "random_state": 0}
     if kind == "samplers":
         return (
             lambda key, n: jax.random.normal(key, (n, SAMPLED)),
             lambda key, n: bent(np.asarray(jax.random.normal(key, (n, SAMPLED)))),
-        ), {**settings, "batch_size": 4 * 8 * SAMPLED}
+        ), {**settings, "training": replace(small, batch_size=4 * 8 * SAMPLED)}
     if kind == "weights":
         return (X, Y), {**settings, "refit": False, "x_weight": 1.0 + (X[:, 0] > 0)}
     if kind == "seconds":
@@ -45,11 +47,11 @@ def fit(kind, shards, path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DataWarning)
         warnings.simplefilter("ignore", ConvergenceWarning)
-        ot = BrenierMap(shards=shards, **settings).fit(*sides, **weights)
+        ot = BrenierMap(**settings).fit(*sides, **weights, shards=shards)
     ot.map_.save(path)
     return {
         "devices": jax.device_count(),
-        "gaussian": ot.gaussian_,
+        "gaussian": ot.baseline_,
         "steps": ot.n_iter_,
         "duals": [row.dual for row in ot.history_],
     }

@@ -1,4 +1,4 @@
-"""Install the wheel, and then the sdist, as a user would, and use it: `python tests/smoke.py dist`."""
+"""Install the wheels, and then the sdists, as a user would, and use them: `python tests/smoke.py dist`."""
 
 import subprocess
 import sys
@@ -31,19 +31,24 @@ COMMANDS = [
     ["transform", "m.brenier", "moved.npy", "-o", "back.npy", "--inverse", "--json"],
 ]
 
+BENCH = ["bench", "gaussian", "--dim", "2", "--seconds", "100000", "--max-steps", "64", "--json"]
+
 
 def main(folder: Path) -> None:
-    """Try every archive in a folder, in an environment of its own."""
-    archives = [*folder.glob("*.whl"), *folder.glob("*.tar.gz")]
-    if len(archives) != 2:
-        raise SystemExit(f"{folder} must hold a wheel and an sdist; it holds {[path.name for path in archives]}.")
-    for archive in archives:
+    """Try both archives of a kind in a folder, in an environment of its own."""
+    for ending in (".whl", ".tar.gz"):
+        archives = sorted(folder.glob(f"*{ending}"))
+        if [path.name.split("-")[0] for path in archives] != ["brenier", "brenier_bench"]:
+            raise SystemExit(
+                f"{folder} must hold one {ending} of brenier and one of brenier-bench; "
+                f"it holds {[path.name for path in archives]}."
+            )
         with tempfile.TemporaryDirectory() as place:
-            _try(archive.resolve(), Path(place))
-        sys.stdout.write(f"{archive.name} works\n")
+            _try(*(path.resolve() for path in archives), Path(place))
+        sys.stdout.write(f"{' and '.join(path.name for path in archives)} work\n")
 
 
-def _try(archive: Path, place: Path) -> None:
+def _try(archive: Path, bench: Path, place: Path) -> None:
     environment = place / "environment"
     venv.create(environment, with_pip=True)
     python = str(environment / "bin" / "python")
@@ -53,11 +58,20 @@ def _try(archive: Path, place: Path) -> None:
         kept = {"PATH": "/usr/bin:/bin", "HOME": str(place), "JAX_PLATFORMS": "cpu"}
         subprocess.run(command, check=True, cwd=place, env=kept, stdout=subprocess.DEVNULL)
 
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(archive)], check=True)
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*install, str(archive)], check=True)
     run(python, "-c", USE.format(folder=str(environment)))
+    program = str(environment / "bin" / "brenier")
     for command in COMMANDS:
-        run(str(environment / "bin" / "brenier"), *command)
+        run(program, *command)
     run(python, "-c", CHECK)
+    try:
+        run(program, *BENCH)
+    except subprocess.CalledProcessError:
+        subprocess.run([*install, str(bench)], check=True)
+        run(program, *BENCH)
+    else:
+        raise SystemExit("`brenier bench` runs without brenier-bench.")
 
 
 if __name__ == "__main__":

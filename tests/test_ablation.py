@@ -11,17 +11,17 @@ from typer.testing import CliRunner
 
 from asserts import assert_at_most, assert_close, assert_same
 from brenier._errors import InputError
-from brenier.bench import ablation as module
-from brenier.bench import statements
-from brenier.bench.ablation import CELLS, ablate, cells, centred_coordinates, load_problem
-from brenier.bench.ablation_figure import write_ablation
-from brenier.bench.smooth_max import random_pair
 from brenier.cli.app import app
-from brenier.coordinates import Moments
+from brenier.geometry import Moments
 from brenier.potentials import Quadratic
 from brenier.solvers import BFGS
-from brenier.training import Outcome, Row, Stop, choose_config
+from brenier.training import HistoryRow, Outcome, Stop, choose_config
 from brenier.training.step import Batches, Context, run_steps, start
+from brenier_bench import ablation as module
+from brenier_bench import statements
+from brenier_bench.ablation import CELLS, ablate, cells, centred_coordinates, load_problem
+from brenier_bench.ablation_figure import write_ablation
+from brenier_bench.smooth_max import random_pair
 from commands import as_json, run
 from networks import fresh, perturb
 from problems import covariance
@@ -84,7 +84,7 @@ def test_settings_of_the_cells():
             for field in dataclasses.fields(usual)
             if getattr(cell.config(16, 512), field.name) != getattr(usual, field.name)
         }
-        - {"look"}
+        - {"validation"}
         for cell in CELLS
     }
     assert changed["default"] == changed["no Bures"] == set()
@@ -94,7 +94,7 @@ def test_settings_of_the_cells():
     assert changed["Spectral"] == {"solver"}
     assert changed["plain"] == {"solver", "warm"}
     few = CELLS[0].config(2, 8)
-    assert (few.cycle, few.look, few.max_steps) == (2, 2, 8)
+    assert (few.cycle, few.validation, few.max_steps) == (2, 2, 8)
 
 
 def test_the_solver_that_is_the_default_is_not_run_twice():
@@ -126,7 +126,7 @@ def test_a_cell_that_fails_is_a_row_that_says_how(monkeypatch, tmp_path):
 
 
 def test_a_cell_that_diverges_is_a_row_that_says_so():
-    history = [Row(step, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, False) for step in (64, 128)]
+    history = [HistoryRow(step, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0, 0.0, False) for step in (64, 128)]
     lost = Outcome(Quadratic.identity(2), history, Stop.budget, True, 2)
     words = module._note(lost, next(cell for cell in CELLS if cell.name == "no Bures"))
     assert words == (

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from brenier.bench import bench_gaussian, bench_w2
 from brenier.datasets import GaussianPair, Wasserstein2Pair
+from brenier_bench.exact import bench_gaussian, bench_w2
 
 pytestmark = pytest.mark.slow
 

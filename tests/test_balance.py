@@ -6,8 +6,8 @@ import scipy.optimize
 from scipy.stats import norm
 
 from asserts import assert_at_most, assert_close
-from brenier.conditional.balance import balance, entropy_weights, weights_towards
-from brenier.conditional.basis import largest_degree, legendre, terms
+from brenier.conditions.balance import balance, entropy_weights, weights_towards
+from brenier.conditions.basis import largest_degree, legendre, terms
 
 LOW, HIGH = np.array([[-1.0]]), np.array([[1.0]])
 

@@ -15,14 +15,15 @@ from typer.testing import CliRunner
 
 from asserts import assert_close, assert_same
 from brenier import BrenierDensity, InputError
-from brenier.bench import tabular, tabular_peers
-from brenier.bench.tabular import bench_tabular, normal_nll, otflow_mmd, prepare
-from brenier.bench.tabular_peers import Peer, compare_peers, run_peer
 from brenier.cli.app import app
-from brenier.datasets import TabularSet
-from brenier.datasets.tabular import TABLES, load_table
 from brenier.density.bases import Normal
 from brenier.metrics import sliced_w2
+from brenier_bench import tabular, tabular_peers
+from brenier_bench.datasets import TabularSet
+from brenier_bench.datasets.tabular import TABLES, load_table
+from brenier_bench.published import PUBLISHED
+from brenier_bench.tabular import bench_tabular, normal_nll, otflow_mmd, prepare
+from brenier_bench.tabular_peers import Peer, compare_peers, run_peer
 from commands import as_json, run
 
 STEPS, SEED = 128, 3
@@ -318,3 +319,13 @@ def direct_mmd(x: np.ndarray, y: np.ndarray) -> float:
         return float(np.mean([[math.exp(-sum((p - q) ** 2)) for q in b] for p in a]))
 
     return mean(x, x) + mean(y, y) - 2.0 * mean(x, y)
+
+
+def test_published_numbers() -> None:
+    assert list(PUBLISHED) == ["POWER", "GAS", "HEPMASS", "MINIBOONE", "BSDS300"]
+    for name, (dim, width) in {"POWER": (6, 128), "GAS": (8, 350), "BSDS300": (63, 512)}.items():
+        otflow = PUBLISHED[name][0]
+        shapes = [(min(10, dim + 1), dim + 1), (1, dim + 1), (1,), (width,)]  # the quadratic and affine parts, weights
+        shapes += [(width, dim + 1), (width,), (width, width), (width,)]  # two layers
+        assert otflow.method == "OT-Flow"
+        assert otflow.parameters == sum(int(np.prod(shape)) for shape in shapes)

@@ -14,13 +14,13 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from asserts import assert_at_most
-from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, InputError
+from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, InputError, Training
 from brenier.callbacks import Callback, End, Progress, Start
-from brenier.conjugate import Tolerance
-from brenier.training import Holdout, TrainingConfig
-from brenier.training.fit import AbstractFit, Stop
+from brenier.conjugates import Tolerance
+from brenier.geometry import Moments, QuadraticGeometry
+from brenier.training import Fit, Holdout, Losses, LossObjective, Stop, TrainingConfig
 
-QUICK: dict[str, Any] = {"max_steps": 256, "hidden": [32], "batch_size": 64, "random_state": 0}
+QUICK: dict[str, Any] = {"max_steps": 256, "training": Training(hidden=[32], batch_size=64), "random_state": 0}
 KINDS = ["map", "conditional map", "density"]
 
 
@@ -52,7 +52,7 @@ class Diary(Callback):
     def on_start(self, start: Start) -> None:
         self._note("start", start)
 
-    def on_look(self, row: Any) -> bool:
+    def on_validation(self, row: Any) -> bool:
         self._note("look", row)
         return self.stop
 
@@ -82,7 +82,7 @@ class TestWhatIsTold:
         assert start.columns is None
         assert start.settings == fitted.map_.info["settings"]
         assert start.settings["batch"] == 64
-        assert (end.stop, end.steps, end.gaussian) == (fitted.stop_, fitted.n_iter_, fitted.gaussian_)
+        assert (end.stop, end.steps, end.baseline) == (fitted.stop_, fitted.n_iter_, fitted.baseline_)
         assert end.history is fitted.history_
         assert end.error is None
         assert end.seconds >= rows[-1].seconds > 0
@@ -134,7 +134,7 @@ class TestWhatIsTold:
             def on_start(self, start: Start) -> None:
                 self.seen += 1
 
-            def on_look(self, row: Any) -> bool:
+            def on_validation(self, row: Any) -> bool:
                 self.seen += 10
                 return True
 
@@ -149,31 +149,38 @@ class TestWhatIsTold:
         class Clock:
             """Lets two cycles of steps pass; no look is due after the second."""
 
-            ended, cycles = False, 2
+            ended, cycles, seconds, reserve = False, 2, 0.0, 0.0
 
             def next_cycle(self, steps: int) -> tuple[np.ndarray, np.ndarray]:
                 self.cycles -= 1
-                return (np.ones(128 if self.cycles >= 0 else 0),) * 2
+                return (np.ones(128 if self.cycles >= 0 else 0, np.float32),) * 2
 
             def progress(self, steps: int) -> float:
                 return steps / 256
 
-        class Fit(AbstractFit):
-            _unseen = True
-            _outcome = _lasting = _restore_lasting = _passing = _restore_passing = None  # type: ignore[assignment]
+        class Still(LossObjective):
+            """Steps that change nothing."""
 
-            def _advance(self, rates, tolerances) -> None:
-                pass
+            def advance(self, state, chunk):
+                return state, {"training": chunk.rates}
 
-            def _look(self, progress: float, rate: float) -> int:
-                self.history.append(self.steps)
-                return self.steps
+            def baseline(self):
+                return Losses(np.zeros(2))
+
+            def evaluate(self, potential):
+                return Losses(np.zeros(2))
+
+            batches = loss = None  # type: ignore[assignment]
 
         seen: list[int] = []
-        running = Fit(TrainingConfig(patience=None), seen.append, None, None)
+        config, coordinates = (
+            TrainingConfig(patience=None),
+            QuadraticGeometry.between(*[Moments(np.zeros(1), np.eye(1), 9)] * 2),
+        )
+        running = Fit(Still(None, coordinates, config, seed=0), config, on_row=lambda row: seen.append(row.step))  # type: ignore[arg-type]
         running.schedule = Clock()  # type: ignore[assignment]
-        assert running._until_stopped() is Stop.budget
-        assert seen == running.history == [128, 256]
+        assert running.run().stop is Stop.budget
+        assert seen == [row.step for row in running.history] == [128, 256]
 
 
 class TestEndingEarly:
@@ -220,7 +227,7 @@ class TestErrors:
         for _, end in ends:
             assert end.error is caught.value
             assert end.stop == "ZeroDivisionError: look of b"
-            assert end.gaussian is None
+            assert end.baseline is None
             assert [row.step for row in end.history] == [end.steps]
 
     def test_only_those_that_have_started_are_told_of_the_end(self) -> None:
@@ -263,10 +270,12 @@ class TestGap:
         monkeypatch.setattr(module.Holdout, "of", lambda x, y, *rest: held_out.append((x, y)) or of(x, y, *rest))
         rows: list = []
         x, y = (3.0 * side for side in curved(900))  # in units that count
-        ot = BrenierMap(callbacks=rows.append, refit=False, max_steps=512, hidden=[32], random_state=0).fit(x, y)
+        ot = BrenierMap(
+            callbacks=rows.append, refit=False, max_steps=512, training=Training(hidden=[32]), random_state=0
+        ).fit(x, y)
         ((x, y),), row = held_out, [row for row in rows if row.best][-1]
-        assert not ot.gaussian_
-        map_, c = ot.map_, ot.map_.coordinates
+        assert not ot.baseline_
+        map_, c = ot.map_, ot.map_.geometry
         inner_x, inner_y = c.enter_x(x), c.enter_y(y)
         evaluate = eqx.filter_jit(lambda u, z: u.value_and_gradient(z))
 
@@ -287,7 +296,7 @@ class TestGap:
 
     def test_a_floor_so_low_that_solved_points_have_a_large_gap(self) -> None:
         rows: list = []
-        fit("map", rows.append, convexity=1e-6, refit=False)
+        fit("map", rows.append, training=Training(hidden=[32], batch_size=64, convexity=1e-6), refit=False)
         assert rows[0].gap > 0.01 * rows[0].dual
 
     def test_it_is_small_when_the_solver_is_left_alone(self) -> None:
@@ -332,7 +341,7 @@ class TestProgress:
         progress = Progress()
         progress.on_start(Start("map", 2, (1, 1), None, {}))
         for share in (0.1, 0.2):
-            progress.on_look(rows[0]._replace(progress=share, seconds=590.0 * share, dual=-1234.56, gain=0.00123))
+            progress.on_validation(rows[0]._replace(progress=share, seconds=590.0 * share, dual=-1234.56, gain=0.00123))
         progress.on_end(End("", 0, 0.0, None, [], ValueError()))
         assert " left" in shown.getvalue()
         assert "…" not in shown.getvalue()
@@ -353,5 +362,5 @@ class TestProgress:
         # The first tenth took a minute, most of it compilation, which says nothing yet.
         # The next four took 20 seconds, as the last five will.
         for share, seconds in ((0.1, 60.0), (0.5, 80.0)):
-            progress.on_look(rows[0]._replace(progress=share, seconds=seconds, gain=1.0))
+            progress.on_validation(rows[0]._replace(progress=share, seconds=seconds, gain=1.0))
         assert [line.split("  ")[-1] for line in capsys.readouterr().err.splitlines()] == ["gain 1.00", "25 s left"]

@@ -12,9 +12,8 @@ from asserts import assert_at_most, assert_close
 from brenier.certificates import dual_terms, empirical_interval, inverse_errors
 from brenier.certificates.couplings import exact_plan, guided_plan, plan_cost
 from brenier.certificates.transforms import discrete_dual
-from brenier.coordinates import BuresCoordinates
+from brenier.geometry import QuadraticGeometry, moments
 from brenier.maps import TransportMap
-from brenier.moments import moments
 from brenier.potentials._rounding import network_rounding
 from networks import ICNNS, double, fresh, perturb
 
@@ -39,7 +38,7 @@ def clouds(seed: int, dim: int, n: int, m: int) -> tuple[np.ndarray, np.ndarray]
 def setting(seed: int, dim: int, n: int, m: int, kind: str = "icnn-ramp", size: float = 0.3) -> tuple:
     """Two clouds with the coordinates between them and a potential that has learned nothing."""
     x, y = clouds(seed, dim, n, m)
-    coordinates = BuresCoordinates.between(moments(x), moments(y))
+    coordinates = QuadraticGeometry.between(moments(x), moments(y))
     return coordinates, perturb(fresh(kind, dim, seed=seed % 7), seed, size), x, y
 
 

@@ -43,7 +43,7 @@ def start(files: list[Path], output: Path, steps: int, *more: object) -> "subpro
 def wait_for(folder: Path, process: "subprocess.Popen[str]", number: int = 1) -> None:
     """Until a checkpoint is there, at least so old."""
     until = time.monotonic() + 120.0
-    while not any(own.name.isdecimal() and int(own.name) >= number for own in folder.glob("*")):
+    while not any(own.stem.isdecimal() and int(own.stem) >= number for own in folder.glob("*")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
         time.sleep(0.01)

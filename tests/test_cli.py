@@ -10,6 +10,7 @@ import pytest
 from brenier import BrenierMap, TransportMap
 from brenier.files import read_points, write_points
 from brenier.maps import Inverse
+from brenier.solvers import Status
 from commands import as_json, run
 
 SUFFIXES = [".npy", ".npz", ".csv", ".tsv", ".parquet"]
@@ -51,7 +52,7 @@ class TestFit:
         assert record["map"] == str(path)
         assert record["rows"] == [600, 600]
         assert (record["dim"], record["columns"], record["steps"]) == (2, NAMES, 128)
-        assert not record["gaussian"]
+        assert not record["baseline"]
         assert not record["interrupted"]
         assert record["w2"] == pytest.approx(np.sqrt(2 * record["dual"]))
         assert record["gain"] > 2 * record["gain_error"] > 0
@@ -113,7 +114,7 @@ class TestFit:
         assert all(line.startswith("warning: ") and ".py" not in line for line in lines)
         assert f"67 % of the rows of `{tmp_path / 'x.npy'}` repeat earlier rows" in lines[0]
         record = json.loads(result.stdout)
-        assert record["gaussian"]
+        assert record["baseline"]
         assert record["w2"] is None
         assert "W2" not in run(*args).stdout
 
@@ -148,8 +149,10 @@ class TestTransform:
     ) -> None:
         failed = np.isin(np.arange(600), [4, 7, 599])
 
-        def half_solved(self: TransportMap, Y: np.ndarray) -> Inverse:
-            return Inverse(Y, np.where(failed, 0.5, 9.0), ~failed, np.ones(600, np.int32))
+        status = Status.of(np.where(failed, Status.max_steps_reached.code, Status.converged.code))
+
+        def half_solved(self: TransportMap, Y: np.ndarray, **_: object) -> Inverse:
+            return Inverse(Y, np.where(failed, 0.5, 9.0), ~failed, np.ones(600, np.int32), status=status)
 
         monkeypatch.setattr(TransportMap, "inverse_with_status", half_solved)
         args = ["transform", map_file, files[1], "-o", tmp_path / "o.csv", "--inverse"]
@@ -158,6 +161,8 @@ class TestTransform:
         assert record["unconverged_rows"] == [4, 7, 599]
         assert record["largest_residual"] == 0.5
         assert "3 of 600 preimages NOT converged: rows 4, 7, 599" in run(*args).stdout
+        assert record["reasons"] == {Status.max_steps_reached.value: 3}
+        assert "3 of them: The step budget ran out" in run(*args).stdout
         assert (tmp_path / "o.csv").exists()
 
 

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from brenier import BrenierMap, ConditionalMap, ConvergenceWarning, TransportMap
+from brenier import BrenierMap, ConvergenceWarning, TransportMap
 from brenier.cli import app
 from brenier.cli.conditions import described, space_lines
-from brenier.conditional.space import ConditionSpace, Variable
+from brenier.conditions.space import ConditionSpace, Variable
 from brenier.files import read_image, to_colours, to_image
 from brenier.files.points import read_with_conditions
 from commands import as_json, run
@@ -95,8 +95,8 @@ def map_file(fitted: tuple[Path, dict[str, Any]]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def map_(map_file: Path) -> ConditionalMap:
-    return ConditionalMap.load(map_file)
+def map_(map_file: Path) -> TransportMap:
+    return TransportMap.load(map_file)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ class TestFit:
     def test_record(self, fitted: tuple[Path, dict[str, Any]]) -> None:
         path, record = fitted
         assert (record["map"], record["rows"], record["dim"], record["columns"]) == (str(path), [500, 450], 2, POINTS)
-        assert not record["gaussian"]
+        assert not record["baseline"]
         assert record["w2"] == pytest.approx(np.sqrt(2 * record["dual"]))
         found = record["conditions"]
         assert found["variables"] == [{"name": "cell", "kind": "label"}, {"name": "dose", "kind": "number"}]
@@ -122,7 +122,7 @@ class TestFit:
         common = zip(np.maximum(x.min(), y.min()), np.minimum(x.max(), y.max()), strict=True)
         assert [own["ranges"] for own in found["classes"]] == [[list(ends)] for ends in common]
 
-    def test_same_map_as_the_estimator(self, map_: ConditionalMap, fitted: tuple[Path, dict[str, Any]]) -> None:
+    def test_same_map_as_the_estimator(self, map_: TransportMap, fitted: tuple[Path, dict[str, Any]]) -> None:
         x, y = sides()
         ot = BrenierMap(max_steps=128, random_state=0, refit=False)
         ot.fit(x[POINTS], y[POINTS], x_condition=x[CONDITIONS], y_condition=y[CONDITIONS])
@@ -131,15 +131,16 @@ class TestFit:
         )
         assert fitted[1]["dual"] == ot.history_[-1].dual
 
-    def test_text_and_another_format(self, map_: ConditionalMap, tmp_path: Path) -> None:
+    def test_text_and_another_format(self, map_: TransportMap, tmp_path: Path) -> None:
         result = run("fit", *pair(tmp_path, sides(), ".npz"), "-o", tmp_path / "m", *ASKED, *STEPS)
         labels = [line.split()[0] for line in result.stdout.splitlines()]
         assert labels == ["Map", "Conditions", "Classes", "W2", "Dual", "Steps", "Stop"]
         for part in ("cell (label), dose (number)", "2: a: dose from 0.0", "mean over conditions", "the Gaussian maps"):
             assert part in result.stdout
-        again, x = ConditionalMap.load(tmp_path / "m"), sides()[0]
+        again, x = TransportMap.load(tmp_path / "m"), sides()[0]
         np.testing.assert_array_equal(
-            again.forward(x[POINTS].to_numpy(), x[CONDITIONS]), map_.forward(x[POINTS], x[CONDITIONS])
+            again.forward(x[POINTS].to_numpy(), condition=x[CONDITIONS]),
+            map_.forward(x[POINTS], condition=x[CONDITIONS]),
         )
 
     @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -161,13 +162,14 @@ class TestFit:
         found = record["conditions"]
         assert [f"{variable['name']} ({variable['kind']})" for variable in found["variables"]] == variables
         assert [each["labels"] for each in found["classes"]] == labels
-        assert record["gaussian"]
+        assert record["baseline"]
         ot = BrenierMap(refit=False, condition_types=[variable["kind"] for variable in found["variables"]])
         with pytest.warns(ConvergenceWarning, match="too few samples"):
             ot.fit(x[POINTS], y[POINTS], x_condition=x[own], y_condition=y[own])
-        map_ = ConditionalMap.load(tmp_path / "m")
+        map_ = TransportMap.load(tmp_path / "m")
         np.testing.assert_array_equal(
-            map_.forward(x[POINTS].to_numpy(), x[own]), ot.map_.forward(x[POINTS].to_numpy(), x[own])
+            map_.forward(x[POINTS].to_numpy(), condition=x[own]),
+            ot.map_.forward(x[POINTS].to_numpy(), condition=x[own]),
         )
 
     @pytest.mark.parametrize(
@@ -209,7 +211,7 @@ class TestFit:
         options = ["--condition", "batch", "--condition-type", "batch=label"]
         found = as_json("fit", *files, "-o", tmp_path / "m", *options, "--no-refit")["conditions"]
         assert [own["labels"] for own in found["classes"]] == [["0"], ["1"], ["2"]]
-        one = ConditionalMap.load(tmp_path / "m").at(1)
+        one = TransportMap.load(tmp_path / "m").at(1)
         for value in ("1", "1.0", "batch=1"):
             record = as_json("transform", tmp_path / "m", files[0], "-o", tmp_path / "o.csv", "--at", value)
             assert record["at"] == {"batch": "1"}
@@ -248,13 +250,13 @@ class TestFit:
 class TestTransform:
     @pytest.mark.parametrize("suffix", SUFFIXES)
     def test_each_row_under_its_own_condition(
-        self, map_: ConditionalMap, map_file: Path, tmp_path: Path, suffix: str
+        self, map_: TransportMap, map_file: Path, tmp_path: Path, suffix: str
     ) -> None:
         x, _ = sides()
         source, output = write(tmp_path / f"in{suffix}", x), tmp_path / f"out{suffix}"
         record = as_json("transform", map_file, source, "-o", output)
         moved, beside = read(output, *CONDITIONS)
-        np.testing.assert_array_equal(moved, map_.forward(x[POINTS], x[CONDITIONS]))
+        np.testing.assert_array_equal(moved, map_.forward(x[POINTS], condition=x[CONDITIONS]))
         assert beside == {name: x[name].tolist() for name in CONDITIONS}
         expected = {"output": str(output), "rows": 500, "inverse": False, "t": 1.0}
         assert record == expected | {"conditions": CONDITIONS, "at": None}
@@ -270,7 +272,7 @@ class TestTransform:
         assert back.read_text().startswith("u,v,cell,dose\n")
 
     def test_an_array_of_points_alone(
-        self, map_: ConditionalMap, map_file: Path, files: list[Path], tmp_path: Path
+        self, map_: TransportMap, map_file: Path, files: list[Path], tmp_path: Path
     ) -> None:
         x = sides()[0][POINTS].to_numpy()
         run("transform", map_file, files[0], "-o", tmp_path / "there.npy")
@@ -279,20 +281,20 @@ class TestTransform:
         np.testing.assert_array_equal(np.load(tmp_path / "o.npy"), map_.at(("b", 1.5)).forward(x))
         assert np.load(tmp_path / "there.npy").shape == (500, 2)
 
-    def test_part_of_the_way(self, map_: ConditionalMap, map_file: Path, files: list[Path], tmp_path: Path) -> None:
+    def test_part_of_the_way(self, map_: TransportMap, map_file: Path, files: list[Path], tmp_path: Path) -> None:
         x, y = sides()
         run("transform", map_file, files[0], "-o", tmp_path / "o.npy", "--t", 0.25)
-        expected = map_.interpolate(x[POINTS], 0.25, x[CONDITIONS])
+        expected = map_.interpolate(x[POINTS], 0.25, condition=x[CONDITIONS])
         np.testing.assert_array_equal(np.load(tmp_path / "o.npy"), expected)
         record = as_json("transform", map_file, files[1], "-o", tmp_path / "o.npy", "--t", 0.25, "--inverse")
-        solved = map_.inverse_with_status(y[POINTS], y[CONDITIONS])
+        solved = map_.inverse_with_status(y[POINTS], condition=y[CONDITIONS])
         expected = 0.75 * y[POINTS].to_numpy() + 0.25 * solved.points
         np.testing.assert_allclose(np.load(tmp_path / "o.npy"), expected, rtol=1e-12)
         assert record["unconverged"] == np.sum(~solved.converged)
 
     @pytest.mark.parametrize("given", ["b 0.5", "dose=0.5 cell=b", "cell=b dose=.50"])
     def test_one_condition_for_all_rows(
-        self, map_: ConditionalMap, map_file: Path, files: list[Path], tmp_path: Path, given: str
+        self, map_: TransportMap, map_file: Path, files: list[Path], tmp_path: Path, given: str
     ) -> None:
         x = sides()[0]
         at = [part for value in given.split() for part in ("--at", value)]
@@ -307,7 +309,7 @@ class TestTransform:
         text = run("transform", quick[0], quick[1][1], "-o", out, "--inverse", *at).stdout
         assert "Condition   cell = b, dose = 0.5 for all rows" in text
         moved, beside = read(out, *CONDITIONS)
-        expected = ConditionalMap.load(quick[0]).at(("b", 0.5)).inverse(few()[1][POINTS])
+        expected = TransportMap.load(quick[0]).at(("b", 0.5)).inverse(few()[1][POINTS])
         np.testing.assert_array_equal(moved, expected)
         assert beside == {"cell": ["b"] * 96, "dose": [0.5] * 96}
 
@@ -324,12 +326,12 @@ class TestTransform:
             assert list(moved.columns) == [*POINTS, *(name for name in CONDITIONS if name in odd)]
 
     def test_numbers_outside_the_fit_warn(
-        self, map_: ConditionalMap, map_file: Path, files: list[Path], tmp_path: Path
+        self, map_: TransportMap, map_file: Path, files: list[Path], tmp_path: Path
     ) -> None:
         x = sides()[0]
         result = run("transform", map_file, files[0], "-o", tmp_path / "o.npy", "--at", "a", "--at", 9)
         assert result.stderr.startswith("warning: `--at` has numbers outside the range of the fit (")
-        end = float(map_.space.high[0, 0])
+        end = float(map_.conditions.high[0, 0])
         np.testing.assert_allclose(np.load(tmp_path / "o.npy"), map_.at(("a", end)).forward(x[POINTS]), atol=1e-5)
         x.loc[3, "dose"] = -7.0
         result = run("transform", map_file, write(tmp_path / "x.csv", x), "-o", tmp_path / "o.csv")
@@ -345,7 +347,7 @@ class TestTransform:
         Image.fromarray(rng.integers(0, 256, (5, 7, 3), np.uint8)).save(tmp_path / "x.png")
         run("transform", tmp_path / "m", tmp_path / "x.png", "-o", tmp_path / "o.png", "--at", 1)
         colours = to_colours(read_image(tmp_path / "x.png"))
-        expected, _ = to_image(ConditionalMap.load(tmp_path / "m").at(1).forward(colours), (5, 7))
+        expected, _ = to_image(TransportMap.load(tmp_path / "m").at(1).forward(colours), (5, 7))
         np.testing.assert_array_equal(read_image(tmp_path / "o.png"), expected)
         assert "pixels have no column `cell`" in refusal(
             f"transform {tmp_path}/m {tmp_path}/x.png -o {tmp_path}/o2.png"
@@ -359,7 +361,9 @@ class TestDistance:
         record = as_json("distance", quick[0], quick[1][0], write(tmp_path / "y.csv", y.drop(columns="batch")))
         assert (record.pop("rows"), record.pop("conditions"), record.pop("at")) == ([96, 75], CONDITIONS, None)
         assert record.pop("weighted") == [False, False]
-        found = ConditionalMap.load(quick[0]).distance(x[POINTS], y[POINTS], x[CONDITIONS], y[CONDITIONS])
+        found = TransportMap.load(quick[0]).distance(
+            x[POINTS], y[POINTS], x_condition=x[CONDITIONS], y_condition=y[CONDITIONS]
+        )
         assert json.dumps(record) == json.dumps(found.record())
         assert list(record["parts"]) == ["a", "b"]
 
@@ -372,7 +376,7 @@ class TestDistance:
         record = as_json("distance", tmp_path / "m", *pair(tmp_path / "b", (own_x, own_y)), "--at", "b")
         assert (record.pop("rows"), record.pop("conditions"), record.pop("at")) == ([48, 48], ["cell"], {"cell": "b"})
         assert record.pop("weighted") == [False, False]
-        found = ConditionalMap.load(tmp_path / "m").at("b").distance(own_x, own_y)
+        found = TransportMap.load(tmp_path / "m").at("b").distance(own_x, own_y)
         assert json.dumps(record) == json.dumps(found.record())
         part = as_json("distance", tmp_path / "m", *files)["parts"]["b"]
         assert part == {"share": 0.5} | record
@@ -385,7 +389,7 @@ class TestDistance:
         x, y = few()
         options = ["--no-empirical", "--confidence", 0.9]
         result = run("distance", quick[0], *quick[1], "--at", "dose=1", "--at", "cell=a", *options)
-        map_ = ConditionalMap.load(quick[0]).at(("a", 1.0))
+        map_ = TransportMap.load(quick[0]).at(("a", 1.0))
         found = map_.distance(x[POINTS], y[POINTS], confidence=0.9, empirical=False)
         assert result.stdout.startswith(f"W2                {found.w2:.5g}   estimate")
         assert "\nCondition         cell = a, dose = 1.0 for all rows\n" in result.stdout
@@ -434,9 +438,7 @@ class TestMapsWithoutNames:
         args = ["transform", nameless, write(tmp_path / "x.csv", x), "-o", tmp_path / "o.csv", "--at", "a", "--at", "1"]
         assert "Condition   a, 1.0 for all rows" in run(*args).stdout
         assert as_json(*args)["at"] == {"0": "a", "1": 1.0}
-        np.testing.assert_array_equal(
-            read(tmp_path / "o.csv")[0], ConditionalMap.load(nameless).at(("a", 1)).forward(x)
-        )
+        np.testing.assert_array_equal(read(tmp_path / "o.csv")[0], TransportMap.load(nameless).at(("a", 1)).forward(x))
 
     def test_what_else_is_said(self, nameless: Path, files: list[Path], tmp_path: Path) -> None:
         assert "without a name (label), without a name (number)" in run("inspect", nameless).stdout
@@ -469,8 +471,8 @@ def folder(tmp_path: Path, quick: tuple[Path, list[Path]], monkeypatch: pytest.M
     with pytest.warns(ConvergenceWarning, match="too few samples"):
         BrenierMap(refit=False).fit(x[POINTS], x[POINTS] + 1.0).map_.save(tmp_path / "without")
     monkeypatch.chdir(tmp_path)
-    for kind, method in ((ConditionalMap, "_apply"), (TransportMap, "forward")):
-        monkeypatch.setattr(kind, method, lambda *_: pytest.fail("moved points in spite of the error"))
+    for method in ("images", "conjugates"):
+        monkeypatch.setattr(TransportMap, method, lambda *_: pytest.fail("moved points in spite of the error"))
     return tmp_path
 
 

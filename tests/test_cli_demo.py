@@ -30,8 +30,8 @@ def test_demo(tmp_path: Path) -> None:
     }
     assert sorted(str(path) for path in folder.iterdir()) == sorted(record["files"].values())
     assert 0.68 < record["w2"] < 0.74
-    assert (record["steps"], record["gaussian"]) == (768, False)
-    assert record["dual"] == pytest.approx(record["w2"] ** 2 / 2)
+    assert (record["steps"], record["baseline"]) == (768, False)
+    assert record["value"] == pytest.approx(record["w2"] ** 2 / 2)
     assert 0.6 < record["cost"] < 0.85
     assert (record["unconverged"], record["unconverged_pixels"]) == (0.0, 0.0)
     assert max(record["clipped"].values()) < 0.4

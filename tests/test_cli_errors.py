@@ -14,11 +14,11 @@ from typer.testing import CliRunner, Result
 from brenier import InputError, TransportMap
 from brenier.cli import app
 from brenier.cli.console import number, print_result
-from brenier.coordinates import BuresCoordinates, Moments
+from brenier.estimators.tasks import Fitted
 from brenier.files import read_points, write_points
 from brenier.files.registry import table_suffixes
-from brenier.fitting import Fitted
-from brenier.training import Stop, choose_config, gaussian_outcome
+from brenier.geometry import Moments, QuadraticGeometry
+from brenier.training import Stop, baseline_outcome, choose_config
 
 RNG = np.random.default_rng(0)
 POINTS = RNG.normal(size=(40, 2))
@@ -55,7 +55,9 @@ def folder(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     (tmp_path / "kept.csv").write_text("kept")
     os.chmod(tmp_path / "kept.csv", 0o444)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("brenier.fitting.choose_config", lambda *_, **__: pytest.fail("trained in spite of the error"))
+    monkeypatch.setattr(
+        "brenier.estimators.pair.choose_config", lambda *_, **__: pytest.fail("trained in spite of the error")
+    )
     monkeypatch.setattr(TransportMap, "forward", lambda *_: pytest.fail("moved points in spite of the error"))
     return tmp_path
 
@@ -184,7 +186,7 @@ def test_unexpected_exceptions_are_not_hidden(folder: Path, monkeypatch: pytest.
     def fail(*_: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr("brenier.estimator.fit_pair", fail)
+    monkeypatch.setattr("brenier.estimators.parameters.fit", fail)
     result = invoke("fit x.csv y.csv -o out")
     assert isinstance(result.exception, ZeroDivisionError)
     assert result.exit_code == 1
@@ -198,11 +200,11 @@ def test_interrupts(folder: Path, monkeypatch: pytest.MonkeyPatch, times: int, k
             with contextlib.suppress(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
         standard = Moments(np.zeros(2), np.eye(2), 0)
-        coordinates = BuresCoordinates.between(standard, standard)
-        outcome = gaussian_outcome(coordinates)._replace(stop=Stop.interrupted)
+        coordinates = QuadraticGeometry.between(standard, standard)
+        outcome = baseline_outcome(coordinates)._replace(stop=Stop.interrupted)
         return Fitted(outcome, coordinates, choose_config(2, None), None, {})
 
-    monkeypatch.setattr("brenier.estimator.fit_pair", train)
+    monkeypatch.setattr("brenier.estimators.parameters.fit", train)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         result = invoke("fit x.csv y.csv -o out --json")
@@ -217,7 +219,7 @@ def test_an_interrupt_outside_the_training_loop(folder: Path, monkeypatch: pytes
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("brenier.estimator.fit_pair", interrupt)
+    monkeypatch.setattr("brenier.estimators.parameters.fit", interrupt)
     result = invoke("fit x.csv y.csv -o out")
     assert result.exit_code == 130
     assert "error: interrupted" in result.stderr

@@ -20,7 +20,7 @@ from brenier.files import atomic, read_points
 from brenier.files.points import read_with_conditions
 from commands import as_json, run
 
-STEPS = ("--max-steps", "16", "--seed", "0")
+STEPS = ("--max-steps", "128", "--seed", "0")
 GENES = ["Sox2", "Gata1", "Cd4"]
 
 
@@ -68,7 +68,7 @@ def fails(*args: object) -> str:
 
 class TestFit:
     def test_is_that_of_the_library(self, files) -> None:
-        ot = BrenierMap(max_steps=16, random_state=0, obsm="X_pca").fit(CONTROL, TREATED)
+        ot = BrenierMap(max_steps=128, random_state=0, obsm="X_pca").fit(CONTROL, TREATED)
         loaded = TransportMap.load(files[2])
         np.testing.assert_array_equal(loaded.forward(CONTROL.obsm["X_pca"]), ot.transform(CONTROL.obsm["X_pca"]))
         assert loaded.info["anndata"] == ot.map_.info["anndata"] == "obsm/X_pca"
@@ -95,7 +95,7 @@ class TestFit:
         options = ("--obsm", "X_pca", "--condition", "cell_type", "--weight", "w")
         record = as_json("fit", *files[:2], "-o", tmp_path / "m.brenier", *STEPS, *options)
         assert [own["labels"] for own in record["conditions"]["classes"]] == [["B"], ["T"]]
-        ot = BrenierMap(max_steps=16, random_state=0, obsm="X_pca").fit(
+        ot = BrenierMap(max_steps=128, random_state=0, obsm="X_pca").fit(
             CONTROL, TREATED, x_condition="cell_type", y_condition="cell_type", x_weight="w", y_weight="w"
         )
         run("transform", tmp_path / "m.brenier", files[0], "-o", tmp_path / "moved.h5ad")
@@ -202,7 +202,7 @@ class TestOtherCommands:
 
     def test_densities(self, files, tmp_path) -> None:
         run("density", files[0], "-o", tmp_path / "d.brenier", "--obsm", "X_pca", "--max-steps", "4", "--weight", "w")
-        own = BrenierDensity(max_steps=4, random_state=0, obsm="X_pca").fit(CONTROL, sample_weight="w")
+        own = BrenierDensity(max_steps=64, random_state=0, obsm="X_pca").fit(CONTROL, sample_weight="w")
         run("logpdf", tmp_path / "d.brenier", files[1], "-o", tmp_path / "logs.npy")
         np.testing.assert_array_equal(np.load(tmp_path / "logs.npy")[:, 0], own.score_samples(TREATED))
         message = fails("logpdf", tmp_path / "d.brenier", files[1], "-o", tmp_path / "logs.h5ad")

@@ -66,7 +66,7 @@ def test_unconverged_pixels_are_counted_in_the_image(
     pixels[1, 1:] = 200
     Image.fromarray(pixels).save(tmp_path / "two.png")
 
-    def light_fails(self: TransportMap, Y: np.ndarray) -> Inverse:
+    def light_fails(self: TransportMap, Y: np.ndarray, **_: object) -> Inverse:
         assert len(Y) == 2
         return Inverse(Y, np.ones(2), Y[:, 0] < 0.5, np.ones(2, np.int32))
 

@@ -41,9 +41,20 @@ class TestHelp:
         assert f"Example: brenier {command} " in text
         assert "--json" in text
 
-    def test_help_loads_nothing_heavy(self) -> None:
-        code = "import sys, brenier.cli; print([m for m in ('jax', 'numpy', 'sklearn') if m in sys.modules])"
-        assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
+    @pytest.mark.parametrize("args", [["--help"], ["--version"], ["fit", "--help"], ["cache", "info", "--json"]])
+    def test_help_loads_nothing_heavy(self, args: list[str], tmp_path: Path) -> None:
+        code = f"""
+import sys
+from brenier.cli import app
+try:
+    app({args!r}, prog_name="brenier")
+finally:
+    heavy = ("jax", "jaxlib", "equinox", "numpy", "scipy", "sklearn", "matplotlib")
+    print([name for name in heavy if name in sys.modules], file=sys.stderr)
+"""
+        environment = os.environ | {"BRENIER_CACHE_DIR": str(tmp_path)}
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+        assert (ended.returncode, ended.stderr) == (0, "[]\n")
 
     def test_module_and_version(self) -> None:
         said = subprocess.check_output([sys.executable, "-m", "brenier", "--version"], text=True)

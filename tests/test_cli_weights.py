@@ -12,7 +12,7 @@ from brenier import BrenierMap
 from brenier.cli import app
 from commands import as_json, run
 
-STEPS = ("--max-steps", "64", "--seed", "0")
+STEPS = ("--max-steps", "128", "--seed", "0")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_a_fit_takes_them(files, tmp_path) -> None:
     assert record["weight"] == "w"
     assert record["columns"] == ["a", "b"]
     x = table(simulated)
-    ot = BrenierMap(max_steps=64, random_state=0).fit(x[["a", "b"]], table(measured), x_weight=x["w"])
+    ot = BrenierMap(max_steps=128, random_state=0).fit(x[["a", "b"]], table(measured), x_weight=x["w"])
     moved = as_json("transform", tmp_path / "m.brenier", measured, "-o", tmp_path / "moved.csv")
     assert moved["rows"] == 500
     np.testing.assert_array_equal(table(tmp_path / "moved.csv"), ot.transform(table(measured)))

@@ -8,9 +8,10 @@ import pytest
 import scipy.stats
 
 from asserts import assert_at_most, assert_close
-from brenier import BrenierMap, ConditionalMap, DataWarning, InputError, MapFileError, TransportMap, mapfile
-from brenier.conditional.sides import BalancedSource
+from brenier import BrenierMap, DataWarning, InputError, TransportMap
 from brenier.datasets import FamilyPair
+from brenier.estimators.conditioned import BalancedStream
+from brenier.maps import mapfile
 from brenier.metrics import unexplained_variance
 
 STEPS = 512
@@ -49,10 +50,10 @@ class TestLabels:
     def test_each_class_has_its_map(self, labelled):
         ot, x, kind = labelled
         exact = shaped(x, kind)
-        assert not ot.gaussian_
+        assert not ot.baseline_
         for own in ("bent", "steep"):
             rows = kind == own
-            linear = ot.map_.at(own).coordinates
+            linear = ot.map_.at(own).geometry
             start = linear.leave_y(linear.enter_x(x[rows]))
             error = unexplained_variance(ot.transform(x[rows], condition=own), exact[rows])
             assert_at_most(error, 0.5 * unexplained_variance(start, exact[rows]), own)
@@ -88,18 +89,18 @@ class TestLabels:
     def test_a_file_has_all_of_it(self, labelled, tmp_path):
         ot, x, kind = labelled
         ot.map_.save(tmp_path / "map.brenier")
-        again = ConditionalMap.load(tmp_path / "map.brenier")
-        np.testing.assert_array_equal(again.forward(x, kind), ot.transform(x, condition=kind))
+        again = TransportMap.load(tmp_path / "map.brenier")
+        np.testing.assert_array_equal(again.forward(x, condition=kind), ot.transform(x, condition=kind))
         assert (again.columns, again.info["steps"]) == (ot.map_.columns, STEPS)
-        assert mapfile.load(tmp_path / "map.brenier").space is not None
-        with pytest.raises(MapFileError, match=r"holds a map with conditions. Read it with `ConditionalMap.load`"):
-            TransportMap.load(tmp_path / "map.brenier")
+        assert mapfile.load(tmp_path / "map.brenier").conditions is not None
         ot.map_.at("bent").save(tmp_path / "one.brenier")
         np.testing.assert_array_equal(
             TransportMap.load(tmp_path / "one.brenier").forward(x), ot.transform(x, condition="bent")
         )
-        with pytest.raises(MapFileError, match=r"holds a map without conditions. Read it with `TransportMap.load`"):
-            ConditionalMap.load(tmp_path / "one.brenier")
+        with pytest.raises(InputError, match=r"`condition` was given, but the fit had none"):
+            TransportMap.load(tmp_path / "one.brenier").forward(x, condition="bent")
+        with pytest.raises(InputError, match=r"`condition` is missing: this map was fitted with conditions"):
+            again.forward(x)
 
     def test_one_seed_one_result(self):
         rng = np.random.default_rng(0)
@@ -115,7 +116,7 @@ class TestNumbers:
         x = np.random.default_rng(1).normal(size=(2000, 2))
         for c in (0.213, 1.0, 1.787):  # none of them in the training points
             exact = x + c * np.tanh(2.0 * x)
-            linear = graded.map_.at(c).coordinates
+            linear = graded.map_.at(c).geometry
             start = unexplained_variance(linear.leave_y(linear.enter_x(x)), exact)
             error = unexplained_variance(graded.transform(x, condition=c), exact)
             # A little of it is noise of the sample, where the exact map is next to linear.
@@ -137,13 +138,13 @@ class TestNumbers:
         x = rng.normal(size=(5, 2))
         with pytest.warns(DataWarning, match=r"`condition` has numbers outside the range of the fit .*a number from"):
             beyond = graded.transform(x, condition=2.7)
-        assert_close(beyond, graded.transform(x, condition=float(graded.map_.space.high[0, 0])), atol=1e-5)
+        assert_close(beyond, graded.transform(x, condition=float(graded.map_.conditions.high[0, 0])), atol=1e-5)
         with pytest.warns(DataWarning, match=r"in rows 0, 2 outside"):
             graded.transform(x[:3], condition=[-1.0, 0.5, 9.0])
 
     def test_a_row_does_not_depend_on_those_beside_it(self, graded, rng):
-        x, high = rng.normal(size=(1, 2)), float(graded.map_.space.high[0, 0])
-        near = high + 0.01 * (high - float(graded.map_.space.low[0, 0]))  # close enough to be taken as it is
+        x, high = rng.normal(size=(1, 2)), float(graded.map_.conditions.high[0, 0])
+        near = high + 0.01 * (high - float(graded.map_.conditions.low[0, 0]))  # close enough to be taken as it is
         alone = graded.transform(x, condition=[near])
         with pytest.warns(DataWarning, match=r"in rows 1 outside"):
             beside = graded.transform(np.vstack([x, x]), condition=[near, high + 5.0])
@@ -217,8 +218,8 @@ class TestSides:
         cx, cy = rng.uniform(0, 2, 1000), rng.uniform(1, 3, 1000)
         with pytest.warns(DataWarning, match=r"% of the rows of `x_condition` lie where the other side has no points"):
             ot = self.fit(x, y, cx, cy)
-        assert_close(ot.map_.space.low[0, 0], 1.0, atol=0.02)
-        assert_close(ot.map_.space.high[0, 0], 2.0, atol=0.02)
+        assert_close(ot.map_.conditions.low[0, 0], 1.0, atol=0.02)
+        assert_close(ot.map_.conditions.high[0, 0], 2.0, atol=0.02)
 
     def test_numbers_in_other_proportions_are_weighted_and_warned_of(self, rng):
         cx, cy = rng.beta(1.2, 3, 8000), rng.beta(3, 1.2, 8000)
@@ -249,11 +250,11 @@ class TestSides:
             self.fit(x, x[::-1] * 2, c, c, refit=False)
 
 
-class TestBalancedSource:
+class TestBalancedStream:
     def test_classes_come_in_their_shares_and_rows_in_proportion(self, rng):
         rows = np.column_stack([np.arange(60.0), np.repeat([0.0, 1.0, 2.0], [10, 20, 30])])
         weights = np.repeat([1 / 30, 1 / 60, 1 / 90], [10, 20, 30])
-        source = BalancedSource(rows, weights, 1, rng)
+        source = BalancedStream(rows, weights, 1, rng)
         for count in (64, 512):
             drawn = source.draw(count)
             shares = np.bincount(drawn[:, 1].astype(int)) / count
@@ -265,13 +266,13 @@ class TestBalancedSource:
     def test_every_part_of_a_draw_has_the_classes_in_their_shares(self, rng):
         """A pool that replaces a quarter of its rows by a new draw would otherwise lose the balance of the sides."""
         rows = np.column_stack([np.arange(60.0), np.repeat([0.0, 1.0, 2.0], [10, 20, 30])])
-        drawn = BalancedSource(rows, np.repeat([1 / 20, 1 / 80, 1 / 120], [10, 20, 30]), 1, rng).draw(1024)[:, 1]
+        drawn = BalancedStream(rows, np.repeat([1 / 20, 1 / 80, 1 / 120], [10, 20, 30]), 1, rng).draw(1024)[:, 1]
         for part in np.split(drawn, 8):
             assert_close(np.bincount(part.astype(int)) / 128, [0.5, 0.25, 0.25], atol=2 / 128)
 
     def test_all_rows_are_as_likely_as_their_weights(self, rng):
         rows, weights = np.column_stack([np.arange(6.0), np.zeros(6)]), np.array([0.4, 0.2, 0.1, 0.1, 0.1, 0.1])
-        source = BalancedSource(rows, weights, 1, rng)
+        source = BalancedStream(rows, weights, 1, rng)
         counts = np.bincount(np.concatenate([source.draw(2)[:, 0] for _ in range(3000)]).astype(int), minlength=6)
         # Systematic draws vary less than independent ones, for which this would be the test of fit.
         assert scipy.stats.chisquare(counts, 6000 * weights).pvalue > 1e-4

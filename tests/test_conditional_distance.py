@@ -9,12 +9,11 @@ import ot as pot
 import pytest
 
 from asserts import assert_at_most, assert_close
-from brenier import BrenierMap, ConditionalMap, DataWarning, InputError
+from brenier import BrenierMap, DataWarning, InputError, TransportMap
 from brenier.certificates import dual_terms
-from brenier.conditional.between import coordinates_between
-from brenier.conditional.space import ConditionSpace, Variable
-from brenier.conditional.terms import conditional_terms
+from brenier.conditions.space import ConditionSpace, Variable
 from brenier.datasets import FamilyPair, GaussianFamily
+from brenier.geometry.between import conditional_between
 from brenier.potentials import ModulatedICNN
 from networks import perturb
 
@@ -46,7 +45,7 @@ class TestClasses:
         assert_close(found.w2, np.sqrt(shares @ squares), rtol=1e-9)
         # Closed form: |shift|^2 + tr (sigma - 1)^2, 2 + 2 and 18.
         assert_close(found.w2, np.sqrt(shares @ [4.0, 18.0]), rtol=0.06)
-        assert_close(fit.score(x, y, x_condition=cx, y_condition=cy), found.dual, rtol=1e-4)
+        assert_close(fit.score(x, y, x_condition=cx, y_condition=cy), found.value, rtol=1e-4)
 
     def test_samples_are_enclosed(self, by_class):
         fit, (x, y, cx, cy) = by_class
@@ -110,7 +109,7 @@ def test_a_family_of_gaussians_has_its_mean_distance(rng):
     places, weights = np.polynomial.legendre.leggauss(12)
     exact = np.sqrt(weights / 2 @ [FamilyPair(source, target).squared_w2(0.95 * value) for value in places])
     # The target's numbers are distributed otherwise than the source's: weighted, they say the same.
-    assert_close(found.dual, exact**2 / 2, atol=4.0 * found.population.variance**0.5)
+    assert_close(found.value, exact**2 / 2, atol=4.0 * found.population.variance**0.5)
     assert_close(found.w2, exact, rtol=0.05)
     assert found.population_lower < exact
     assert found.population_lower > 0.8 * exact
@@ -131,22 +130,22 @@ class TestTerms:
             for part in (c[:400], c[400:])
         ]
         low, high = np.array([[-1.0]]), np.array([[1.0]])
-        coordinates = coordinates_between(*rows, low, high, np.array([1.0, 2.0]), 0)
+        coordinates = conditional_between(*rows, low, high, np.array([1.0, 2.0]), 0)
         family = perturb(ModulatedICNN(2, 1, 1, (6, 5, 4), rng=np.random.default_rng(0)), 1, 0.2)
         return coordinates, family, *rows
 
     def test_values_and_slacks(self, case, rng):
         coordinates, family, x, y = case
         found = rng.normal(size=(400, 2))
-        together = conditional_terms(coordinates, family, x, y, found)
+        together = dual_terms(coordinates, family, x, y, found)
         assert together.certified
         space = ConditionSpace((Variable(None, "number"),), ((),), np.array([[-1.0]]), np.array([[1.0]]))
-        map_ = ConditionalMap(coordinates, family, space)
+        map_ = TransportMap(coordinates, family, space)
         for row in range(6):
-            own = map_._at(y[row, 2:])
-            terms = dual_terms(own.coordinates, own.potential, x[row : row + 1, :2], y[row : row + 1, :2], found[[row]])
-            own_x = map_._at(x[row, 2:])
-            source = dual_terms(own_x.coordinates, own_x.potential, x[[row], :2], y[[row], :2], found[[row]]).source
+            own = map_.at_code(y[row, 2:])
+            terms = dual_terms(own.geometry, own.potential, x[row : row + 1, :2], y[row : row + 1, :2], found[[row]])
+            own_x = map_.at_code(x[row, 2:])
+            source = dual_terms(own_x.geometry, own_x.potential, x[[row], :2], y[[row], :2], found[[row]]).source
             # They differ by the value at the origin, which belongs to the condition.
             unit = coordinates.unit**2
             origin = [unit * float(part.potential(np.zeros((1, 2), np.float32))[0]) for part in (own, own_x)]
@@ -158,6 +157,6 @@ class TestTerms:
         """The sum is at most the cost, for wild networks and points that solve nothing."""
         coordinates, family, x, y = case
         y = np.column_stack([y[:, :2], x[:, 2:]])
-        terms = conditional_terms(coordinates, family, x, y, 3.0 * rng.normal(size=(400, 2)))
+        terms = dual_terms(coordinates, family, x, y, 3.0 * rng.normal(size=(400, 2)))
         costs = 0.5 * np.sum(np.square((x[:, :2] - y[:, :2]) / coordinates.scale), axis=1)
         assert_at_most(terms.source + terms.target - terms.slack, costs, "dual value of a pair")

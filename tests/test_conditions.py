@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from brenier import InputError
-from brenier.conditional.space import ConditionSpace, find_space
+from brenier.conditions.space import ConditionSpace, find_space
 from brenier.data.conditions import read_conditions
 
 LABELS = ["b", "a", "b", "c"]

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 
 from asserts import assert_at_most, assert_close, assert_gradient, assert_same
-from brenier import conjugate as module
-from brenier.conjugate import Tolerance, conjugate, conjugate_points, dual_values
+from brenier.conjugates import Tolerance, conjugate, conjugate_points, dual_values
+from brenier.conjugates import problem as module
 from brenier.potentials import Quadratic
 from brenier.solvers import BFGS, Newton, Picard, Spectral, Status
 from networks import double, fresh, perturb, quadratic

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asserts import assert_at_most, assert_close, assert_same
-from brenier.coordinates import BuresCoordinates, Moments, bures_map
-from brenier.moments import accumulate_moments, moments
+from brenier.datasets.gaussian import bures_map
+from brenier.geometry import Moments, QuadraticGeometry, accumulate_moments, moments
 from problems import covariance, exact_sample, gaussians
 
 SINGLE = np.finfo(np.float32).eps
@@ -19,7 +19,7 @@ SINGLE = np.finfo(np.float32).eps
 def coordinates(dim: int = 4, condition: float = 10.0, seed: int = 0, scale=None):
     pair = gaussians(dim, condition, seed)
     sides = Moments(pair.mean_x, pair.covariance_x, 100), Moments(pair.mean_y, pair.covariance_y, 100)
-    return pair, BuresCoordinates.between(*sides, scale)
+    return pair, QuadraticGeometry.between(*sides, scale)
 
 
 @given(dim=st.integers(1, 8), exponents=st.tuples(st.floats(0, 5), st.floats(0, 5)), seed=st.integers(0, 2**32 - 1))
@@ -106,7 +106,7 @@ class TestInvariants:
 @pytest.mark.parametrize(("offset", "unit"), [(1e9, 1.0), (0.0, 1e-12), (-1e12, 1e6), (1e-3, 1e-9), (0.0, 1e30)])
 def test_far_from_the_origin_and_in_any_unit(offset, unit, rng):
     x, y = offset + unit * rng.standard_normal((200, 3)), -offset + 2 * unit * rng.standard_normal((300, 3))
-    c = BuresCoordinates.between(moments(x), moments(y))
+    c = QuadraticGeometry.between(moments(x), moments(y))
     # What float64 resolves at the offset, and single precision at the spread.
     digits = 10 * np.finfo(float).eps * abs(offset) + 50 * SINGLE * unit
     assert_close(c.leave_x(c.enter_x(x)) / unit, x / unit, atol=digits / unit)
@@ -165,7 +165,7 @@ def test_collinear_columns_in_very_different_units(ratio, order, rng):
     base = rng.standard_normal((400, 2))
     values = np.column_stack([base, ratio * (base[:, 0] - base[:, 1])])
     source, target = moments(values), moments(values[:, order] * [1.0, 3.0, 2.0])
-    c = BuresCoordinates.between(source, target)
+    c = QuadraticGeometry.between(source, target)
     assert_at_most(1e-12, c.spread, "spread")
     # Covariances of condition up to 1e16, whose factors leave about five of sixteen digits.
     assert_close(c.to_x @ c.from_x, np.eye(3), atol=2e-5)
@@ -204,8 +204,8 @@ def test_coordinates_without_variance_are_inert(rng):
         (full, flat, 1),
         (flat, tilted, 2),
     ):
-        c = BuresCoordinates.between(source, target)
-        inert = c.inert(source, target)
+        c = QuadraticGeometry.between(source, target)
+        inert = c.degenerate(source, target)
         assert len(inert) == count
         for axis in inert:
             # In the data itself, one of the two sides has none of the variance that the coordinate claims.

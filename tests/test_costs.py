@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from brenier import BrenierMap
-from brenier.coordinates import BuresCoordinates, Moments
+from brenier.geometry import Moments, QuadraticGeometry
 from brenier.maps import TransportMap
 from brenier.potentials import ICNN
-from brenier.training import Row, choose_config
+from brenier.training import HistoryRow, choose_config
 from brenier.training.step import Batches, Context, run_steps, start
 
 
@@ -27,11 +27,11 @@ def normal(key, n: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[Row]:
+def rows() -> list[HistoryRow]:
     return BrenierMap(max_steps=1024, random_state=0).fit(normal, lognormal).history_
 
 
-def test_gradients_a_step(rows: list[Row]) -> None:
+def test_gradients_a_step(rows: list[HistoryRow]) -> None:
     # Warm starts: a cold start takes seven and more. The first cycles, where the map moves fast, take the most.
     evaluations = [row.evaluations for row in rows]
     assert 1.0 <= evaluations[-1] <= 3.2
@@ -42,7 +42,7 @@ def test_the_second_fit_compiles_no_step_anew() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((900, 3)), np.exp(0.7 * rng.standard_normal((900, 3)))
     before = run_steps._cached._cache_size()
-    rows: list[Row] = []
+    rows: list[HistoryRow] = []
     BrenierMap(max_steps=256, random_state=0, callbacks=rows.append).fit(x, y)
     assert any(row.refit for row in rows)
     assert run_steps._cached._cache_size() - before <= 1
@@ -75,7 +75,7 @@ def test_memory_of_a_map_does_not_grow_with_the_rows(direction: str) -> None:
     rng = np.random.default_rng(0)
     standard = Moments(np.zeros(3), np.eye(3), 0)
     u = ICNN(3, (8, 8, 4), rng=rng)
-    call = getattr(TransportMap(BuresCoordinates.between(standard, standard), u), direction)
+    call = getattr(TransportMap(QuadraticGeometry.between(standard, standard), u), direction)
     points = rng.standard_normal((3 << 17, 3))
     call(points[: 1 << 16])
 

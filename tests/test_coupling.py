@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asserts import assert_at_most, assert_close, assert_permutation, assert_same
-from brenier.training.coupling import coupled_orders, partitioned_orders, sorted_orders
+from brenier.geometry.coupling import coupled_orders, partitioned_orders, sorted_orders
 
 WAYS = pytest.mark.parametrize("orders", [partitioned_orders, sorted_orders])
 
@@ -87,7 +87,7 @@ def test_differences_of_batch_means_vary_less(orders, dim, factor, rng):
 def test_accelerators_sort(rng, monkeypatch):
     x, z = (rng.standard_normal((64, 2)).astype(np.float32) for _ in range(2))
     monkeypatch.setattr("jax.default_backend", lambda: "gpu")
-    monkeypatch.setattr("brenier.training.coupling.partitioned_orders", None)
+    monkeypatch.setattr("brenier.geometry.coupling.partitioned_orders", None)
     found = coupled_orders(x, z)
     assert all(isinstance(own, np.ndarray) and own.dtype == np.intp for own in found)
     for own, expected in zip(found, sorted_orders(x, z), strict=True):

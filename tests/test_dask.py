@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from dask import dataframe as dd
 
-import brenier.dask
+import brenier.integrations.dask
 from asserts import assert_close, assert_same
 from brenier import InputError
 from brenier.costs import PNorm
@@ -30,7 +30,7 @@ def frame(request, rng):
 @pytest.fixture
 def named():
     map_ = transport_map("icnn-ramp")
-    return brenier.TransportMap(map_.coordinates, map_.potential, tuple(NAMES), {})
+    return brenier.TransportMap(map_.geometry, map_.potential, None, tuple(NAMES), {})
 
 
 def computed(frame):
@@ -39,7 +39,7 @@ def computed(frame):
 
 
 def test_rows_are_moved_and_other_columns_stay(named, frame):
-    moved = brenier.dask.transform(named, frame)
+    moved = brenier.integrations.dask.transform(named, frame)
     found, rows = computed(moved), computed(frame)
     assert_same(found[NAMES].to_numpy(), named.forward(rows[NAMES].to_numpy(np.float64)))
     assert list(found.columns) == ["a", "event", "b", "c"]
@@ -49,12 +49,15 @@ def test_rows_are_moved_and_other_columns_stay(named, frame):
 
 
 def test_part_of_the_way(named, frame):
-    found, rows = computed(brenier.dask.transform(named, frame, t=0.25)), computed(frame)[NAMES].to_numpy(np.float64)
+    found, rows = (
+        computed(brenier.integrations.dask.transform(named, frame, t=0.25)),
+        computed(frame)[NAMES].to_numpy(np.float64),
+    )
     assert_close(found[NAMES].to_numpy(), 0.75 * rows + 0.25 * named.forward(rows), rtol=1e-12)
 
 
 def test_an_inverse_has_its_status(named, frame):
-    moved = brenier.dask.transform(named, frame, inverse=True)
+    moved = brenier.integrations.dask.transform(named, frame, inverse=True)
     found = computed(moved)
     expected = named.inverse_with_status(computed(frame)[NAMES].to_numpy(np.float64))
     assert_close(found[NAMES].to_numpy(), expected.points, atol=1e-4)
@@ -65,32 +68,32 @@ def test_an_inverse_has_its_status(named, frame):
 
 def test_maps_for_other_costs(frame):
     map_ = dataclasses.replace(cost_map(PNorm(1.5)), columns=None)  # then all columns are points
-    found = computed(brenier.dask.transform(map_, frame[NAMES]))
+    found = computed(brenier.integrations.dask.transform(map_, frame[NAMES]))
     assert_same(found.to_numpy(), map_.forward(computed(frame)[NAMES].to_numpy(np.float64)))
 
 
 def test_conditions_are_read_from_their_columns(rng):
     map_ = conditional_map(classes=2, numbers=0)
-    (variable,) = map_.space.variables
-    label, other = map_.space.class_names()
+    (variable,) = map_.conditions.variables
+    label, other = map_.conditions.class_names()
     rows = pd.DataFrame(rng.normal(size=(40, 3)), columns=NAMES)
     name = variable.name or "kind"
     map_ = named_conditions(map_, name)
     rows[name] = np.where(rng.random(40) < 0.5, label, other)
-    found = computed(brenier.dask.transform(map_, dd.from_pandas(rows, npartitions=3)))
-    assert_close(found[NAMES].to_numpy(), map_.forward(rows[NAMES].to_numpy(), rows[[name]]), rtol=1e-12)
+    found = computed(brenier.integrations.dask.transform(map_, dd.from_pandas(rows, npartitions=3)))
+    assert_close(found[NAMES].to_numpy(), map_.forward(rows[NAMES].to_numpy(), condition=rows[[name]]), rtol=1e-12)
     assert (found[name] == rows[name]).all()
 
 
 def named_conditions(map_, name):
-    (variable,) = map_.space.variables
-    space = dataclasses.replace(map_.space, variables=(variable._replace(name=name),))
-    return dataclasses.replace(map_, space=space, columns=tuple(NAMES))
+    (variable,) = map_.conditions.variables
+    space = dataclasses.replace(map_.conditions, variables=(variable._replace(name=name),))
+    return dataclasses.replace(map_, conditions=space, columns=tuple(NAMES))
 
 
 def test_a_map_file_is_enough(named, frame, tmp_path):
     named.save(tmp_path / "map.brenier")
-    found = computed(brenier.dask.transform(tmp_path / "map.brenier", frame))
+    found = computed(brenier.integrations.dask.transform(tmp_path / "map.brenier", frame))
     assert_same(found[NAMES].to_numpy(), named.forward(computed(frame)[NAMES].to_numpy(np.float64)))
 
 
@@ -106,16 +109,16 @@ def test_a_map_file_is_enough(named, frame, tmp_path):
 )
 def test_frames_that_cannot_be_moved_are_refused(named, frame, change, options, words):
     with pytest.raises(InputError, match=words):
-        brenier.dask.transform(named, change(frame), **options)
+        brenier.integrations.dask.transform(named, change(frame), **options)
 
 
 def test_an_estimator_is_no_map(frame):
     with pytest.raises(InputError, match="`map_` must be a map or the path of a map file"):
-        brenier.dask.transform(brenier.BrenierMap(), frame)
+        brenier.integrations.dask.transform(brenier.BrenierMap(), frame)
 
 
 def test_gaps_are_an_error_when_they_are_computed(named, frame):
-    holes = brenier.dask.transform(named, frame.assign(a=np.nan))
+    holes = brenier.integrations.dask.transform(named, frame.assign(a=np.nan))
     with pytest.raises(InputError, match="NaN"):
         computed(holes)
 
@@ -128,8 +131,8 @@ def test_two_workers_move_what_one_process_does(named, tmp_path, rng):
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
     ):
-        brenier.dask.transform(named, dd.read_parquet(tmp_path / "rows")).to_parquet(tmp_path / "moved")
-        back = brenier.dask.transform(named, dd.read_parquet(tmp_path / "moved"), inverse=True).compute()
+        brenier.integrations.dask.transform(named, dd.read_parquet(tmp_path / "rows")).to_parquet(tmp_path / "moved")
+        back = brenier.integrations.dask.transform(named, dd.read_parquet(tmp_path / "moved"), inverse=True).compute()
         worked = client.run(lambda: __import__("sys").modules.get("brenier") is not None)
     assert list(worked.values()) == [True, True]
     moved = pd.read_parquet(tmp_path / "moved")[NAMES].to_numpy()

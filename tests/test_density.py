@@ -10,13 +10,19 @@ from scipy.integrate import simpson
 from sklearn.base import clone
 
 from asserts import assert_at_most, assert_close, assert_gradient, assert_same
-from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, DataWarning, InputError, TransportMap
-from brenier.conjugate import ConjugatePoints, conjugate_points
-from brenier.coordinates import BuresCoordinates
-from brenier.density.likelihood import climb, log_likelihood, start
+from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, DataWarning, InputError, Training, TransportMap
+from brenier.conjugates import ConjugatePoints, conjugate_points
+from brenier.costs import PNorm
+from brenier.data.streams import ArrayStream
+from brenier.density.likelihood import log_likelihood
 from brenier.density.log_det import log_dets
-from brenier.moments import moments
+from brenier.density.objective import LikelihoodObjective
+from brenier.estimators.density import choose_density_config
+from brenier.geometry import Moments, QuadraticGeometry, moments
 from brenier.potentials import ICNN, Quadratic
+from brenier.solvers import Status
+from brenier.training import Chunk
+from made import SHIFT, conditional_map, cost_map
 from problems import covariance, gaussians
 
 
@@ -30,14 +36,14 @@ def bent_map(dim: int, seed: int = 1, activation: str = "softplus") -> Transport
     rng = np.random.default_rng(seed)
     mix = rng.standard_normal((dim, dim)) + 2 * np.eye(dim)
     x, y = rng.standard_normal((500, dim)) @ mix - 1.0, 3.0 * rng.standard_normal((500, dim)) + 5.0
-    return TransportMap(BuresCoordinates.between(moments(x), moments(y)), bent_network(dim, seed, activation))
+    return TransportMap(QuadraticGeometry.between(moments(x), moments(y)), bent_network(dim, seed, activation))
 
 
 class TestLogDet:
     @pytest.mark.parametrize("dim", [1, 2, 5])
     def test_jacobians_by_finite_differences(self, dim, rng) -> None:
         map_, step = bent_map(dim), 1e-2
-        x = map_.coordinates.leave_x(rng.standard_normal((6, dim)))
+        x = map_.geometry.leave_x(rng.standard_normal((6, dim)))
         columns = [(map_.forward(x + s) - map_.forward(x - s)) / (2 * step) for s in step * np.eye(dim)]
         expected = np.linalg.slogdet(np.stack(columns, axis=2))
         assert_same(expected.sign, np.ones(6))
@@ -82,7 +88,7 @@ class TestLogDet:
 class TestChangeOfVariables:
     def test_gaussians_in_closed_form(self, rng) -> None:
         pair = gaussians(3)
-        c = BuresCoordinates.between(
+        c = QuadraticGeometry.between(
             moments(rng.multivariate_normal(pair.mean_x, pair.covariance_x, 500)),
             moments(rng.multivariate_normal(pair.mean_y, pair.covariance_y, 500)),
         )
@@ -137,7 +143,7 @@ class TestChangeOfVariables:
 
         def one_lost(*args: object, **options: object) -> ConjugatePoints:
             found = conjugate_points(*args, **options)
-            return found._replace(converged=np.array([False, True]))
+            return found._replace(code=np.array([Status.max_steps_reached.code, Status.converged.code]))
 
         monkeypatch.setattr("brenier.density.change.conjugate_points", one_lost)
         assert map_.log_density_with_status(y, "normal").converged.tolist() == [False, True]
@@ -160,12 +166,28 @@ class TestChangeOfVariables:
             map_.sample(0, "normal")
         with pytest.raises(InputError, match="one log density for each of 1 points"):
             map_.log_density([[0.0, 0.0]], lambda points: np.zeros((1, 2)))
+        with pytest.raises(InputError, match=r"densities need the quadratic cost; this fit has `cost`=PNorm\(p=1.5\)"):
+            cost_map(PNorm(1.5)).log_det(np.zeros((1, 3)))
+        with pytest.raises(InputError, match="`condition` was given, but the fit had none"):
+            map_.log_det([[0.0, 0.0]], condition="a")
+
+    def test_every_condition_has_a_density_of_its_own(self, rng: np.random.Generator) -> None:
+        family = conditional_map(2, 0)
+        kinds = np.array(["k0", "k1", "k1", "k0"])
+        y = family.forward(SHIFT + rng.standard_normal((4, 3)), condition=kinds)
+        base = lambda points: -0.5 * np.sum((points - SHIFT) ** 2, axis=1)  # noqa: E731
+        found = family.log_density(y, base, condition=kinds)
+        for row, kind in enumerate(kinds):
+            assert_close(found[[row]], family.at(kind).log_density(y[[row]], base), rtol=1e-5)
+        assert abs(found[0] - family.at("k1").log_density(y[[0]], base)[0]) > 0.01
+        drawn = family.sample(4, "normal", condition=kinds, seed=3)
+        assert_close(drawn[1:3], family.at("k1").sample(4, "normal", seed=3)[1:3], rtol=1e-5)
 
 
 class TestLikelihood:
     @pytest.mark.usefixtures("x64")
     def test_gradient_by_finite_differences(self, rng) -> None:
-        from brenier.certificates.terms import double
+        from brenier.potentials import double
 
         u = double(bent_network(3))
         spread, x = jnp.asarray([0.5, 1.0, 2.0]), jnp.asarray(rng.standard_normal((7, 3)))
@@ -198,13 +220,14 @@ class TestLikelihood:
             assert_close(b, a, atol=2e-3 * max(float(jnp.abs(a).max()), 1e-3))
 
     def test_steps_climb(self, rng) -> None:
-        x = rng.exponential(size=(4096, 1)).astype(np.float32) - 1.0
-        state = start(ICNN(1, (16, 16), rng=rng, activation="softplus"))
-        static = eqx.filter(ICNN(1, (16, 16), rng=rng, activation="softplus"), eqx.is_inexact_array, inverse=True)
-        rates = jnp.full(64, 0.01)
-        batches = jnp.asarray(x[rng.integers(0, 4096, (64, 256))])
-        _, values = climb((static, jnp.ones(1), 0.0), state, batches, None, rates)
-        assert float(values[-16:].mean()) > float(values[:16].mean()) + 0.05
+        x = rng.exponential(size=(4096, 1)) - 1.0
+        coordinates = QuadraticGeometry.between(*[Moments(np.zeros(1), np.eye(1), len(x))] * 2)
+        config = choose_density_config(1, None, widths=(16, 16))
+        objective = LikelihoodObjective(ArrayStream(x, rng), coordinates, x[:64], None, 0.0, config, seed=0)
+        rates = np.full(64, 0.01, np.float32)
+        _, statistics = objective.advance(objective.start(objective.untrained()), Chunk(0, rates, rates))
+        losses = statistics["training"]
+        assert losses[-16:].mean() < losses[:16].mean() - 0.05
 
 
 @pytest.fixture(scope="module")
@@ -232,11 +255,18 @@ class TestEstimator:
             - np.log(10)
         )
         normal = scipy.stats.multivariate_normal(curved[0].mean(axis=0), np.cov(curved[0].T)).logpdf(x)
-        assert not fitted.gaussian_
+        assert not fitted.baseline_
         # Divergence from the truth, as a share of that of the best normal distribution.
         assert np.mean(exact) - fitted.score(x) < 0.12 * (np.mean(exact) - normal.mean())
         assert_close(fitted.score(x), fitted.score_samples(x).mean(), rtol=1e-12)
         assert_close(fitted.history_[-1].log_likelihood, fitted.score(x), atol=0.1)
+
+    def test_one_that_diverges_before_its_first_good_state_starts_again(self, curved) -> None:
+        """The steps give the memory of their state away, and with it, once, the network to start again from."""
+        fast = Training(learning_rate=50.0)
+        with pytest.warns(match="diverged"):
+            fitted = BrenierDensity(max_steps=256, training=fast, refit=False, random_state=0).fit(curved[0])
+        assert fitted.baseline_
 
     def test_it_integrates_to_one(self, fitted) -> None:
         axes = [np.linspace(-5, 5, 301), np.linspace(-40, 200, 601)]
@@ -260,7 +290,7 @@ class TestEstimator:
     def test_normal_data_stay_normal(self, rng) -> None:
         x = rng.multivariate_normal([1.0, 2.0], [[2.0, 1.0], [1.0, 3.0]], 800)
         density = BrenierDensity(max_steps=128, random_state=0).fit(x)
-        assert density.gaussian_
+        assert density.baseline_
         expected = scipy.stats.multivariate_normal(x.mean(axis=0), np.cov(x.T, bias=True)).logpdf(x[:10])
         assert_close(density.score_samples(x[:10]), expected, atol=1e-4)
 
@@ -270,7 +300,7 @@ class TestEstimator:
         repeated = np.repeat(x, counts, axis=0)
         assert_close(density.score(x, sample_weight=counts), density.score(repeated), rtol=1e-6)
         whole = BrenierDensity(max_steps=1, random_state=0).fit(x, sample_weight=counts)
-        assert_close(whole.map_.coordinates.mean_x, repeated.mean(axis=0), rtol=1e-9)
+        assert_close(whole.map_.geometry.mean_x, repeated.mean(axis=0), rtol=1e-9)
         with pytest.raises(InputError, match="`sample_weight` has 1 negative weights"):
             density.fit(x, sample_weight=np.r_[-1.0, counts[1:]])
 
@@ -281,14 +311,21 @@ class TestEstimator:
 
     def test_many_dimensions_train_without_whole_hessians(self, rng) -> None:
         x = rng.exponential(size=(2000, 40))
-        density = BrenierDensity(max_steps=192, hidden=(32, 16), refit=False, random_state=0).fit(x[:1500])
+        density = BrenierDensity(max_steps=192, training=Training(hidden=(32, 16)), refit=False, random_state=0).fit(
+            x[:1500]
+        )
         normal = scipy.stats.multivariate_normal(x.mean(axis=0), np.cov(x.T)).logpdf(x[1500:]).mean()
-        assert not density.gaussian_
+        assert not density.baseline_
         assert density.score(x[1500:]) > normal + 0.5
 
     @pytest.mark.parametrize(
         ("change", "words"),
-        [({"max_steps": 0}, "`max_steps`"), ({"holdout": 1.0}, "`holdout`"), ({"activation": "tanh"}, "`activation`")],
+        [
+            ({"max_steps": 0}, "`max_steps`"),
+            ({"holdout": 1.0}, "`holdout`"),
+            ({"training": Training(activation="tanh")}, "`activation`"),
+            ({"training": Training(pool_size=64)}, "`pool_size` of `training` means nothing to `BrenierDensity`"),
+        ],
     )
     def test_refusals(self, change, words, curved) -> None:
         with pytest.raises(InputError, match=words):
@@ -324,6 +361,6 @@ def test_discrete_columns_are_named(rng) -> None:
         BrenierDensity(max_steps=1, random_state=0).fit(x)
     density = BrenierDensity(max_steps=1, dequantize="auto", random_state=0).fit(x)
     assert density.map_.info["dequantized"] == [0.0, 1.0]
-    assert_close(density.map_.coordinates.mean_x, x.mean(axis=0), atol=0.1)
+    assert_close(density.map_.geometry.mean_x, x.mean(axis=0), atol=0.1)
     deviation = np.array(density.map_.info["base"]["deviation"])
     assert_close(deviation[1] ** 2, x[:, 1].var() + 1.0 / 12.0, rtol=0.02)  # that of uniform noise on one step

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from asserts import assert_at_most, assert_close
-from brenier.conditional.between import coordinates_between
-from brenier.conditional.dependence import dependence
-from brenier.coordinates import BuresCoordinates
 from brenier.datasets import FamilyPair, GaussianFamily
+from brenier.geometry import QuadraticGeometry, moments
+from brenier.geometry.between import conditional_between
+from brenier.geometry.dependence import dependence
 from brenier.metrics import unexplained_variance
-from brenier.moments import moments
 
 LOW, HIGH = np.array([[-1.0]]), np.array([[1.0]])
 
@@ -54,7 +53,7 @@ def test_few_distinct_numbers_limit_the_degree(rng):
 @pytest.mark.parametrize("dim", [2, 5])
 def test_coordinates_carry_the_gaussian_map_of_every_condition(dim, rng):
     source, target = GaussianFamily.random(dim, 1), GaussianFamily.random(dim, 2)
-    c = coordinates_between(rows(source, 40000, rng), rows(target, 40000, rng), LOW, HIGH, np.ones(dim), 0)
+    c = conditional_between(rows(source, 40000, rng), rows(target, 40000, rng), LOW, HIGH, np.ones(dim), 0)
     for value in (-0.95, -0.4, 0.1, 0.77):
         x = source.sample(np.full(500, value), rng)
         code = np.column_stack([x, np.zeros(500), np.full(500, value)])
@@ -74,7 +73,7 @@ class TestAlgebra:
         x = np.column_stack([x * (1 + kind_x[:, None]), kind_x, rng.uniform(-1, 1, 600)])
         y = np.column_stack([y, kind_y, rng.uniform(-1, 1, 500)])
         scale = np.array([1.0, 2.0, 0.5])
-        return coordinates_between(x, y, np.repeat(LOW, 2, 0), np.repeat(HIGH, 2, 0), scale, 0), x, y
+        return conditional_between(x, y, np.repeat(LOW, 2, 0), np.repeat(HIGH, 2, 0), scale, 0), x, y
 
     def test_ways_there_and_back(self, case):
         c, x, y = case
@@ -87,7 +86,7 @@ class TestAlgebra:
         c, x, y = case
         for row_x, row_y in zip(x[:6], y[:6], strict=True):
             one = c.at(row_x[3:])
-            assert isinstance(one, BuresCoordinates)
+            assert isinstance(one, QuadraticGeometry)
             assert_close(one.enter_x(row_x[None, :3]), c.enter_x(row_x[None])[:, :3], atol=1e-6)
             mixed = np.concatenate([row_y[:3], row_x[3:]])[None]
             assert_close(one.enter_y(mixed[:, :3]), c.enter_y(mixed)[:, :3], atol=1e-6)
@@ -110,7 +109,7 @@ class TestAlgebra:
             one = c.at(row[3:])
             offset = one.dual_offset(row[None, :3], np.zeros((1, 3)))
             pair = np.concatenate([np.zeros(3), row[3:]])[None]
-            assert_close(c.offsets_x(row[None])[0] + c.offsets_y(pair)[0], offset, rtol=1e-10)
+            assert_close(c.source_offsets(row[None])[0] + c.target_offsets(pair)[0], offset, rtol=1e-10)
 
     def test_beyond_the_range_is_its_end(self, case):
         c, x, _ = case
@@ -124,10 +123,10 @@ def test_classes_have_the_coordinates_of_their_own_moments(rng):
     sides, maps = [], []
     for number in range(2):
         x, y = rng.standard_normal((400, 2)) * [1, 3], rng.standard_normal((300, 2)) @ rng.standard_normal((2, 2)) + 1
-        maps.append(BuresCoordinates.between(moments(x), moments(y)))
+        maps.append(QuadraticGeometry.between(moments(x), moments(y)))
         sides.append((np.column_stack([x, np.full(400, number)]), np.column_stack([y, np.full(300, number)])))
     x, y = (np.concatenate(side) for side in zip(*sides, strict=True))
-    c = coordinates_between(x, y, np.zeros((2, 0)), np.zeros((2, 0)), np.ones(2), 0)
+    c = conditional_between(x, y, np.zeros((2, 0)), np.zeros((2, 0)), np.ones(2), 0)
     for number, own in enumerate(maps):
         assert_close(c.at(np.array([float(number)])).linear_map, own.linear_map, rtol=1e-6, atol=1e-8)
 
@@ -137,6 +136,6 @@ def test_a_class_without_variance_in_a_column_has_a_map(rng):
     kind = np.repeat([0.0, 1.0], 100)
     x[kind == 1, 2], y[kind == 1, 2] = 1.0, 2.0
     rows_x, rows_y = np.column_stack([x, kind]), np.column_stack([y, kind])
-    c = coordinates_between(rows_x, rows_y, np.zeros((2, 0)), np.zeros((2, 0)), np.ones(3), 0)
+    c = conditional_between(rows_x, rows_y, np.zeros((2, 0)), np.zeros((2, 0)), np.ones(3), 0)
     images = c.at(np.array([1.0])).leave_y(c.at(np.array([1.0])).enter_x(x[kind == 1]))
     assert_close(images[:, 2], np.full(100, 2.0), atol=1e-3)

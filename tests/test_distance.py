@@ -12,7 +12,7 @@ from brenier import InputError, TransportMap
 from brenier.certificates import dual_terms, mismatch, population_bound
 from brenier.certificates.mismatch import _permutation_test
 from brenier.certificates.population import MeanBound
-from brenier.coordinates import BuresCoordinates, Moments
+from brenier.geometry import Moments, QuadraticGeometry
 from brenier.potentials import Quadratic
 from networks import fresh, perturb
 from problems import Gaussians, gaussians
@@ -21,7 +21,7 @@ from problems import Gaussians, gaussians
 def exact_map(pair: Gaussians) -> TransportMap:
     """The optimal map between two Gaussians."""
     sides = Moments(pair.mean_x, pair.covariance_x, 100), Moments(pair.mean_y, pair.covariance_y, 100)
-    return TransportMap(BuresCoordinates.between(*sides), Quadratic.identity(len(pair.mean_x)))
+    return TransportMap(QuadraticGeometry.between(*sides), Quadratic.identity(len(pair.mean_x)))
 
 
 def draw(pair: Gaussians, n: int, m: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -41,7 +41,7 @@ def test_the_population_bound_is_the_textbook_one(rng):
 def test_the_population_bound_covers_in_500_repetitions(dim, rng):
     # The optimal potential, which is the hardest case: in expectation its dual value is the truth itself.
     pair = gaussians(dim)
-    c = exact_map(pair).coordinates
+    c = exact_map(pair).geometry
     u, truth, bounds = Quadratic.identity(dim), 0.5 * pair.w2**2, []
     x, y = draw(pair, 500 * 400, 500 * 300, rng)
     # The conjugate of half the squared norm is attained at the point itself.
@@ -110,7 +110,7 @@ def test_the_estimate_agrees_with_the_score_and_needs_no_interval(rng):
     map_ = exact_map(pair)
     found = map_.distance(x, y, empirical=False)
     assert (found.lower, found.upper, found.mismatch, found.empirical_gap) == (None, None, None, None)
-    assert_close(found.dual, map_.dual(x, y).value, rtol=1e-5)
+    assert_close(found.value, map_.dual(x, y).value, rtol=1e-5)
     assert "These samples" not in str(found)
 
 
@@ -129,8 +129,8 @@ class TestNotes:
     def test_conjugates_that_are_not_solved(self, rng):
         pair = gaussians(3)
         found = exact_map(pair).distance(*draw(pair, 400, 400, rng), empirical=False)
-        low = MeanBound(0.5 * found.dual, 0.1 * found.dual, 1.0, 99.0)
-        found = dataclasses.replace(found, population=low, inexact=0.4 * found.dual, unconverged=0.25)
+        low = MeanBound(0.5 * found.value, 0.1 * found.value, 1.0, 99.0)
+        found = dataclasses.replace(found, population=low, inexact=0.4 * found.value, unconverged=0.25)
         assert "because of inexact conjugates (25 % unconverged)" in " ".join(found.notes())
 
     def test_samples_in_many_dimensions(self, rng):
@@ -143,7 +143,7 @@ class TestNotes:
         pair = gaussians(3)
         map_ = exact_map(pair)
         potential = perturb(fresh("mlp-celu", 3), 0, 0.05)
-        found = TransportMap(map_.coordinates, potential).distance(*draw(pair, 100, 100, rng))
+        found = TransportMap(map_.geometry, potential).distance(*draw(pair, 100, 100, rng))
         assert found.population_lower is None
         assert "not known to be convex" in str(found)
         # The interval of the samples asks nothing of the potential.
@@ -180,9 +180,7 @@ def test_coverage_on_pairs_of_the_benchmark(dim, shared_data):
     truth = 0.5 * float(np.mean(np.sum(np.square(pair.transport(x) - x), axis=1)))
     map_ = ot.map_
     inverse = map_.inverse(y)
-    terms = dual_terms(
-        map_.coordinates, map_.potential, x.astype(float), y.astype(float), map_.coordinates.enter_x(inverse)
-    )
+    terms = dual_terms(map_.geometry, map_.potential, x.astype(float), y.astype(float), map_.geometry.enter_x(inverse))
     bounds = [
         population_bound(
             *(side[rows * k : rows * (k + 1)] for side in (terms.source, terms.target - terms.slack)), 0.95

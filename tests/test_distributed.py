@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import equinox as eqx
@@ -16,18 +17,19 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from asserts import assert_close, assert_same
-from brenier import BrenierMap, TransportMap
+from brenier import BrenierMap, Training, TransportMap
 from brenier._errors import DistributedError, InputError
-from brenier.conditional.sides import BalancedSource
-from brenier.data.sources import ArraySource, IteratorSource, SamplerSource, Source
-from brenier.data.weights import WeightedSource
+from brenier._processes import agreed, any_of, from_all, from_first, together
+from brenier._states import pack, unpack
+from brenier.data.streams import ArrayStream, IteratorStream, PointStream, SamplerStream
+from brenier.data.weights import WeightedStream
+from brenier.estimators.conditioned import BalancedStream
 from brenier.files import open_points
 from brenier.solvers import BFGS, LBFGS, Spectral
 from brenier.training import choose_config
 from brenier.training.calibration import Affine, Calibration
-from brenier.training.exchange import _packed, _unpacked, from_all, from_first
+from brenier.training.placement import Sharded
 from brenier.training.sharded import refresh_shards, run_sharded_steps
-from brenier.training.shards import Shards, agreed, any_of, together
 from brenier.training.step import Batches, Context, TrainingState, run_steps, solve_pool, start
 from distributed_fit import data, fit
 from networks import double, fresh, perturb
@@ -65,7 +67,7 @@ def assert_same_map(one, other, points):
 @pytest.mark.parametrize("solver", [BFGS(), LBFGS(memory=2), Spectral()], ids=["bfgs", "lbfgs", "spectral"])
 def test_a_step_in_shards_is_the_step_in_one_piece(rng, x64, solver, calibrated):
     u = double(perturb(fresh("icnn-softplus", 2, (3, 2)), 1, 0.4))
-    shards = Shards.over(2)
+    shards = Sharded.over(2)
     x, y = rng.standard_normal((2, 2, 6, 2))
     slots = np.array([[[0, 3], [5, 1]], [[1, 2], [3, 4]], [[0, 3], [1, 1]]])  # step, shard, pair
     rates, tolerances = jnp.full(3, 0.01), jnp.full(3, 1e-3)
@@ -106,7 +108,7 @@ def test_points_far_from_their_root_are_left_out_in_all_shards(rng, x64):
     divided = TrainingState(state.parameters, state.average, state.optimizer, conjugates, stacked[1], state.steps)
     slots = jnp.asarray([[[0, 1], [0, 1]]])
     batches = Batches(slots, slots, jnp.full(1, 0.01), jnp.full(1, 1e-9))
-    _, statistics = run_sharded_steps(context, divided, batches, Shards.over(2).mesh)
+    _, statistics = run_sharded_steps(context, divided, batches, Sharded.over(2).mesh)
     left_out = float(statistics.unconverged[0])
     assert 0.25 <= left_out < 1.0
     assert left_out * 4 == round(left_out * 4)
@@ -122,7 +124,7 @@ def test_fresh_targets_are_solved_in_their_shards(rng, x64):
     old = TrainingState(state.parameters, state.average, state.optimizer, 7.0 + context.y, memory, state.steps)
     slots, tolerance = np.array([4, 1]), jnp.asarray(1e-10)
     rows = context.y[:, slots][:, None]
-    new = refresh_shards(context, old, rows, jnp.asarray(slots), tolerance, 200, Shards.over(2).mesh)
+    new = refresh_shards(context, old, rows, jnp.asarray(slots), tolerance, 200, Sharded.over(2).mesh)
     for part in range(2):
         points, _ = solve_pool(context, arrays, rows[part], tolerance, 200)
         assert_close(new.conjugates[part][slots], points[0], atol=1e-9)
@@ -175,10 +177,10 @@ def test_a_budget_in_seconds_takes_the_same_steps_in_all_processes(tmp_path, rng
 @pytest.mark.slow
 def test_shards_change_a_result_no_more_than_a_seed_does():
     X, Y = data("arrays")[0]
-    settings = {"max_steps": 256, "refit": False, "batch_size": 256, "pool_size": 2048}
+    settings = {"max_steps": 256, "refit": False, "training": Training(batch_size=256, pool_size=2048)}
     images = {}
-    for name, changes in {"one": {}, "seed": {"random_state": 1}, "four": {"shards": 4}}.items():
-        ot = BrenierMap(**settings | {"random_state": 0} | changes).fit(X, Y)
+    for name, (seed, shards) in {"one": (0, None), "seed": (1, None), "four": (0, 4)}.items():
+        ot = BrenierMap(**settings, random_state=seed).fit(X, Y, shards=shards)
         images[name] = ot.transform(X[:500])
     by_seed, by_shards = (np.abs(images[name] - images["one"]).mean() for name in ("seed", "four"))
     assert by_shards <= 3.0 * by_seed
@@ -192,25 +194,25 @@ def test_what_is_set_for_shards():
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("shards", "settings", "words"),
     [
-        ({"shards": 0}, r"`shards` must be a positive integer or None; got 0"),
-        ({"shards": 1.5}, r"`shards` must be a positive integer or None; got 1.5"),
-        ({"shards": 3, "batch_size": 128}, r"`batch_size` must be a multiple of `shards`; got 128 and 3"),
-        ({"shards": 3, "batch_size": 96, "pool_size": 2048}, r"`pool_size` must be a multiple of `shards`"),
-        ({"shards": 2048}, r"`shards` must be at most the number of training rows"),
+        (0, {}, r"`shards` must be a positive integer or None; got 0"),
+        (1.5, {}, r"`shards` must be a positive integer or None; got 1.5"),
+        (3, {"batch_size": 128}, r"`batch_size` must be a multiple of `shards`; got 128 and 3"),
+        (3, {"batch_size": 96, "pool_size": 2048}, r"`pool_size` must be a multiple of `shards`"),
+        (2048, {}, r"`shards` must be at most the number of training rows"),
     ],
 )
-def test_shards_that_cannot_be_are_refused(settings, words):
+def test_shards_that_cannot_be_are_refused(shards, settings, words):
     X, Y = np.random.default_rng(0).normal(size=(2, 400, 2))
     with pytest.raises(InputError, match=words):
-        BrenierMap(max_steps=16, random_state=0, **settings).fit(X, Y)
+        BrenierMap(max_steps=16, random_state=0, training=Training(**settings)).fit(X, Y, shards=shards)
 
 
 def test_iterators_cannot_be_divided():
     batches = [np.random.default_rng(0).normal(size=(5000, 2)) for _ in range(2)]
     with pytest.raises(InputError, match=r"`X` is an iterator, which cannot be divided into 2 `shards`"):
-        BrenierMap(max_steps=16, shards=2, random_state=0).fit(batches, batches)
+        BrenierMap(max_steps=16, random_state=0).fit(batches, batches, shards=2)
 
 
 class Cut(Exception):
@@ -230,11 +232,12 @@ def test_a_fit_in_shards_goes_on_from_a_checkpoint(tmp_path, settings, rng, monk
     monkeypatch.setattr("brenier.checkpoint.keeping.COST", np.inf)  # after every chunk of steps
     # In eight dimensions three in four targets, with what is known of them, outlive a chunk of steps.
     X, Y = rng.normal(size=(2, 1500, 8))
-    Y, common = Y + np.tanh(3.0 * Y), data("arrays")[1] | {"shards": 4, "max_steps": 640, **settings}
-    whole = BrenierMap(**common).fit(X, Y)
+    Y, common = Y + np.tanh(3.0 * Y), data("arrays")[1] | {"max_steps": 640}
+    common["training"] = replace(common["training"], **settings)
+    whole = BrenierMap(**common).fit(X, Y, shards=4)
     with pytest.raises(Cut):
-        BrenierMap(**common, checkpoint=tmp_path / "work", callbacks=cut_at(512)).fit(X, Y)
-    again = BrenierMap(**common, checkpoint=tmp_path / "work").fit(X, Y)
+        BrenierMap(**common, callbacks=cut_at(512)).fit(X, Y, shards=4, checkpoint=tmp_path / "work")
+    again = BrenierMap(**common).fit(X, Y, shards=4, checkpoint=tmp_path / "work")
     assert again.resumed_.step == 384
     assert [row.dual for row in again.history_] == [row.dual for row in whole.history_]
     assert_same(again.transform(X[:50]), whole.transform(X[:50]))
@@ -248,7 +251,7 @@ def test_processes_that_were_killed_go_on_together(files, rng):
         assert process.returncode == 0, err
     expected = TransportMap.load(files / "map.brenier")
     first, second = commands(files, port(), 2, *steps, "--checkpoint", files / "work")
-    while not [own for own in files.glob("work/*") if own.name.isdecimal() and int(own.name) > 1]:
+    while not [own for own in files.glob("work/*") if own.stem.isdecimal() and int(own.stem) > 1]:
         assert first.poll() is None, first.stderr.read()
         time.sleep(0.05)
     second.kill()
@@ -272,7 +275,7 @@ def test_states_survive_being_sent(monkeypatch):
     state = {"a": [1, None, {"b": np.arange(6.0).reshape(2, 3)}], "c": np.zeros((0, 2), np.float32), "d": 2**70}
     assert from_all(state) == [state]
     assert from_first(state) is state
-    back = _unpacked(_packed(state))
+    back = unpack(pack(state))
     assert (back["a"][:2], back["d"]) == ([1, None], 2**70)
     assert_same(back["a"][2]["b"], state["a"][2]["b"])
     assert_same(back["c"], state["c"])
@@ -280,7 +283,7 @@ def test_states_survive_being_sent(monkeypatch):
 
 def test_parts_of_an_array_are_its_rows(rng):
     values = rng.normal(size=(10, 2))
-    source = ArraySource(values, np.random.default_rng(0))
+    source = ArrayStream(values, np.random.default_rng(0))
     parts = [source.part(number, 3) for number in range(3)]
     assert [part.size for part in parts] == [4, 3, 3]
     drawn = np.concatenate([part.draw(part.size) for part in parts])
@@ -291,10 +294,10 @@ def sources():
     rng = np.random.default_rng(0)
     values, weights = rng.normal(size=(64, 3)), np.full(64, 1 / 64)
     values[:, 2] = 0.0
-    yield ArraySource(values, np.random.default_rng(5))
-    yield WeightedSource(values, weights, np.random.default_rng(5))
-    yield BalancedSource(values, weights, 2, np.random.default_rng(5))
-    yield SamplerSource(lambda key, n: jax.random.normal(key, (n, 3)), 5, "X")
+    yield ArrayStream(values, np.random.default_rng(5))
+    yield WeightedStream(values, weights, np.random.default_rng(5))
+    yield BalancedStream(values, weights, 2, np.random.default_rng(5))
+    yield SamplerStream(lambda key, n: jax.random.normal(key, (n, 3)), 5, "X")
 
 
 @pytest.mark.parametrize("place", range(4), ids=["array", "weighted", "balanced", "sampler"])
@@ -309,12 +312,12 @@ def test_parts_are_the_same_whatever_was_drawn_before(place):
 
 def test_every_part_of_a_weighted_sample_has_its_weights(rng):
     values, weights = np.array([[0.0], [1.0]]), np.array([0.25, 0.75])
-    part = WeightedSource(values, weights, rng).part(1, 2)
+    part = WeightedStream(values, weights, rng).part(1, 2)
     assert part.draw(400).mean() == 0.75
 
 
 def test_a_supply_of_ones_own_needs_no_parts_until_it_is_divided():
-    class Own(Source):
+    class Own(PointStream):
         dim, size = 2, None
 
         def draw(self, n):
@@ -326,15 +329,15 @@ def test_a_supply_of_ones_own_needs_no_parts_until_it_is_divided():
 
 def test_an_iterator_has_no_parts():
     with pytest.raises(InputError, match="cannot be divided"):
-        IteratorSource([np.zeros((3, 2))], "X").part(0, 2)
+        IteratorStream([np.zeros((3, 2))], "X").part(0, 2)
 
 
 def test_shards_go_to_devices_that_divide_them():
-    shards = Shards.over(6)
+    shards = Sharded.over(6)
     assert shards.own == list(range(6))
     rows = np.arange(12.0, dtype=np.float32).reshape(6, 2)
-    assert_same(shards.local(shards.divided(rows)), rows)
-    assert_same(np.asarray(shards.divided(rows.T, axis=1)), rows.T)
+    assert_same(shards.split(shards.join(rows)), rows)
+    assert_same(np.asarray(shards.join(rows, axis=1)), rows.T)
 
 
 def test_one_process_agrees_with_itself():
@@ -419,9 +422,13 @@ def test_files_larger_than_memory_are_divided(tmp_path, rng):
     for name, points in (("x", X), ("y", X * [2.0, 0.5] + 1.0)):
         np.save(tmp_path / f"{name}.npy", points[rng.permutation(len(points))])
     sides = [open_points(tmp_path / f"{name}.npy", memory=1_000_000) for name in "xy"]
-    settings = {"max_steps": 256, "hidden": (8,), "batch_size": 64, "pool_size": 1024, "random_state": 0}
-    ot = BrenierMap(shards=2, checkpoint=tmp_path / "work", **settings).fit(*sides)
+    settings = Training(hidden=(8,), batch_size=64, pool_size=1024)
+    ot = BrenierMap(max_steps=256, training=settings, random_state=0).fit(
+        *sides, shards=2, checkpoint=tmp_path / "work"
+    )
     assert_close(ot.transform(X[:20]), X[:20] * [2.0, 0.5] + 1.0, atol=0.05)
-    again = BrenierMap(shards=2, checkpoint=tmp_path / "work", **settings).fit(*sides)
+    again = BrenierMap(max_steps=256, training=settings, random_state=0).fit(
+        *sides, shards=2, checkpoint=tmp_path / "work"
+    )
     assert again.resumed_.finished
     assert_same(again.transform(X[:20]), ot.transform(X[:20]))

@@ -107,6 +107,7 @@ def test_every_command_and_option_is_on_the_page_of_commands() -> None:
             help_text = (parameter.help or "").replace("|", "").replace("`", "")
             assert help_text in sections[" ".join(path)].replace(r"\|", "").replace("`", "")
     assert seen > 50
+    assert "brenier bench peers [OPTIONS]" in sections["bench peers"]
     assert "brenier fit SOURCE TARGET [OPTIONS]" in sections["fit"]
     assert "| `--max-steps N` | Budget in training steps; 4096 unless `--max-seconds` is given. |" in sections["fit"]
 

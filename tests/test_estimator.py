@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from brenier import BrenierMap, ConvergenceWarning, DataWarning, InputError, TransportMap
+from brenier import BrenierMap, ConvergenceWarning, DataWarning, InputError, Training, TransportMap
 from brenier.datasets import GaussianPair
 from brenier.metrics import sliced_w2, unexplained_variance
 
@@ -35,8 +35,8 @@ def test_learns_a_product_of_monotone_maps(fitted: BrenierMap) -> None:
     """The target is a coordinatewise increasing image of the source, which is therefore the optimal map."""
     x = np.random.default_rng(8).normal(size=(2000, 2))
     exact = np.stack([x[:, 0] + 0.8 * np.abs(x[:, 0]) * np.sign(x[:, 0]), np.exp(0.8 * x[:, 1])], axis=1)
-    linear = fitted.map_.coordinates.leave_y(fitted.map_.coordinates.enter_x(x))
-    assert not fitted.gaussian_
+    linear = fitted.map_.geometry.leave_y(fitted.map_.geometry.enter_x(x))
+    assert not fitted.baseline_
     assert unexplained_variance(fitted.transform(x), exact) < 0.35 * unexplained_variance(linear, exact)
 
 
@@ -66,7 +66,7 @@ def test_never_worse_than_the_gaussian_map_on_held_out_points(fitted: BrenierMap
 def test_no_network_beats_the_gaussian_map_on_noise() -> None:
     rng = np.random.default_rng(0)
     ot = BrenierMap(max_steps=STEPS, random_state=0).fit(rng.normal(size=(300, 4)), rng.normal(size=(300, 4)))
-    assert ot.gaussian_
+    assert ot.baseline_
 
 
 def test_one_seed_one_result(fitted: BrenierMap) -> None:
@@ -81,7 +81,7 @@ def test_one_seed_one_result(fitted: BrenierMap) -> None:
 def test_inputs_and_parameters_are_unchanged(fitted: BrenierMap) -> None:
     x, y = clouds()
     before = x.copy(), y.copy()
-    estimator = BrenierMap(max_steps=1, hidden=[8, 8], random_state=0)
+    estimator = BrenierMap(max_steps=1, training=Training(hidden=[8, 8]), random_state=0)
     parameters = estimator.get_params()
     estimator.fit(x, y)
     assert estimator.get_params() == parameters
@@ -125,7 +125,9 @@ def test_iterators_are_sources() -> None:
         while True:
             yield side[rng.integers(len(side), size=256)]
 
-    ot = BrenierMap(max_steps=1, pool_size=1024, batch_size=128, random_state=0).fit(batches(x), batches(y))
+    ot = BrenierMap(max_steps=1, training=Training(pool_size=1024, batch_size=128), random_state=0).fit(
+        batches(x), batches(y)
+    )
     assert ot.n_iter_ == 1
 
 
@@ -155,7 +157,7 @@ def test_interruption_keeps_the_best_map() -> None:
     with pytest.warns(ConvergenceWarning, match="Interrupted from the keyboard"):
         ot = BrenierMap(max_steps=4096, random_state=0, callbacks=callback).fit(*clouds())
     assert ot.history_[0].best
-    assert not ot.gaussian_
+    assert not ot.baseline_
 
 
 @pytest.mark.parametrize(
@@ -163,12 +165,12 @@ def test_interruption_keeps_the_best_map() -> None:
     [
         ({"max_steps": 0}, "`max_steps` must be a positive number"),
         ({"max_seconds": float("nan")}, "`max_seconds` must be a positive number"),
-        ({"batch_size": -1}, "`batch_size` must be a positive number"),
-        ({"pool_size": 1000}, "`pool_size` must be a power of two; got 1000"),
-        ({"hidden": []}, "`hidden` must list the units"),
-        ({"convexity": 1.0}, "`convexity` must lie strictly between 0 and 1"),
+        ({"training": Training(batch_size=-1)}, "`batch_size` must be a positive number"),
+        ({"training": Training(pool_size=1000)}, "`pool_size` must be a power of two; got 1000"),
+        ({"training": Training(hidden=[])}, "`hidden` must list the units"),
+        ({"training": Training(convexity=1.0)}, "`convexity` must lie strictly between 0 and 1"),
         ({"holdout": 0.0}, "`holdout` must lie strictly between 0 and 1"),
-        ({"activation": "relu"}, "`activation` must be one of"),
+        ({"training": Training(activation="relu")}, "`activation` must be one of"),
         ({"scale": "robust"}, "`scale` must be 'auto', 'none', 'pooled'"),
         ({"scale": [1.0, -1.0]}, "`scale` must be one positive number for each of the 2 columns"),
     ],
@@ -205,7 +207,7 @@ def test_few_samples_give_the_gaussian_map_and_say_so() -> None:
     x, y = clouds(40, 40)
     with pytest.warns(ConvergenceWarning, match="too few samples"):
         ot = BrenierMap(random_state=0).fit(x, y)
-    assert ot.gaussian_
+    assert ot.baseline_
     assert ot.n_iter_ == 0
 
 
@@ -227,7 +229,7 @@ def test_collinear_columns_work_and_warn() -> None:
     assert any("linearly dependent" in str(warning.message) for warning in caught)
     # The direction without variance is left to the Gaussian map: training goes through.
     assert {warning.category for warning in caught} == {DataWarning}
-    assert not ot.gaussian_
+    assert not ot.baseline_
     images = ot.transform(both[0])
     assert np.abs(images[:, 2] - images[:, :2].sum(axis=1)).max() < 1e-2
     # The third column adds nothing but weight, so the map must still bend as the target does.

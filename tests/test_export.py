@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from asserts import assert_at_most, assert_close
-from brenier import ConditionalMap, InputError, TransportMap
+from brenier import InputError, TransportMap
 from brenier.cli import app
 from brenier.export import save_stablehlo, save_torch, to_torch
 from commands import as_json, run
@@ -40,11 +40,11 @@ MAPS = {
 CONVEX = [kind for kind in MAPS if not kind.startswith("mlp")]
 
 
-def arguments(map_: TransportMap | ConditionalMap, rng: np.random.Generator, rows: int = ROWS):
+def arguments(map_: TransportMap, rng: np.random.Generator, rows: int = ROWS):
     """Source points with conditions, as the map takes them and as programs do."""
     x = points(map_, rows, rng)
-    if not isinstance(map_, ConditionalMap):
-        return (x,), (x,)
+    if map_.conditions is None:
+        return (x, None), (x,)
     codes, columns = conditions(map_, rows, rng)
     return (x, pd.DataFrame(columns)), (x, codes)
 
@@ -57,7 +57,7 @@ def tensors(arrays, dtype=np.float64):
 def test_images_are_those_of_the_map(kind, rng):
     map_ = MAPS[kind]()
     ours, theirs = arguments(map_, rng)
-    expected = map_.forward(*ours)
+    expected = map_.forward(ours[0], condition=ours[1])
     with torch.no_grad():
         found = to_torch(map_)(*tensors(theirs)).numpy()
     assert_close(found / expected.std(), expected / expected.std(), atol=1e-5)
@@ -71,10 +71,10 @@ def test_images_in_double_precision_agree_to_its_digits(kind, rng, x64):
     found = to_torch(map_, dtype="float64")(*tensors(theirs)).detach().numpy()
     for row in range(5):
         one = map_
-        if isinstance(map_, ConditionalMap):
+        if map_.conditions is not None:
             code = map_.codes(ours[1].iloc[[row]], 1)[0]
-            one = TransportMap(map_.coordinates.at(code), map_.family.at(jax.numpy.asarray(code)))
-        c = one.coordinates
+            one = TransportMap(map_.geometry.at(code), map_.potential.at(jax.numpy.asarray(code)))
+        c = one.geometry
         inner = one.potential.gradient(jax.numpy.asarray(c.precise_x(ours[0][[row]])))
         assert_close(found[[row]], c.leave_y(np.asarray(inner)), atol=1e-10)
 
@@ -83,7 +83,7 @@ def test_images_in_double_precision_agree_to_its_digits(kind, rng, x64):
 def test_preimages_are_found_to_the_tolerance(kind, rng):
     map_ = MAPS[kind]()
     ours, theirs = arguments(map_, rng)
-    y = map_.forward(*ours)
+    y = map_.forward(ours[0], condition=ours[1])
     module = to_torch(map_, dtype="float64")
     found = module.inverse_with_status(*tensors((y, *theirs[1:])), rtol=1e-10, atol=1e-10)
     assert bool(found.converged.all())
@@ -92,7 +92,7 @@ def test_preimages_are_found_to_the_tolerance(kind, rng):
     assert_close(found.residual.detach().numpy(), np.linalg.norm(back.detach().numpy() - y, axis=1), atol=1e-9)
     single = to_torch(map_).inverse_with_status(*tensors((y, *theirs[1:])))
     assert bool(single.converged.all())
-    assert_close(map_.forward(single.points.detach().numpy(), *ours[1:]), y, atol=3e-5 * y.std())
+    assert_close(map_.forward(single.points.detach().numpy(), condition=ours[1]), y, atol=3e-5 * y.std())
     assert_at_most(single.steps.numpy(), 100, "steps")
 
 
@@ -123,9 +123,8 @@ def test_log_determinants(kind, rng):
             tensors(theirs)[0][row]
         )
         assert_close(found[row], np.linalg.slogdet(jacobian.detach().numpy())[1], atol=1e-9)
-    single = ours[0][:1], *(own.iloc[:1] for own in ours[1:])
-    one = map_.at(tuple(single[1].iloc[0])) if isinstance(map_, ConditionalMap) else map_
-    assert_close(found[:1], one.log_det(single[0]), atol=1e-4)
+    condition = None if ours[1] is None else ours[1].iloc[:1]
+    assert_close(found[:1], map_.log_det(ours[0][:1], condition=condition), atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["softplus", "both", "quadratic"])
@@ -163,7 +162,7 @@ def test_numbers_outside_the_range_are_its_ends_and_unknown_classes_have_no_imag
     map_ = conditional_map(2, 1)
     module = to_torch(map_)
     x = points(map_, 1, rng)
-    high = float(map_.space.high[1, 0])
+    high = float(map_.conditions.high[1, 0])
     codes = np.array([[1.0, high], [1.0, high + 9.0], [2.0, 1.0], [-1.0, 1.0], [0.5, 1.0]])
     images = module(torch.tensor(np.repeat(x, 5, axis=0)), torch.tensor(codes)).detach().numpy()
     assert_close(images[1], images[0], atol=1e-6)
@@ -237,7 +236,7 @@ def check_program(map_, inverse, dtype, call, rng) -> None:
     """Run a program on more rows than it was traced with, and on one."""
     for rows in (11, 1):
         ours, theirs = arguments(map_, rng, rows)
-        images = map_.forward(*ours)
+        images = map_.forward(ours[0], condition=ours[1])
         given = (images, *theirs[1:]) if inverse else theirs
         found = call([np.asarray(array, dtype) for array in given])
         if not inverse:
@@ -247,7 +246,8 @@ def check_program(map_, inverse, dtype, call, rng) -> None:
         reached, residual, converged, steps = found
         assert converged.all()
         assert (steps > 0).all()
-        assert_close(map_.forward(reached.astype(np.float64), *ours[1:]), images, atol=1e-4 * max(images.std(), 1.0))
+        back = map_.forward(reached.astype(np.float64), condition=ours[1])
+        assert_close(back, images, atol=1e-4 * max(images.std(), 1.0))
         assert_at_most(residual, 1e-4 * max(images.std(), 1.0), "residuals")
 
 
@@ -342,7 +342,7 @@ def test_the_command(tmp_path, rng):
     assert "from the source to the target" in text
     assert "k1" in text
     images = torch.export.load(tmp_path / "one.pt2").module()(torch.tensor(x)).detach().numpy()
-    assert_close(images, family.forward(x, ("k1", 1.5)), atol=1e-4)
+    assert_close(images, family.forward(x, condition=("k1", 1.5)), atol=1e-4)
     refused = CliRunner().invoke(
         app, ["export", str(tmp_path / "map.brenier"), "-o", str(tmp_path / "x.brenier"), "--to", "torch"]
     )

@@ -1,20 +1,24 @@
-"""Potentials and solvers of the user's own: they are what is trained and what solves, and misfits are refused."""
+"""Potentials, solvers and objectives of the user's own: they are what is trained and what solves, or are refused."""
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier import BrenierMap, InputError, files
-from brenier.conjugate import conjugate_points
+from brenier import BrenierMap, InputError, Training, files
+from brenier._states import pack, unpack
+from brenier.conjugates import conjugate_points
+from brenier.data.streams import ArrayStream
 from brenier.files import registry
+from brenier.geometry import QuadraticGeometry, moments
 from brenier.potentials import POTENTIALS, AbstractPotential, Quadratic
 from brenier.solvers import Picard
-from brenier.training import choose_config
+from brenier.training import AbstractObjective, Losses, LossObjective, Stop, choose_config, train, train_twice
 from commands import as_json
 from made import transport_map
 
@@ -48,12 +52,12 @@ def clouds(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def fitted(rng: np.random.Generator) -> BrenierMap:
-    return BrenierMap(potential=Scaled, max_steps=128, refit=False, random_state=0).fit(*clouds(rng))
+    return BrenierMap(training=Training(potential=Scaled), max_steps=128, refit=False, random_state=0).fit(*clouds(rng))
 
 
 def test_the_own_potential_is_what_was_trained(fitted: BrenierMap) -> None:
     # Where nothing beat the Gaussian map, the map is that; its settings say what was trained in either case.
-    assert isinstance(fitted.map_.potential, Quadratic if fitted.gaussian_ else Scaled)
+    assert isinstance(fitted.map_.potential, Quadratic if fitted.baseline_ else Scaled)
     assert fitted.map_.info["settings"]["potential"] == "Scaled"
 
 
@@ -65,7 +69,7 @@ def test_the_factory_gets_columns_and_randomness(rng: np.random.Generator) -> No
         return Scaled(dim, generator)
 
     for seed in (0, 0, 1):
-        BrenierMap(potential=make, max_steps=128, refit=False, random_state=seed).fit(*clouds(rng))
+        BrenierMap(training=Training(potential=make), max_steps=128, refit=False, random_state=seed).fit(*clouds(rng))
     assert {dim for dim, _ in seen} == {2}
     assert seen[0] == seen[1] != seen[2]
 
@@ -77,14 +81,14 @@ def test_settings_without_a_potential_are_what_they_were() -> None:
 @pytest.mark.parametrize("wrong", [lambda dim, rng: Quadratic.identity(dim + 1), lambda dim, rng: lambda x: x])
 def test_what_is_no_potential_is_refused(wrong, rng: np.random.Generator) -> None:
     with pytest.raises(InputError, match="`potential` must return an `AbstractPotential` whose `dim` is 2"):
-        BrenierMap(potential=wrong, max_steps=128).fit(*clouds(rng))
+        BrenierMap(training=Training(potential=wrong), max_steps=128).fit(*clouds(rng))
 
 
 def test_conditions_are_refused(rng: np.random.Generator) -> None:
     X, Y = clouds(rng)
     kind = np.arange(1000) % 2
     with pytest.raises(InputError, match="without conditions only"):
-        BrenierMap(potential=Scaled, max_steps=128).fit(X, Y, x_condition=kind, y_condition=kind)
+        BrenierMap(training=Training(potential=Scaled), max_steps=128).fit(X, Y, x_condition=kind, y_condition=kind)
 
 
 @pytest.mark.parametrize(("name", "value"), [("potential", "icnn"), ("solver", "newton"), ("solver", Picard)])
@@ -117,7 +121,9 @@ CALLS: list[tuple[int, ...]] = []
 
 def test_the_own_solver_takes_the_steps_of_training(rng: np.random.Generator) -> None:
     CALLS.clear()
-    ot = BrenierMap(solver=Counting(), max_steps=128, batch_size=256, refit=False, random_state=0).fit(*clouds(rng))
+    ot = BrenierMap(
+        training=Training(solver=Counting(), batch_size=256), max_steps=128, refit=False, random_state=0
+    ).fit(*clouds(rng))
     assert (256, 2) in CALLS
     assert ot.map_.info["settings"]["solver"] == "Counting"
 
@@ -128,6 +134,145 @@ def test_the_own_solver_solves_conjugates(rng: np.random.Generator) -> None:
     found = conjugate_points(Quadratic(jnp.diag(jnp.array([0.5, 1.5]))), y, solver=Counting())
     assert CALLS
     assert np.abs(found.points - y / np.array([0.5, 1.5])).max() < 1e-4
+
+
+class KnownPairs(LossObjective):
+    """Rows of a point and its image."""
+
+    def __init__(self, rows: np.ndarray, held_out: np.ndarray, coordinates, config) -> None:
+        super().__init__(ArrayStream(rows, np.random.default_rng(0)), coordinates, config, seed=0)
+        self.held_out = self.inside(held_out)
+
+    def inside(self, rows):
+        return self.coordinates.enter_x(rows[:, :2]), self.coordinates.enter_y(rows[:, 2:])
+
+    @staticmethod
+    def loss(u, constants, batch):
+        x, y = batch
+        return jnp.mean(jnp.sum(jnp.square(u.gradient(x) - y), axis=1))
+
+    def batches(self, steps):
+        sides = self.inside(self.source.draw(steps * self.config.batch))
+        return tuple(jnp.asarray(side.reshape(steps, -1, side.shape[1])) for side in sides)
+
+    def evaluate(self, potential):
+        x, y = self.held_out
+        return Losses(np.sum(np.square(np.float64(potential.gradient(x)) - y), axis=1))
+
+
+class Nearer(NamedTuple):
+    """The state of `Nearing`: no optimizer, and no network that the library knows."""
+
+    average: Scaled
+
+
+class Nearing(AbstractObjective):
+    """Every step takes one number nearer to that of the known pairs; nothing of it is compiled."""
+
+    def __init__(self, rows: np.ndarray, held_out: np.ndarray, coordinates, config) -> None:
+        self.coordinates, self.held_out = coordinates, held_out
+
+    def untrained(self):
+        return Scaled(2, np.random.default_rng(0))
+
+    def start(self, potential):
+        return Nearer(eqx.filter(potential, eqx.is_inexact_array))
+
+    def advance(self, state, chunk):
+        distance = 2.0 - state.average.factor
+        new = eqx.tree_at(lambda u: u.factor, state.average, 2.0 - distance * 0.99 ** len(chunk.rates))
+        return Nearer(new), {"distance": np.full(len(chunk.rates), distance)}
+
+    def baseline(self):
+        return self.evaluate(Quadratic.identity(2))
+
+    def evaluate(self, potential):
+        return Losses(np.sum(np.square(self.held_out[:, 2:] - potential.gradient(self.held_out[:, :2])), axis=1))
+
+
+class Memory:
+    """A keeper that cuts a fit off after its first state, and gives that state to the next one."""
+
+    def __init__(self) -> None:
+        self.content = b""
+
+    def saved(self):
+        return unpack(self.content) if self.content else None
+
+    def between(self, steps: int) -> bool:
+        return not self.content
+
+    def save(self, state) -> None:
+        began = not self.content
+        self.content = pack(state)
+        if began:
+            raise ZeroDivisionError("cut off")
+
+
+OBJECTIVES = [KnownPairs, Nearing]
+
+
+def bent(x: np.ndarray) -> np.ndarray:
+    return 2.0 * x + 0.1 * x / np.sqrt(1.0 + x**2)
+
+
+def objective(kind, count: int = 1000, **changes):
+    """An objective with its settings, whose coordinates leave the points as they are."""
+    x = np.random.default_rng(1).normal(size=(count + 200, 2))
+    rows = np.hstack([x, bent(x)])
+    config = choose_config(
+        2, count, **{"max_steps": 256, "validation": 128, "widths": (16, 16), "patience": None} | changes
+    )
+    coordinates = QuadraticGeometry.between(moments(x), moments(x)) if kind is Nearing else None
+    coordinates = coordinates or QuadraticGeometry.between(moments(x), moments(rows[:, 2:]))
+    return kind(rows[200:], rows[:200], coordinates, config), config
+
+
+@pytest.mark.parametrize("kind", OBJECTIVES)
+class TestObjectives:
+    def test_it_is_what_is_made_small(self, kind) -> None:
+        fitted, config = objective(kind)
+        outcome = train(fitted, config)
+        assert outcome.stop is Stop.budget
+        assert not outcome.baseline
+        last = outcome.history[-1]
+        assert last.loss == pytest.approx(fitted.evaluate(outcome.potential).losses.mean())
+        assert last.gain == pytest.approx(fitted.baseline().losses.mean() - last.loss)
+        assert last.loss < 0.2 * fitted.baseline().losses.mean()
+        assert last.describe().startswith("loss ")
+
+    def test_it_goes_on_where_it_was_cut_off(self, kind) -> None:
+        whole = train(*objective(kind))
+        memory = Memory()
+        with pytest.raises(ZeroDivisionError):
+            train(*objective(kind), keeper=memory)
+        steps = []
+        resumed = train(*objective(kind), keeper=memory, on_row=lambda row: steps.append(row.step))
+        assert steps == [256]
+        assert [row._replace(seconds=0.0) for row in resumed.history] == [
+            row._replace(seconds=0.0) for row in whole.history
+        ]
+        first, second = (jax.tree.leaves(eqx.filter(own.potential, eqx.is_array)) for own in (whole, resumed))
+        assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+    def test_it_is_fitted_again_to_all_samples(self, kind) -> None:
+        (part, config), (whole, _) = objective(kind), objective(kind, 1200)
+        rows = []
+        outcome, coordinates = train_twice(part, whole, config, on_row=rows.append)
+        assert coordinates is whole.coordinates
+        assert outcome.stop is Stop.budget
+        assert [row.step for row in outcome.history] == [row.step for row in rows if not row.refit] == [128, 256]
+
+
+def test_a_loss_that_diverges_starts_again() -> None:
+    outcome = train(*objective(KnownPairs, learning_rate=1e30, max_steps=384))
+    assert outcome.restarts > 0
+    assert outcome.baseline
+
+
+def test_a_loss_is_not_divided() -> None:
+    with pytest.raises(InputError, match="`shards` must be 1 for KnownPairs, in one part; got 2"):
+        train(*objective(KnownPairs, shards=2))
 
 
 @pytest.fixture

@@ -16,8 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from brenier import BrenierMap
-from brenier.density.training import DensitySupply
-from brenier.training import Supply, gaussian_outcome
+from brenier.training import Fit, baseline_outcome
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 NAMES = sorted(path.stem.removeprefix("plot_") for path in (EXAMPLES / "gallery").glob("plot_*.py"))
@@ -42,8 +41,7 @@ def overview(monkeypatch: pytest.MonkeyPatch):
 @pytest.fixture
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fits that end before their first step: the map between two normal distributions, the normal density."""
-    for supply in (Supply, DensitySupply):
-        monkeypatch.setattr(supply, "train", lambda self, *_: gaussian_outcome(self.coordinates))
+    monkeypatch.setattr(Fit, "run", lambda self: baseline_outcome(self.objective.coordinates))
 
 
 @pytest.fixture

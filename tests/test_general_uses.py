@@ -10,9 +10,9 @@ from scipy.spatial.distance import cdist
 
 import brenier
 from asserts import assert_close, assert_same
-from brenier import BrenierMap, CostMap, InputError, JoinedMap, TransportMap
-from brenier.anndata import transport
+from brenier import BrenierMap, InputError, JoinedMap, Training, TransportMap
 from brenier.costs import Convex, ElasticNet, PNorm
+from brenier.estimators.anndata import transport
 from brenier.export import save_stablehlo, save_torch, to_torch
 from brenier.report import write_report
 from brenier.report.projection import projection
@@ -21,13 +21,13 @@ from made import SHIFT, cost_map, mahalanobis_map
 from problems import covariance
 
 
-def clouds(map_: TransportMap | CostMap, rows: int = 60) -> tuple[np.ndarray, np.ndarray]:
+def clouds(map_: TransportMap, rows: int = 60) -> tuple[np.ndarray, np.ndarray]:
     """Points of the source, and what the map makes of others."""
     x, other = SHIFT + np.random.default_rng(0).standard_normal((2, rows, map_.dim))
     return x, np.asarray(map_.forward(other))
 
 
-def sides_of(map_: TransportMap | CostMap) -> Sides:
+def sides_of(map_: TransportMap) -> Sides:
     return read_sides(map_, clouds(map_), (None, None), (None, None), ("x", "y"), 100, 0)
 
 
@@ -75,7 +75,9 @@ class TestReport:
         rng = np.random.default_rng(0)
         x, y = rng.standard_normal((2, 300, 2))
         y = y + 2.0
-        ot = BrenierMap(cost=ElasticNet(0.1), potential=convex, max_steps=64, refit=False, random_state=0)
+        ot = BrenierMap(
+            cost=ElasticNet(0.1), training=Training(potential=convex), max_steps=128, refit=False, random_state=0
+        )
         report = write_report(ot.fit(x[:200], y[:200]), x[200:], y[200:], tmp_path / "page.html")
         assert report.distance.population_lower is not None
         assert "with 95 % confidence for their populations" in report.verdict
@@ -145,18 +147,15 @@ def test_anndata_are_moved_and_the_map_is_named():
 def test_joined_samples_pass_the_cost_along():
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((80, 2)), rng.standard_normal((100, 2)) + 3.0
-    joined = JoinedMap(BrenierMap(cost=PNorm(1.5), holdout=0.3, max_steps=64, hidden=[8], refit=False, random_state=0))
+    joined = JoinedMap(
+        BrenierMap(
+            cost=PNorm(1.5), holdout=0.3, max_steps=128, training=Training(hidden=[8]), refit=False, random_state=0
+        )
+    )
     rows, side = np.vstack([x, y]), np.repeat([0, 1], [80, 100])
     fitted = joined.fit(rows, side)
     assert str(fitted.estimator_.map_.cost) == "PNorm(p=1.5)"
     assert fitted.score(rows, side) == fitted.estimator_.score(x, y)
     assert_same(fitted.transform(x), fitted.estimator_.transform(x))
     joined.set_params(estimator__cost=None)
-    assert type(joined.fit(rows, side).estimator_.map_) is TransportMap
-
-
-def test_the_function_that_reads_any_map_is_public(tmp_path: Path):
-    assert "load_map" in brenier.__all__
-    map_ = cost_map(PNorm(1.5))
-    map_.save(tmp_path / "map")
-    assert_same(brenier.load_map(str(tmp_path / "map")).coordinates.bend, map_.coordinates.bend)
+    assert joined.fit(rows, side).estimator_.map_.geometry.quadratic

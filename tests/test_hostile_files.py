@@ -16,14 +16,15 @@ from pyarrow import parquet
 from safetensors.numpy import load as read_tensors
 from safetensors.numpy import save as to_bytes
 
-from brenier import InputError, MapFileError, load_map, mapfile
+from brenier import InputError, MapFileError, TransportMap
 from brenier.data import memory
 from brenier.data.conditions import label_text
-from brenier.datasets._compressed import read_decompressed
-from brenier.datasets.tabular import load_magic
 from brenier.files import Asked, open_rows, read_points
 from brenier.files.images import read_image
 from brenier.files.points import read_with_conditions
+from brenier.maps import mapfile
+from brenier_bench.datasets._compressed import read_decompressed
+from brenier_bench.datasets.tabular import load_magic
 from fuzz.corpus import FORMATS, VALUES, corpus, npy, npz
 
 FIELDS = "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2), }"
@@ -319,7 +320,7 @@ class TestMaps:
         tracemalloc.start()
         try:
             with pytest.raises(MapFileError, match=message) as caught:
-                load_map(path)
+                TransportMap.load(path)
             assert tracemalloc.get_traced_memory()[1] < 1 << 24
             assert len(str(caught.value)) < 1000
         finally:
@@ -329,14 +330,14 @@ class TestMaps:
         for entry in ({"variables": []}, {"classes": []}, {"low": [[1e999]]}, {"variables": [["x", "code"]]}):
             change = lambda description, tensors, own=entry: description["conditions"].update(own) or ""  # noqa: E731
             with pytest.raises(MapFileError, match="does not describe a map"):
-                load_map(rewritten(tmp_path, "2-conditions", change))
+                TransportMap.load(rewritten(tmp_path, "2-conditions", change))
 
     def test_two_entries_with_one_name(self, tmp_path):
         def change(description, tensors):
             return json.dumps(description).replace("{", '{"format": 1, ', 1)
 
         with pytest.raises(MapFileError, match="two entries with one name"):
-            load_map(rewritten(tmp_path, "1-icnn-ramp", change))
+            TransportMap.load(rewritten(tmp_path, "1-icnn-ramp", change))
 
 
 def test_labels_in_bytes_that_are_no_text(tmp_path):

@@ -23,7 +23,7 @@ import sklearn.datasets
 
 from asserts import assert_close, assert_same
 from brenier import InputError
-from brenier.datasets import (
+from brenier_bench.datasets import (
     LabelledImages,
     _archives,
     images,
@@ -102,9 +102,9 @@ class TestIdx:
             (IMAGES[:-1], r"is incomplete: its header gives the shape \(2, 2, 3\), that is 12 bytes, and 11 follow"),
             (IMAGES + b"\0", r"is too long: its header gives the shape \(2, 2, 3\), that is 12 bytes, and 13 follow"),
             (struct.pack(">4B3I", 0, 0, 8, 3, 0, 28, 28), r"is empty: its header gives the shape \(0, 28, 28\)"),
-            (gzip.compress(IMAGES)[:-9], "is damaged or incomplete: Compressed file ended before"),
-            (gzip.compress(IMAGES)[:-8] + bytes(8), "is damaged or incomplete: CRC check failed"),
-            (gzip.compress(IMAGES)[:10] + b"\xff" * 20, "is damaged or incomplete: .* invalid block type"),
+            (gzip.compress(IMAGES, mtime=0)[:-9], "is damaged or incomplete: Compressed file ended before"),
+            (gzip.compress(IMAGES, mtime=0)[:-8] + bytes(8), "is damaged or incomplete: CRC check failed"),
+            (gzip.compress(IMAGES, mtime=0)[:10] + b"\xff" * 20, "is damaged or incomplete: .* invalid block type"),
         ],
     )
     def test_faults_of_a_file(self, tmp_path: Path, content: bytes, message: str) -> None:
@@ -345,7 +345,9 @@ class TestDownload:
     def test_without_pooch(self, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
         monkeypatch.setitem(sys.modules, "pooch", None)  # makes importing it fail
-        message = r'downloading MNIST needs pooch. Run `pip install "brenier\[images\]"`, or pass the folder .* `path`'
+        message = (
+            r'downloading MNIST needs pooch. Run `pip install "brenier-bench\[images\]"`, or pass the folder .* `path`'
+        )
         refuses(lambda: load_mnist("test", cache=tmp_path), message)
         assert server.asked == []
         write(tmp_path, t10k_images_idx3_ubyte=IMAGES, t10k_labels_idx1_ubyte=LABELS)

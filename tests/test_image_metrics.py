@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from asserts import assert_close
 from brenier import InputError
-from brenier.image_metrics import frechet_distance, inception_features
+from brenier_bench.image_metrics import frechet_distance, inception_features
 
 ADDRESS = (
     r"https://github\.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d\.pth"

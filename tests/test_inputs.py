@@ -16,12 +16,12 @@ import pytest
 import torch
 
 from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, DataWarning, Dequantizer, InputError
-from brenier.data import as_points, as_source, memory
+from brenier.data import as_points, as_stream, memory
 from brenier.data.conditions import read_conditions
 from brenier.data.frames import like
 from brenier.data.kinds import KINDS, kind_of
 from brenier.data.kinds.dask import Blocks
-from brenier.data.sources import is_array_like
+from brenier.data.streams import is_array_like
 from brenier.data.weights import as_weights
 
 RNG = np.random.default_rng(0)
@@ -331,7 +331,7 @@ class TestDask:
 
     def test_small_ones_are_computed_once_by_a_fit_of_a_density(self) -> None:
         counted = Counted(X)
-        BrenierDensity(max_steps=2, holdout=0.4, random_state=0).fit(counted.array)
+        BrenierDensity(max_steps=64, holdout=0.4, random_state=0).fit(counted.array)
         assert sorted(counted.sizes) == [10, 25, 25]
 
     def test_large_ones_are_streamed(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,7 +340,7 @@ class TestDask:
         counted = Counted(x[np.argsort(x[:, 0])], 250)
         monkeypatch.setattr(memory, "MOST_BYTES", 8 * 2 * 1000)
         assert not is_array_like(counted.array)
-        ot = BrenierMap(max_steps=64, random_state=0).fit(counted.array, lambda key, n: _exponential(key, n))
+        ot = BrenierMap(max_steps=128, random_state=0).fit(counted.array, lambda key, n: _exponential(key, n))
         moved = ot.transform(x)
         np.testing.assert_allclose(moved.mean(axis=0), 1.0, atol=0.2)
         with pytest.raises(
@@ -364,7 +364,7 @@ class TestDask:
 
     def test_of_unknown_length_are_streamed(self) -> None:
         given = da.from_array(X, chunks=(20, 2))
-        source = as_source(given[given[:, 0] > 0.0], "X", 0)
+        source = as_stream(given[given[:, 0] > 0.0], "X", 0)
         drawn = source.draw(200)
         assert source.size is None
         assert {tuple(row) for row in drawn} == {tuple(row) for row in X[X[:, 0] > 0.0]}
@@ -372,7 +372,7 @@ class TestDask:
     def test_frames_are_refused(self) -> None:
         frame = pytest.importorskip("dask.dataframe").from_pandas(pd.DataFrame(X, columns=["a", "b"]), npartitions=2)
         message = r"`X` is a DataFrame of dask, which is not computed yet. Pass `X.compute\(\)`, or `X.to_dask_array"
-        for read in (plain_array_named, lambda value: as_source(value, "X", 0)):
+        for read in (plain_array_named, lambda value: as_stream(value, "X", 0)):
             with pytest.raises(InputError, match=message):
                 read(frame)
         ot = frame.to_dask_array(lengths=True)
@@ -409,8 +409,8 @@ X, Y = rng.normal(size=(300, 2)), rng.exponential(size=(300, 2))
 ot = BrenierMap(max_steps=2, random_state=0).fit(X, Y)
 ot.inverse_transform(ot.transform(X))
 ot.distance(X, Y, empirical=False)
-BrenierDensity(max_steps=2, random_state=0).fit(X).score_samples(X)
-import brenier.anndata, brenier.cli
+BrenierDensity(max_steps=64, random_state=0).fit(X).score_samples(X)
+import brenier.estimators.anndata, brenier.cli
 print([name for name in ("torch", "dask", "anndata", "polars", "h5py") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from asserts import assert_at_most, assert_close, assert_same
 from brenier import InputError
-from brenier.datasets import load_mnist
+from brenier_bench.datasets import load_mnist
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 VAE = {"latent": 4, "channels": 16, "hidden": 64, "batch": 32, "epochs": 10, "rate": 1e-2}

@@ -18,7 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from asserts import assert_at_most, assert_close, assert_same
-from brenier import ConditionalMap, InputError
+from brenier import InputError, Training, TransportMap
 from brenier.metrics import sliced_w2
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -99,7 +99,7 @@ def ran(example, models, data, tmp_path_factory) -> SimpleNamespace:
         )
         done = run(example, *words, "--max-steps", 128, "--seed", 0)
     return SimpleNamespace(
-        done=done, folder=folder, record=records[0], map=ConditionalMap.load(folder / "mnist-kmnist.brenier")
+        done=done, folder=folder, record=records[0], map=TransportMap.load(folder / "mnist-kmnist.brenier")
     )
 
 
@@ -278,7 +278,7 @@ class TestCommand:
 
     def test_json_is_all_there_is_on_stdout(self, example, models, data, tmp_path, monkeypatch, ran, domains) -> None:
         monkeypatch.setattr(
-            example.transport, "fit", lambda *_, **__: SimpleNamespace(n_iter_=3, gaussian_=True, map_=ran.map)
+            example.transport, "fit", lambda *_, **__: SimpleNamespace(n_iter_=3, baseline_=True, map_=ran.map)
         )
         monkeypatch.setattr(
             example.transport,
@@ -342,7 +342,12 @@ class TestMove:
         x, y = domains.mnist, domains.kmnist
         example.transport.fit(x, y, max_steps=5, seed=7)
         options, points, conditions = calls
-        assert options == {"max_steps": 5, "random_state": 7, "condition_types": "label", "convexity": 0.3}
+        assert options == {
+            "max_steps": 5,
+            "random_state": 7,
+            "condition_types": "label",
+            "training": Training(convexity=0.3),
+        }
         for found, expected in zip(points, (x.train.codes, y.train.codes), strict=True):
             assert_same(found, expected)
         assert_same(conditions["x_condition"], x.train.labels)

@@ -7,8 +7,8 @@ import pytest
 
 from asserts import assert_at_most, assert_close, assert_same
 from brenier import ConvergenceWarning, InputError, TransportMap
-from brenier.conjugate import Tolerance
-from brenier.coordinates import BuresCoordinates, Moments
+from brenier.conjugates import Tolerance
+from brenier.geometry import Moments, QuadraticGeometry
 from brenier.potentials import MLP, Quadratic
 from networks import fresh, perturb
 from problems import Gaussians, exact_sample, gaussians
@@ -19,9 +19,9 @@ SINGLE = 300 * np.finfo(np.float32).eps
 """What single precision leaves of points of size one to ten, with matrices of condition 10 on either side."""
 
 
-def coordinates(pair: Gaussians, scale=None) -> BuresCoordinates:
+def coordinates(pair: Gaussians, scale=None) -> QuadraticGeometry:
     sides = Moments(pair.mean_x, pair.covariance_x, 100), Moments(pair.mean_y, pair.covariance_y, 100)
-    return BuresCoordinates.between(*sides, scale)
+    return QuadraticGeometry.between(*sides, scale)
 
 
 def linear(dim: int = 3, scale=None) -> tuple[Gaussians, TransportMap]:
@@ -33,7 +33,7 @@ def linear(dim: int = 3, scale=None) -> tuple[Gaussians, TransportMap]:
 def curved() -> TransportMap:
     """A map that no formula gives: the gradient of a smooth random convex network, between Gaussian coordinates."""
     potential = perturb(fresh("icnn-softplus", 3, floor=FLOOR), 2, 0.3)
-    return TransportMap(coordinates(gaussians(3)), potential, ("a", "b", "c"), {"made": "for tests"})
+    return TransportMap(coordinates(gaussians(3)), potential, None, ("a", "b", "c"), {"made": "for tests"})
 
 
 def sample(count: int, seed: int = 0) -> np.ndarray:
@@ -66,7 +66,7 @@ def test_distance_between_gaussians(scale, rng):
     over = np.outer(units, units)
     truth = Gaussians(pair.mean_x / units, pair.mean_y / units, pair.covariance_x / over, pair.covariance_y / over).w2
     found = transport.distance(x, y)
-    assert_close([found.w2, found.cost, np.sqrt(2 * found.dual)], np.full(3, truth), rtol=1e-5)
+    assert_close([found.w2, found.cost, np.sqrt(2 * found.value)], np.full(3, truth), rtol=1e-5)
     assert found.unconverged == 0.0
 
 
@@ -82,15 +82,15 @@ def test_distance_of_random_samples_within_sampling_error(rng):
     back = np.linalg.solve(matrix, (y - shift).T).T
     in_y = 0.5 * np.sum(y * y, axis=1) - 0.5 * np.sum((y - shift) * back, axis=1)
     error = np.sqrt(in_x.var() / len(x) + in_y.var() / len(y))
-    assert_close(found.dual, 0.5 * pair.w2**2, atol=5 * error)
-    assert_close(found.dual, in_x.mean() + in_y.mean(), rtol=1e-5)
+    assert_close(found.value, 0.5 * pair.w2**2, atol=5 * error)
+    assert_close(found.value, in_x.mean() + in_y.mean(), rtol=1e-5)
 
 
 def test_distance_is_never_imaginary(curved):
     # A potential that has nothing to do with the data gives a negative dual value: no distance, and no NaN.
     x = sample(32)
     found = curved.distance(x, x)
-    assert found.dual < 0
+    assert found.value < 0
     assert found.w2 == 0.0
     assert found.cost > 0
 
@@ -99,7 +99,7 @@ def test_the_dual_value_of_any_map_is_at_most_the_optimal_one(curved, rng):
     pair, transport = linear()
     x = exact_sample(pair.mean_x, pair.covariance_x, 32, rng)
     y = exact_sample(pair.mean_y, pair.covariance_y, 32, rng)
-    assert curved.distance(x, y).dual < transport.distance(x, y).dual
+    assert curved.distance(x, y).value < transport.distance(x, y).value
 
 
 def test_inverse_undoes_forward(curved):
@@ -109,10 +109,10 @@ def test_inverse_undoes_forward(curved):
     assert found.converged.all()
     assert (found.steps > 0).all()
     assert_close(found.residual, np.linalg.norm(curved.forward(found.points) - y, axis=1), atol=1e-12)
-    inner = curved.coordinates.enter_x(x) - curved.coordinates.enter_x(found.points)
+    inner = curved.geometry.enter_x(x) - curved.geometry.enter_x(found.points)
     # Residuals a coordinate of 1e-5 to 1e-4 in standard deviations, over the floor.
-    sizes = 1e-5 + 1e-5 * np.sqrt(np.mean((curved.coordinates.enter_y(y) / curved.coordinates.spread) ** 2, axis=1))
-    bound = 10 * sizes * np.sqrt(3) * curved.coordinates.spread.max() / FLOOR
+    sizes = 1e-5 + 1e-5 * np.sqrt(np.mean((curved.geometry.enter_y(y) / curved.geometry.spread) ** 2, axis=1))
+    bound = 10 * sizes * np.sqrt(3) * curved.geometry.spread.max() / FLOOR
     assert_at_most(np.linalg.norm(inner, axis=1), bound, "error of the inverse")
     assert_same(curved.inverse(y), found.points)
     assert_close(curved.forward(curved.inverse(y)), y, atol=1e-3)
@@ -122,7 +122,7 @@ def test_the_map_is_monotone(curved):
     x, z = sample(32), sample(32, seed=1)
     product = np.sum((curved.forward(x) - curved.forward(z)) * (x - z), axis=1)
     # Strongly: by at least the floor times that of the Gaussian map, which is a gradient in the same coordinates.
-    linear_product = np.sum(((x - z) @ curved.coordinates.linear_map.T) * (x - z), axis=1)
+    linear_product = np.sum(((x - z) @ curved.geometry.linear_map.T) * (x - z), axis=1)
     assert_at_most(FLOOR * linear_product, product + 1e-4, "monotonicity")
 
 
@@ -183,7 +183,7 @@ def test_rows_without_a_preimage_are_named_in_a_warning():
         potential,
         (jnp.ones((1, 1)), jnp.zeros(1), jnp.ones(1), jnp.zeros(1)),
     )
-    transport = TransportMap(BuresCoordinates.between(unit, unit), potential)
+    transport = TransportMap(QuadraticGeometry.between(unit, unit), potential)
     y = np.linspace(0.1, 0.9, 20)[:, None]
     y[[3, 11]] = [[2.0], [-1.0]]
     with pytest.warns(ConvergenceWarning, match=r"2 of 20 preimages are not converged: rows 3, 11; largest residual 1"):

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 
 from brenier import TransportMap
-from brenier.coordinates import BuresCoordinates, Moments
+from brenier.geometry import Moments, QuadraticGeometry
 from brenier.potentials import ICNN
 
 
@@ -29,7 +29,7 @@ def clouds(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def map_(network: ICNN, clouds: tuple[np.ndarray, np.ndarray]) -> TransportMap:
-    return TransportMap(BuresCoordinates.between(*map(moments, clouds)), network)
+    return TransportMap(QuadraticGeometry.between(*map(moments, clouds)), network)
 
 
 def slopes(function, x: np.ndarray, h: float = 1e-3) -> np.ndarray:
@@ -39,7 +39,7 @@ def slopes(function, x: np.ndarray, h: float = 1e-3) -> np.ndarray:
 
 
 def test_the_map_is_the_gradient_of_the_function_in_the_units_of_the_data(map_, clouds, x64) -> None:
-    c = map_.coordinates
+    c = map_.geometry
     u = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), map_.potential)
 
     def whole(x: np.ndarray) -> float:
@@ -51,7 +51,7 @@ def test_the_map_is_the_gradient_of_the_function_in_the_units_of_the_data(map_, 
 
 def test_the_dual_value_is_the_formula_with_a_conjugate_from_scipy(map_, clouds) -> None:
     x, y = clouds[0][:8] + 0.1, clouds[1][:6] - 0.2  # not those that the coordinates were made from
-    c, u = map_.coordinates, map_.potential
+    c, u = map_.geometry, map_.potential
     inner_x, inner_y = c.enter_x(x), c.enter_y(y)
 
     def conjugate(point: np.ndarray) -> float:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asserts import assert_at_most, assert_close
-from brenier.conjugate import Tolerance, solve_batch
+from brenier.conjugates import Tolerance, solve_batch
 from brenier.potentials import ICNN, ModulatedICNN, Quadratic
 from brenier.solvers import BFGS
 from networks import double, perturb

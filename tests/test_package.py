@@ -1,4 +1,4 @@
-"""What is shipped: contents and metadata of the wheel and of the sdist. `make smoke` installs and uses them."""
+"""What is shipped: contents and metadata of the wheels and of the sdists. `make smoke` installs and uses them."""
 
 import email
 import re
@@ -13,41 +13,86 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+BENCH = tomllib.loads((ROOT / "bench" / "pyproject.toml").read_text())["project"]
+
+Archives = tuple[zipfile.ZipFile, tarfile.TarFile]
 
 
-@pytest.fixture(scope="module")
-def archives(tmp_path_factory) -> tuple[zipfile.ZipFile, tarfile.TarFile]:
+def build(folder: Path, source: Path) -> Archives:
     """A wheel, built from the sdist, as `python -m build` does."""
     pytest.importorskip("build")
-    folder = tmp_path_factory.mktemp("dist")
-    subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT], check=True, capture_output=True
-    )
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, source]
+    subprocess.run(command, check=True, capture_output=True)
     return zipfile.ZipFile(next(folder.glob("*.whl"))), tarfile.open(next(folder.glob("*.tar.gz")))
 
 
+def shipped(package: Path) -> set[str]:
+    """The files of a `src` folder as a wheel names them."""
+    files = {path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    return {path.relative_to(package).as_posix() for path in files if path.parent != package}
+
+
+def contents(wheel: zipfile.ZipFile) -> set[str]:
+    return {name for name in wheel.namelist() if ".dist-info/" not in name}
+
+
+def text_of(wheel: zipfile.ZipFile, ending: str) -> str:
+    """The one file of a wheel with such a name."""
+    (name,) = [name for name in wheel.namelist() if name.endswith(ending)]
+    return wheel.read(name).decode()
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory) -> Archives:
+    return build(tmp_path_factory.mktemp("dist"), ROOT)
+
+
+@pytest.fixture(scope="module")
+def bench_archives(tmp_path_factory) -> Archives:
+    return build(tmp_path_factory.mktemp("bench"), ROOT / "bench")
+
+
 def test_the_wheel_has_every_file_of_the_package_and_nothing_else(archives):
-    names = {name for name in archives[0].namelist() if ".dist-info/" not in name}
-    package = ROOT / "src"
-    own = {path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
-    assert names == {path.relative_to(package).as_posix() for path in own if path.parent != package}
+    names = contents(archives[0])
+    assert names == shipped(ROOT / "src")
     assert "brenier/py.typed" in names
 
 
 def test_the_metadata_are_those_of_the_project(archives):
     wheel = archives[0]
-    (name,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
-    found = email.message_from_string(wheel.read(name).decode())
-    assert (found["Name"], found["Version"]) == (PROJECT["name"], PROJECT["version"])
-    assert found["License-Expression"] == "Apache-2.0"
-    assert found["Requires-Python"] == ">=3.11"
-    assert set(found.get_all("Classifier")) == set(PROJECT["classifiers"])
-    assert set(found.get_all("Provides-Extra")) == set(PROJECT["optional-dependencies"])
-    needed = {re.split(r"[<>=\[; ]", line)[0].lower() for line in found.get_all("Requires-Dist") if "extra" not in line}
+    metadata = email.message_from_string(text_of(wheel, ".dist-info/METADATA"))
+    assert (metadata["Name"], metadata["Version"]) == (PROJECT["name"], PROJECT["version"])
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Requires-Python"] == ">=3.11"
+    assert set(metadata.get_all("Classifier")) == set(PROJECT["classifiers"])
+    assert set(metadata.get_all("Provides-Extra")) == set(PROJECT["optional-dependencies"])
+    lines = metadata.get_all("Requires-Dist")
+    needed = {re.split(r"[<>=\[; ]", line)[0].lower() for line in lines if "extra" not in line}
     assert needed == {re.split(r"[<>=\[; ]", line)[0].lower() for line in PROJECT["dependencies"]}
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel.namelist())
-    (points,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
-    assert "brenier = brenier.cli:main" in wheel.read(points).decode()
+    assert "brenier = brenier.cli:main" in text_of(wheel, "entry_points.txt")
+
+
+def test_the_benchmarks_are_shipped_apart_for_the_same_version(bench_archives):
+    wheel, sdist = bench_archives
+    assert contents(wheel) == shipped(ROOT / "bench" / "src")
+    assert BENCH["version"] == PROJECT["version"]
+    metadata = email.message_from_string(text_of(wheel, ".dist-info/METADATA"))
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["Requires-Python"] == PROJECT["requires-python"]
+    lines = metadata.get_all("Requires-Dist")
+    assert [line for line in lines if "extra" not in line] == [f"brenier=={PROJECT['version']}"]
+    (peers,) = [line for line in lines if "extra == 'peers'" in line]
+    assert peers.startswith("ott-jax[neural]<0.7,>=0.6")
+    assert text_of(wheel, "entry_points.txt").split() == [
+        "[brenier.commands]",
+        "bench",
+        "=",
+        "brenier_bench.cli.app:bench",
+    ]
+    assert text_of(wheel, "licenses/LICENSE") == (ROOT / "LICENSE").read_text()
+    names = {name.split("/", 1)[1] for name in sdist.getnames() if "/" in name}
+    assert {"pyproject.toml", "README.md", "LICENSE", "src/brenier_bench/__init__.py"} <= names
 
 
 def test_the_sdist_has_what_building_and_testing_need(archives):
@@ -55,6 +100,7 @@ def test_the_sdist_has_what_building_and_testing_need(archives):
     assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff", "Makefile"} <= names
     assert {"src/brenier/py.typed", "tests/conftest.py", "requirements/oldest.txt", "requirements/pinned.txt"} <= names
     assert "tests/formats/1-gaussian.brenier" in names
+    assert {"bench/pyproject.toml", "bench/src/brenier_bench/__init__.py"} <= names
     assert not any(part in name for name in names for part in ("__pycache__", ".venv", ".egg-info"))
 
 

@@ -9,13 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from brenier._errors import InputError
-from brenier.bench import contest, worker
-from brenier.bench.contest import Contest, compare, summary
-from brenier.bench.method import Fitted, score
-from brenier.bench.methods import METHODS, Method, chosen
-from brenier.bench.problem import Clock, Problem, batches
 from brenier.cli.app import app
 from brenier.datasets import GaussianPair, Wasserstein2Pair
+from brenier_bench import contest, worker
+from brenier_bench.contest import Contest, compare, summary
+from brenier_bench.method import Fitted, score
+from brenier_bench.methods import METHODS, Method, chosen
+from brenier_bench.problem import Clock, Problem, batches
 from commands import as_json
 
 GAUSSIAN = GaussianPair.random(2, seed=3)
@@ -73,7 +73,7 @@ class TestProblem:
 class TestClock:
     def test_progress_and_rate(self, monkeypatch) -> None:
         now = [10.0]
-        monkeypatch.setattr("brenier.bench.problem.time.perf_counter", lambda: now[0])
+        monkeypatch.setattr("brenier_bench.problem.time.perf_counter", lambda: now[0])
         clock = Clock(20.0, started=8.0, reserve=2.0)
         assert clock.elapsed == 2.0
         assert clock.left == 16.0
@@ -122,7 +122,7 @@ class TestMethods:
             chosen(["emd"], finite=False)
 
     def test_what_is_missing_is_named(self) -> None:
-        with pytest.raises(InputError, match=r"OTT-JAX is not installed .*pip install 'brenier\[peers\]'"):
+        with pytest.raises(InputError, match=r"OTT-JAX is not installed .*pip install 'brenier-bench\[peers\]'"):
             Method("nothing", "fit", "", needs="OTT-JAX").load()
 
     @pytest.mark.parametrize("name", ["emd", "sinkhorn", "linear", "mapping", "entropic"])

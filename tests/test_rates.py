@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asserts import assert_at_most, assert_close
-from brenier.conjugate import dual_values
+from brenier.conjugates import dual_values
 from brenier.potentials import Quadratic
 from brenier.solvers import BFGS, LBFGS, Anderson, Newton, Picard, Spectral
 from problems import RootProblem, affine, quantile_map, spectrum

@@ -19,10 +19,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, InputError, TransportMap
+from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, InputError, Training, TransportMap
 from brenier.cli import app
 from brenier.data.remembered import recognised, remember
-from brenier.mapfile import checksum
+from brenier.maps import checksum
 from brenier.report import write_report
 from brenier.report.correlations import correlations
 from brenier.report.drawing import drawing
@@ -32,13 +32,14 @@ from brenier.report.sides import Sides, read_sides
 from brenier.report.sweep import sweeps
 from brenier.report.training import training
 from brenier.report.words import clean, number, percent
-from brenier.training import Row
-from brenier.training.compact import compact_history
+from brenier.training import HistoryRow
+from brenier.training.history import compact_history
 from commands import as_json, run
 
 ROOT = Path(__file__).parents[1]
 NAMES = ["age", "dose", "u"]
 STEPS = 128
+SMALL = Training(hidden=[16, 16])
 
 
 class Reader(HTMLParser):
@@ -83,7 +84,7 @@ def sides_of(map_: Any, X: Any, Y: Any, **options: Any) -> Sides:
 
 @pytest.fixture(scope="module")
 def fitted() -> BrenierMap:
-    return BrenierMap(max_steps=STEPS, refit=False, hidden=[16, 16], random_state=3).fit(table(1, 700), target(2, 800))
+    return BrenierMap(max_steps=STEPS, refit=False, training=SMALL, random_state=3).fit(table(1, 700), target(2, 800))
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,7 @@ def conditional() -> tuple[BrenierMap, list[Any]]:
         side(seed, rows, moved)
         for seed, rows, moved in ((1, 500, False), (2, 500, True), (3, 300, False), (4, 350, True))
     )
-    ot = BrenierMap(max_steps=STEPS, refit=False, hidden=[16, 16], random_state=0)
+    ot = BrenierMap(max_steps=STEPS, refit=False, training=SMALL, random_state=0)
     return ot.fit(X, Y, x_condition=a, y_condition=b), [X_new, Y_new, a_new, b_new]
 
 
@@ -168,7 +169,7 @@ class TestRemembered:
 
     def test_long_histories_are_thinned(self) -> None:
         rows = [
-            Row(k, 1.0, k / 5000, float("nan") if k == 4999 else k / 7, 0.1, 0.1, 0.0, 0.0, 1.0, 0.1, k == 1234)
+            HistoryRow(k, 1.0, k / 5000, float("nan") if k == 4999 else k / 7, 0.1, 0.1, 0.0, 0.0, 1.0, 0.1, k == 1234)
             for k in range(5000)
         ]
         kept = compact_history(rows)
@@ -212,7 +213,7 @@ class TestRemembered:
 
     def test_samplers_and_generators_of_randomness(self) -> None:
         X = np.random.default_rng(0).normal(size=(400, 2))
-        ot = BrenierMap(max_steps=32, refit=False, random_state=np.random.RandomState(0))
+        ot = BrenierMap(max_steps=128, refit=False, random_state=np.random.RandomState(0))
         info = ot.fit(X, "normal").map_.info
         assert info["seed"] is None
         assert list(info["data"]) == ["source"]
@@ -538,7 +539,7 @@ class TestKinds:
     def test_density(self, tmp_path: Path) -> None:
         rng = np.random.default_rng(0)
         points = np.column_stack([rng.normal(size=900), rng.exponential(size=900)])
-        density = BrenierDensity(max_steps=64, refit=False, hidden=[16, 16], random_state=0).fit(points[:600])
+        density = BrenierDensity(max_steps=64, refit=False, training=SMALL, random_state=0).fit(points[:600])
         report = write_report(density, points[600:], None, tmp_path / "r.html", names=("data", "normal base"))
         text = read(tmp_path / "r.html").text
         values = density.score_samples(points[600:])
@@ -626,7 +627,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("y-test", target(4, 200)),
     ):
         own.to_csv(folder / f"{name}.csv", index=False)
-    run("fit", folder / "x.csv", folder / "y.csv", "-o", folder / "m.brenier", "--max-steps", 64, "--no-refit")
+    run("fit", folder / "x.csv", folder / "y.csv", "-o", folder / "m.brenier", "--max-steps", 128, "--no-refit")
     return folder
 
 
@@ -651,7 +652,7 @@ class TestCommand:
         assert "the fit has seen rows of these files" in " ".join(out.split())
 
     def test_fit(self, files: Path, tmp_path: Path) -> None:
-        steps = ["--max-steps", 64, "--no-refit"]
+        steps = ["--max-steps", 128, "--no-refit"]
         record = as_json(
             "fit", files / "x.csv", files / "y.csv", "-o", tmp_path / "m", *steps, "--report", tmp_path / "r.html"
         )
@@ -701,7 +702,7 @@ class TestCommand:
             "--condition",
             "kind",
             "--max-steps",
-            64,
+            128,
             "--no-refit",
             "--report",
             page,
@@ -716,5 +717,5 @@ class TestCommand:
         for name in ("a", "b"):
             Image.fromarray(rng.integers(0, 255, (20, 24, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
         given = [tmp_path / "a.png", tmp_path / "b.png"]
-        run("fit", *given, "-o", tmp_path / "m", "--max-steps", 32, "--no-refit", "--report", tmp_path / "r.html")
+        run("fit", *given, "-o", tmp_path / "m", "--max-steps", 128, "--no-refit", "--report", tmp_path / "r.html")
         assert sum(tag == "img" for tag, _ in read(tmp_path / "r.html").tags) == 3

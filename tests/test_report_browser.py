@@ -81,7 +81,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     columns = ("red", "a_column_whose_name_is_far_too_long_for_any_telephone_" * 3, "blue")
     history = {"step": [1, 2], "dual": [0.1, 0.2], "gain": [0.01, 0.1], "error": [0.01, 0.02]}
     history |= {"unconverged": [0.1, 0.0], "evaluations": [2.0, 2.0], "rate": [0.1, 0.0], "best": [True, True]}
-    map_ = type(ot.map_)(ot.map_.coordinates, ot.map_.potential, columns, {**ot.map_.info, "history": history})
+    map_ = type(ot.map_)(ot.map_.geometry, ot.map_.potential, None, columns, {**ot.map_.info, "history": history})
     path = tmp_path_factory.mktemp("page") / "report.html"
     write_report(
         map_, X[:700], Y[:700], path, images=(source, other), names=("source_" * 12, "target"), command="x " * 99

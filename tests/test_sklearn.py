@@ -17,14 +17,17 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import estimator_checks, get_tags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-import brenier.maps
+import brenier.conjugates.starts
+import brenier.maps.transport_map
 from asserts import assert_at_most, assert_close
-from brenier import BrenierDensity, BrenierMap, InputError, JoinedMap
-from brenier.conjugate import ConjugatePoints
+from brenier import BrenierDensity, BrenierMap, InputError, JoinedMap, Training
+from brenier.conjugates import ConjugatePoints
 from brenier.data.checks import as_points
+from brenier.solvers import Status
 
-TINY: dict[str, Any] = {"max_steps": 8, "hidden": [8], "batch_size": 16, "refit": False}
-QUICK: dict[str, Any] = {"max_steps": 128, "hidden": [16], "refit": False, "random_state": 0}
+TINY: dict[str, Any] = {"max_steps": 8, "training": Training(hidden=[8], batch_size=16), "refit": False}
+QUICK: dict[str, Any] = {"max_steps": 128, "training": Training(hidden=[16]), "refit": False, "random_state": 0}
+POOLED = TINY | {"scale": "none", "training": Training(hidden=[8], batch_size=16, pool_size=64)}
 
 FEW = pytest.mark.filterwarnings(
     "ignore:too few samples:brenier.ConvergenceWarning", "ignore::brenier.DataWarning", "ignore:training diverged"
@@ -81,7 +84,7 @@ class Shifted(BrenierMap):
         return tags
 
 
-ONE_SAMPLE = [Shifted(scale="none", pool_size=64, **TINY), BrenierDensity(**TINY)]
+ONE_SAMPLE = [Shifted(**POOLED), BrenierDensity(**TINY)]
 
 
 def expected(estimator: Any) -> dict[str, str]:
@@ -89,9 +92,7 @@ def expected(estimator: Any) -> dict[str, str]:
 
 
 @FEW
-@parametrize_with_checks(
-    [*ONE_SAMPLE, BrenierMap(scale="none", pool_size=64, **TINY)], expected_failed_checks=expected, xfail_strict=True
-)
+@parametrize_with_checks([*ONE_SAMPLE, BrenierMap(**POOLED)], expected_failed_checks=expected, xfail_strict=True)
 def test_checks_of_estimators(estimator: Any, check: Any) -> None:
     check(estimator)
 
@@ -102,14 +103,13 @@ def test_checks_of_estimators(estimator: Any, check: Any) -> None:
 def test_checks_of_trained_networks(estimator: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The samples of the checks are too small for a network; here one is trained, and kept whatever it is worth."""
     kept = []
-    for module in (brenier.data.sides, brenier.fitting, brenier.density.fitting):
-        monkeypatch.setattr(module, "FEWEST_HELD_OUT", 1)
+    monkeypatch.setattr(brenier.estimators.sides, "FEWEST_HELD_OUT", 1)
     better = (1.0, 0.0)
     monkeypatch.setattr(brenier.training.holdout.HoldoutValue, "gain_over", lambda *_: better)
-    monkeypatch.setattr(brenier.density.training._Fit, "_gain", lambda *_: better)
+    monkeypatch.setattr(brenier.training.objective.Losses, "gain_over", lambda *_: better)
     keep = type(estimator)._keep
-    monkeypatch.setattr(type(estimator), "_keep", lambda own, *rest: keep(own, *rest) or kept.append(own.gaussian_))
-    estimator = clone(estimator).set_params(max_steps=64)
+    monkeypatch.setattr(type(estimator), "_keep", lambda own, *rest: keep(own, *rest) or kept.append(own.baseline_))
+    estimator = clone(estimator).set_params(max_steps=128)
     getattr(estimator_checks, f"check_{name}")(type(estimator).__name__, estimator)
     assert kept
     assert not any(kept)
@@ -265,7 +265,7 @@ class TestJoined:
         copy = pickle.loads(pickle.dumps(again))
         np.testing.assert_array_equal(copy.transform(x), own.transform(x))
         assert not hasattr(clone(again), "estimator_")
-        assert again.get_params()["estimator__hidden"] == [16]
+        assert again.get_params()["estimator__training__hidden"] == [16]
 
 
 class TestModelSelection:
@@ -280,14 +280,14 @@ class TestModelSelection:
     def test_a_search_finds_the_better_setting_and_its_scores_are_those_by_hand(self) -> None:
         both, side = joined()
         folds = StratifiedKFold(2, shuffle=True, random_state=0)
-        grid = {"estimator__learning_rate": [1e-6, 2e-2]}
+        grid = {"estimator__training__learning_rate": [1e-6, 2e-2]}
         search = GridSearchCV(JoinedMap(BrenierMap(**QUICK | {"max_steps": 256})), grid, cv=folds).fit(both, side)
-        assert search.best_params_ == {"estimator__learning_rate": 2e-2}
-        assert search.best_estimator_.estimator_.learning_rate == 2e-2
+        assert search.best_params_ == {"estimator__training__learning_rate": 2e-2}
+        assert search.best_estimator_.estimator_.training.learning_rate == 2e-2
         assert search.best_score_ > 1.02 * search.cv_results_["mean_test_score"].min()
         for number, (train, test) in enumerate(folds.split(both, side)):
-            for place, rate in enumerate(grid["estimator__learning_rate"]):
-                ot = BrenierMap(**QUICK | {"max_steps": 256}, learning_rate=rate)
+            for place, rate in enumerate(grid["estimator__training__learning_rate"]):
+                ot = BrenierMap(**QUICK).set_params(max_steps=256, training__learning_rate=rate)
                 ot.fit(*(both[train][side[train] == k] for k in (0, 1)))
                 by_hand = ot.score(*(both[test][side[test] == k] for k in (0, 1)))
                 assert search.cv_results_[f"split{number}_test_score"][place] == by_hand
@@ -327,10 +327,12 @@ class TestModelSelection:
 
     def test_a_search_over_densities(self) -> None:
         y = samples()[1]
-        grid = {"learning_rate": [1e-6, 1e-2]}
+        grid = {"training__learning_rate": [1e-6, 1e-2]}
         search = GridSearchCV(BrenierDensity(**QUICK), grid, cv=2).fit(y)
-        assert search.best_params_ == {"learning_rate": 1e-2}
-        by_hand = BrenierDensity(**QUICK, learning_rate=1e-2).fit(y[:450]).score_samples(y[450:]).mean()
+        assert search.best_params_ == {"training__learning_rate": 1e-2}
+        by_hand = (
+            BrenierDensity(**QUICK).set_params(training__learning_rate=1e-2).fit(y[:450]).score_samples(y[450:]).mean()
+        )
         assert_close(search.cv_results_["split1_test_score"][1], by_hand, rtol=0.2)
         assert_close(search.score(y), search.best_estimator_.score_samples(y).mean(), rtol=1e-12)
 
@@ -340,17 +342,17 @@ class TestScore:
         self, fitted: BrenierMap, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         x, y = samples()
-        assert not fitted.gaussian_
+        assert not fitted.baseline_
         exact = fitted.map_.dual(x, y)
         assert exact.unconverged == 0.0
         assert 0.0 <= exact.gap < 1e-4 * exact.value
 
         def unsolved(u: Any, points: np.ndarray, **_: Any) -> ConjugatePoints:
             missed = np.linalg.norm(np.asarray(u.gradient(points)) - points, axis=1)
-            none = np.zeros(len(points))
-            return ConjugatePoints(points, missed, none.astype(bool), none.astype(np.int32))
+            code = np.full(len(points), Status.max_steps_reached.code, np.int32)
+            return ConjugatePoints(points, missed, code, np.zeros(len(points), np.int32))
 
-        monkeypatch.setattr(brenier.maps, "conjugate_points", unsolved)
+        monkeypatch.setattr(brenier.conjugates.starts, "conjugate_points", unsolved)
         guessed = fitted.map_.dual(x, y)
         assert guessed.unconverged == 1.0
         assert guessed.value > 1.01 * exact.value
@@ -362,13 +364,13 @@ class TestScore:
         kinds = {"x_condition": np.arange(len(x)) % 2, "y_condition": np.arange(len(y)) % 2}
         ot = BrenierMap(**QUICK).fit(x, y, **kinds)
         exact = ot.score(x, y, **kinds)
-        module = brenier.conditional.maps
-        solve = module.conjugate_points
+        module = brenier.maps.transport_map
+        evaluate = module.conjugate_values
 
-        def worse(u: Any, points: np.ndarray, **more: Any) -> ConjugatePoints:
-            found = solve(u, points, **more)
-            return found._replace(residual=found.residual + 0.1)
+        def worse(*arguments: Any) -> tuple[Any, Any]:
+            values, residuals = evaluate(*arguments)
+            return values, residuals + 0.1
 
-        monkeypatch.setattr(module, "conjugate_points", worse)
-        lost = ot.map_.coordinates.unit**2 * 0.1**2 / (2 * float(ot.map_.family.convexity_floor()))
+        monkeypatch.setattr(module, "conjugate_values", worse)
+        lost = ot.map_.geometry.unit**2 * 0.1**2 / (2 * float(ot.map_.potential.convexity_floor()))
         assert_close(exact - ot.score(x, y, **kinds), lost, rtol=1e-2)

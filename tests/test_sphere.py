@@ -9,13 +9,13 @@ import ot
 import pytest
 
 from asserts import assert_at_most, assert_close, assert_gradient, assert_same
-from brenier import BrenierMap, InputError
+from brenier import BrenierMap, InputError, Training
 from brenier.costs import GreatCircle
-from brenier.general.maps import CostMap
-from brenier.general.sphere import SphereCoordinates
+from brenier.costs.sphere import exponential, logarithm, squared_angle, tangential, to_degrees, to_vectors, unit_vectors
+from brenier.geometry.sphere import SphereGeometry
+from brenier.geometry.surplus import SphereSurplus
+from brenier.maps import TransportMap
 from brenier.potentials import ICNN, MLP, AbstractPotential, OnSphere
-from brenier.sphere import exponential, logarithm, squared_angle, tangential, to_degrees, to_vectors, unit_vectors
-from brenier.surplus import SphereSurplus
 from networks import double, perturb
 
 DIMS = pytest.mark.parametrize("dim", [2, 3, 5])
@@ -212,7 +212,7 @@ class TestSurplus:
         assert_at_most(best, conjugates + 1e-9, "the conjugate is the largest value")
         # What 20,000 points leave: their distance squared, times half the curvature.
         assert_close(conjugates, best, atol=(1 + size) * self.RADIUS**2 * {2: 1e-6, 3: 2e-3, 5: 0.1}[dim])
-        x = surplus.guess(jnp.asarray(y))
+        x = surplus.x0(jnp.asarray(y))
         back = np.asarray(surplus.image(x, u.gradient(x)))
         if size <= 2.5:  # beyond, the pole of the pull may be overshot
             assert_close(back, y, atol=1e-8)
@@ -223,7 +223,7 @@ class TestSurplus:
         pull = np.array([1.97, -3.62])
         y = unit(pull / np.linalg.norm(pull) + distance * rng.standard_normal((2000, 2))).astype(np.float32)
         surplus = SphereSurplus(1.0, (0.0, 0.0), jnp.asarray(pull, jnp.float32))
-        x = surplus.guess(jnp.asarray(y))
+        x = surplus.x0(jnp.asarray(y))
         assert_close(np.asarray(surplus.image(x, jnp.zeros_like(x))), y, atol=1e-5)
 
     def test_no_slope_leads_beyond_the_antipode(self, x64):
@@ -236,13 +236,13 @@ class TestSurplus:
 class TestCoordinates:
     def test_points_go_in_and_out(self, rng):
         x, y = 6371.0 * uniform(rng, 300), 6371.0 * uniform(rng, 200)
-        c = SphereCoordinates.between(x, y)
+        c = SphereGeometry.between(x, y)
         assert_close(c.radius, 6371.0, rtol=1e-12)
         assert_close(np.linalg.norm(c.precise_x(x), axis=1), np.full(300, 1 / c.unit), rtol=1e-12)
         assert_close(c.leave_x(c.precise_x(x)), x, rtol=1e-12)
         assert_close(c.leave_y(c.precise_y(y)), y, rtol=1e-12)
         assert_close(c.costs(x[:200], y), np.diag(pairwise(unit(x[:200]), unit(y))), rtol=1e-7)
-        way = np.stack([c.between_points(x[:200], y, t) for t in (0.0, 0.25, 1.0)])
+        way = np.stack([c.geodesic(x[:200], y, t) for t in (0.0, 0.25, 1.0)])
         assert_close(way[[0, 2]], [x[:200], y], rtol=1e-9, atol=1e-6)
         assert_close(angles(unit(x[:200]), unit(way[1])), 0.25 * angles(unit(x[:200]), unit(y)), atol=1e-7)
         assert_close(angles(unit(way[1]), unit(y)), 0.75 * angles(unit(x[:200]), unit(y)), atol=1e-7)
@@ -250,8 +250,8 @@ class TestCoordinates:
     def test_the_start_brings_the_means_together(self, rng):
         x = unit(np.array([1.0, 0.0, 0.0]) + 0.1 * rng.standard_normal((400, 3)))
         y = unit(np.array([-0.6, 0.8, 0.0]) + 0.1 * rng.standard_normal((400, 3)))
-        c = SphereCoordinates.between(x, y)
-        home = c.leave_x(np.asarray(c.surplus.guess(jnp.asarray(c.enter_y(y)))))
+        c = SphereGeometry.between(x, y)
+        home = c.leave_x(np.asarray(c.surplus.x0(jnp.asarray(c.enter_y(y)))))
         assert_at_most(np.abs(home.mean(axis=0) - x.mean(axis=0)), 1e-3, "difference of the means")
         # Its dual value is a lower bound, and here within a percent of the least cost.
         value = c.dual_offset(x, y) - c.unit**2 * sum(
@@ -263,16 +263,16 @@ class TestCoordinates:
     def test_weights_are_repeats(self, rng):
         x, y = uniform(rng, 60), unit(uniform(rng, 40) + np.array([0.5, 0.0, 0.0]))
         counts = rng.integers(1, 4, 60)
-        repeated = SphereCoordinates.between(np.repeat(x, counts, axis=0), y)
-        weighted = SphereCoordinates.between(x, y, counts / counts.sum(), None)
+        repeated = SphereGeometry.between(np.repeat(x, counts, axis=0), y)
+        weighted = SphereGeometry.between(x, y, counts / counts.sum(), None)
         for name in ("radius", "unit", "mean"):
             assert_close(getattr(weighted, name), getattr(repeated, name), rtol=1e-12)
         assert_close(weighted.root @ weighted.root.T, repeated.root @ repeated.root.T, rtol=1e-9, atol=1e-14)
 
     def test_anchors_lie_where_the_source_is(self, rng):
         x = unit(np.array([0.0, 0.0, 1.0]) + 0.1 * rng.standard_normal((400, 3)))
-        c = SphereCoordinates.between(x, uniform(rng, 400))
-        anchors = unit(c.anchors(500))
+        c = SphereGeometry.between(x, uniform(rng, 400))
+        anchors = unit(c.starts(500))
         assert anchors[:, 2].min() > 0.8
         assert_close(np.var(anchors[:, :2], axis=0), np.var(x[:, :2], axis=0), rtol=0.3)
 
@@ -288,7 +288,7 @@ class TestCoordinates:
     def test_points_off_the_sphere_are_refused(self, change, words, rng):
         x, y = change(uniform(rng, 100), uniform(rng, 100))
         with pytest.raises(InputError, match=words):
-            BrenierMap(cost=GreatCircle(), max_steps=64, random_state=0).fit(x, y)
+            BrenierMap(cost=GreatCircle(), max_steps=128, random_state=0).fit(x, y)
 
     def test_scales_are_refused(self, rng):
         with pytest.raises(InputError, match="`scale` means nothing"):
@@ -313,10 +313,10 @@ class TestLearned:
     def test_the_exact_map_is_found(self, fitted, rng):
         x = uniform(rng, 4000)
         found = fitted.transform(x)
-        assert not fitted.gaussian_
+        assert not fitted.baseline_
         assert_close(np.linalg.norm(found, axis=1), np.ones(4000), rtol=1e-6)
         assert error(found, truth(x), x) < 1.0
-        linear = fitted.map_.coordinates
+        linear = fitted.map_.geometry
         start = linear.leave_y(np.asarray(linear.surplus.image(jnp.asarray(linear.enter_x(x)), jnp.zeros((4000, 3)))))
         assert error(start, truth(x), x) > 10.0
 
@@ -355,7 +355,7 @@ class TestLearned:
 
     def test_files_keep_it(self, fitted, rng, tmp_path):
         fitted.map_.save(tmp_path / "map.brenier")
-        again, x = CostMap.load(tmp_path / "map.brenier"), uniform(rng, 50)
+        again, x = TransportMap.load(tmp_path / "map.brenier"), uniform(rng, 50)
         assert isinstance(again.potential, OnSphere)
         assert again.cost == GreatCircle()
         assert_same(again.forward(x), fitted.transform(x))
@@ -380,10 +380,12 @@ class Convex(ICNN):
 class TestOwnPotentials:
     def test_they_are_restricted_to_the_sphere(self, rng, tmp_path):
         x, y = 2.0 * uniform(rng, 400, 2), 2.0 * turned(0.7 * rng.standard_normal(400))
-        ot_ = BrenierMap(cost=GreatCircle(), potential=Convex, max_steps=64, refit=False, random_state=0).fit(x, y)
+        ot_ = BrenierMap(
+            cost=GreatCircle(), training=Training(potential=Convex), max_steps=128, refit=False, random_state=0
+        ).fit(x, y)
         assert ot_.map_.info["settings"]["potential"] == "Convex"
         assert_close(np.linalg.norm(ot_.transform(x), axis=1), np.full(400, 2.0), rtol=1e-6)
-        if not ot_.gaussian_:
+        if not ot_.baseline_:
             with pytest.raises(InputError, match="does not have `Convex`"):
                 ot_.map_.save(tmp_path / "map.brenier")
 
@@ -392,7 +394,9 @@ class TestOwnPotentials:
             return ICNN(dim + 1, (4, 2), rng=rng)
 
         with pytest.raises(InputError, match="`dim` is 3"):
-            BrenierMap(cost=GreatCircle(), potential=wrong, max_steps=64).fit(uniform(rng, 100), uniform(rng, 100))
+            BrenierMap(cost=GreatCircle(), training=Training(potential=wrong), max_steps=128).fit(
+                uniform(rng, 100), uniform(rng, 100)
+            )
         with pytest.raises(ValueError, match="`centre` must have 3 numbers"):
             OnSphere(MLP(3, (4,), rng=rng), 1.0, (0.0, 0.0))
 

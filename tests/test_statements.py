@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 
 from asserts import assert_at_most, assert_close
-from brenier.bench.ablation_figure import write_ablation
-from brenier.bench.sgd import Gaussians, distance, gradient
-from brenier.bench.smooth_max import SmoothMax
-from brenier.bench.statements import (
+from brenier.conjugates import dual_values
+from brenier.solvers import Newton, Picard
+from brenier.training.step import Batches, Context, run_steps, start
+from brenier_bench.ablation_figure import write_ablation
+from brenier_bench.sgd import Gaussians, distance, gradient
+from brenier_bench.smooth_max import SmoothMax
+from brenier_bench.statements import (
     envelope_gradient,
     exact,
     gap_curve,
@@ -25,9 +28,6 @@ from brenier.bench.statements import (
     picard,
     unrolled_gradient,
 )
-from brenier.conjugate import dual_values
-from brenier.solvers import Newton, Picard
-from brenier.training.step import Batches, Context, run_steps, start
 from networks import double, fresh, perturb, quadratic
 from problems import rotation
 

@@ -10,9 +10,8 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from asserts import assert_at_most, assert_close, assert_gradient, assert_same
-from brenier.conjugate import conjugate, dual_values
-from brenier.coordinates import BuresCoordinates
-from brenier.moments import moments
+from brenier.conjugates import conjugate, dual_values
+from brenier.geometry import QuadraticGeometry, moments
 from brenier.solvers import BFGS, Newton, Spectral
 from brenier.training.calibration import Affine, Calibration
 from brenier.training.holdout import Holdout
@@ -140,19 +139,19 @@ class TestHoldout:
         pair = gaussians(3)
         x = exact_sample(pair.mean_x, pair.covariance_x, 400, rng)
         y = exact_sample(pair.mean_y, pair.covariance_y, 300, rng)
-        return pair, Holdout.of(x, y, BuresCoordinates.between(moments(x), moments(y)), BFGS())
+        return pair, Holdout.of(x, y, QuadraticGeometry.between(moments(x), moments(y)), BFGS())
 
     def test_the_gaussian_map_of_gaussians_has_the_dual_value_of_gaussians(self, pair):
         pair, holdout = pair
         # `moments` divides by n - 1, the samples are exact by n: coordinates off by 1 / 300, the value by its square.
-        assert_close(holdout.dual(holdout.gaussian()), 0.5 * pair.w2**2, rtol=1e-5)
+        assert_close(holdout.dual(holdout.baseline()), 0.5 * pair.w2**2, rtol=1e-5)
         value = holdout.evaluate(quadratic(np.eye(3)))
-        assert_close(value.objective, holdout.gaussian().objective, rtol=1e-6)
+        assert_close(value.objective, holdout.baseline().objective, rtol=1e-6)
         assert value.unconverged == 0.0
 
     def test_any_other_potential_has_a_smaller_dual_value(self, pair):
         _, holdout = pair
-        best = holdout.gaussian()
+        best = holdout.baseline()
         for seed in range(3):
             value = holdout.evaluate(quadratic(covariance(3, 4, seed), [0.1, 0.0, -0.1]))
             gain, error = value.gain_over(best)

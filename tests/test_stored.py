@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from brenier import BrenierMap, InputError
-from brenier.data.shuffled import ShuffledSource
+from brenier.data.shuffled import ShuffledStream
 from brenier.files import open_points
 
 ROWS = 40_000
@@ -69,7 +69,7 @@ def test_arrays_of_any_type_and_order(tmp_path: Path, kind: str, order: str) -> 
 
 
 def test_every_row_once_an_epoch_and_never_one_that_is_held_out(path: Path) -> None:
-    source = ShuffledSource(open_points(path, memory=MEMORY), 3, 4096)
+    source = ShuffledStream(open_points(path, memory=MEMORY), 3, 4096)
     assert source.size == ROWS - 4096
     assert source._rounds > 1
     held_out = source.holdout[:, 1]
@@ -81,7 +81,7 @@ def test_every_row_once_an_epoch_and_never_one_that_is_held_out(path: Path) -> N
 
 def test_the_first_draws_of_a_sorted_file_are_like_all_of_it(path: Path) -> None:
     values = numbered()
-    source = ShuffledSource(open_points(path, memory=MEMORY), 5, 1000)
+    source = ShuffledStream(open_points(path, memory=MEMORY), 5, 1000)
     for rows in (source.draw(4000), source.holdout):
         error = values.std(axis=0) / np.sqrt(len(rows))
         assert np.all(np.abs(rows.mean(axis=0) - values.mean(axis=0)) < 4 * error)
@@ -91,8 +91,8 @@ def test_the_first_draws_of_a_sorted_file_are_like_all_of_it(path: Path) -> None
 
 
 def test_one_seed_gives_one_order_and_restore_goes_on_in_it(path: Path) -> None:
-    def fresh(seed: int = 7) -> ShuffledSource:
-        return ShuffledSource(open_points(path, memory=MEMORY), seed, 500)
+    def fresh(seed: int = 7) -> ShuffledStream:
+        return ShuffledStream(open_points(path, memory=MEMORY), seed, 500)
 
     first, second = fresh(), fresh()
     for n in (10, 30_000, 7):
@@ -105,11 +105,11 @@ def test_one_seed_gives_one_order_and_restore_goes_on_in_it(path: Path) -> None:
     third.restore(state)
     assert all(np.array_equal(third.draw(len(own)), own) for own in wanted)
     with pytest.raises(InputError, match="same file and `memory`"):
-        ShuffledSource(open_points(path, memory=2 * MEMORY), 7, 500).restore(state)
+        ShuffledStream(open_points(path, memory=2 * MEMORY), 7, 500).restore(state)
 
 
 def test_parts_share_no_row_and_hold_out_the_same(path: Path) -> None:
-    whole = ShuffledSource(open_points(path, memory=MEMORY), 3, 4096)
+    whole = ShuffledStream(open_points(path, memory=MEMORY), 3, 4096)
     parts = [whole.part(index, 3) for index in range(3)]
     drawn = np.concatenate([part.draw(part.size) for part in parts])[:, 1]
     assert np.array_equal(np.sort(np.concatenate([drawn, whole.holdout[:, 1]])), np.arange(ROWS))
@@ -119,7 +119,7 @@ def test_parts_share_no_row_and_hold_out_the_same(path: Path) -> None:
 
 def test_no_thread_is_left_behind(path: Path) -> None:
     before = threading.active_count()
-    source = ShuffledSource(open_points(path, memory=MEMORY), 3, 0)
+    source = ShuffledStream(open_points(path, memory=MEMORY), 3, 0)
     source.draw(10)
     del source
     assert threading.active_count() == before
@@ -128,7 +128,7 @@ def test_no_thread_is_left_behind(path: Path) -> None:
 def test_a_bad_entry_far_down_is_named_by_file_and_row(tmp_path: Path) -> None:
     values = numbered()
     values[31_234, 0] = np.nan
-    source = ShuffledSource(open_points(write(tmp_path / "bad.npy", values), memory=MEMORY), 0, 0)
+    source = ShuffledStream(open_points(write(tmp_path / "bad.npy", values), memory=MEMORY), 0, 0)
     with pytest.raises(InputError, match=r"bad\.npy`, rows [\d,]+ to [\d,]+: NaN or infinity in rows 31234"):
         source.draw(2 * ROWS)
 
@@ -151,14 +151,14 @@ def test_a_fit_from_files_finds_the_gaussian_map(tmp_path: Path, rng: np.random.
     sides = [write(tmp_path / name, side) for name, side in (("x.npy", X), ("y.parquet", Y))]
     opened = [open_points(side, memory=MEMORY) for side in sides]
     assert not any(side.fits for side in opened)
-    ot = BrenierMap(max_steps=64, random_state=0).fit(*opened)
+    ot = BrenierMap(max_steps=128, random_state=0).fit(*opened)
     assert np.abs(ot.transform(X[::100]) - (X[::100] * [2.0, 0.5] + [1.0, -1.0])).max() < 0.15
 
 
 def test_small_files_are_fitted_as_arrays(tmp_path: Path, rng: np.random.Generator) -> None:
     X, Y = rng.normal(size=(1000, 2)), rng.normal(size=(1000, 2)) + 1.0
     opened = [open_points(write(tmp_path / f"{name}.npy", side)) for name, side in (("x", X), ("y", Y))]
-    maps = [BrenierMap(max_steps=16, refit=False, random_state=0).fit(*sides) for sides in ((X, Y), opened)]
+    maps = [BrenierMap(max_steps=128, refit=False, random_state=0).fit(*sides) for sides in ((X, Y), opened)]
     assert np.array_equal(maps[0].transform(X), maps[1].transform(X))
 
 

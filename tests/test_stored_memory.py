@@ -13,9 +13,9 @@ from made import transport_map
 _PROGRAM = """
 import resource, sys
 from brenier.files import open_points
-from brenier.data.shuffled import ShuffledSource
+from brenier.data.shuffled import ShuffledStream
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-source = ShuffledSource(open_points(sys.argv[1], memory=50_000_000), 0, 1000)
+source = ShuffledStream(open_points(sys.argv[1], memory=50_000_000), 0, 1000)
 for _ in range(40):
     source.draw(50_000)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)

@@ -75,11 +75,11 @@ def test_h5ad_in_parts(files: Path, tmp_path: Path) -> None:
 
 def test_conditions_are_carried_along(tmp_path: Path) -> None:
     map_ = conditional_map(2, 0, 2)
-    names = [variable.name for variable in map_.space.variables]
+    names = [variable.name for variable in map_.conditions.variables]
     assert len(names) == 1
     assert names[0] is not None
     map_.save(tmp_path / "m.brenier")
-    labels = np.random.default_rng(1).choice(map_.space.classes[0:1][0] if map_.space.classes else [], ROWS)
+    labels = np.random.default_rng(1).choice(map_.conditions.classes[0:1][0] if map_.conditions.classes else [], ROWS)
     points = np.random.default_rng(0).normal(size=(ROWS, 2))
     lines = [f"x0,x1,{names[0]}"] + [f"{a!r},{b!r},{own}" for (a, b), own in zip(points.tolist(), labels, strict=True)]
     (tmp_path / "x.csv").write_text("\n".join(lines) + "\n")

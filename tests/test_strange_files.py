@@ -14,11 +14,11 @@ import pytest
 from brenier import InputError
 from brenier.data.cells import Place
 from brenier.data.stored import Stored
-from brenier.datasets.tabular import load_bsds300
 from brenier.files import read_points
 from brenier.files.asked import Asked
 from brenier.files.h5ad import add_to_h5ad
 from brenier.files.points import open_rows, read_with_conditions, read_without
+from brenier_bench.datasets.tabular import load_bsds300
 
 h5py = pytest.importorskip("h5py")
 SECRET = "root:x:0:0:a-secret-line"

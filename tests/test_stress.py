@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import brenier.bench.stress_checks as stress_checks
+import brenier_bench.stress_checks as stress_checks
 from asserts import assert_same
 from brenier import BrenierMap, TransportMap
-from brenier.bench.stress import SHAPES, StressProblem
-from brenier.bench.stress_checks import FAILURES, examine
 from brenier.training.holdout import Holdout
+from brenier_bench.stress import SHAPES, StressProblem
+from brenier_bench.stress_checks import FAILURES, examine
 
 DIM, ROWS, STEPS = 3, 200, 64
 KEPT = 8

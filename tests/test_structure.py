@@ -2,20 +2,24 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-SOURCE = Path(__file__).parents[1] / "src" / "brenier"
+ROOT = Path(__file__).parents[1]
+SOURCES = (ROOT / "src" / "brenier", ROOT / "bench" / "src" / "brenier_bench")
 LONGEST = 400
 
 
 def modules() -> dict[str, Path]:
-    """Every module by its dotted name."""
-    found = {}
-    for path in sorted(SOURCE.rglob("*.py")):
-        parts = ["brenier", *path.relative_to(SOURCE).with_suffix("").parts]
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return found
+    """Every module of both distributions by its dotted name."""
+    named = {}
+    for source in SOURCES:
+        for path in sorted(source.rglob("*.py")):
+            parts = path.relative_to(source.parent).with_suffix("").parts
+            named[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return named
 
 
 def imported_at_once(statements: list[ast.stmt]) -> Iterator[str]:
@@ -62,6 +66,10 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     assert cycle(imports(modules())) == []
 
 
+def test_the_library_does_not_know_its_benchmarks() -> None:
+    assert [path for path in SOURCES[0].rglob("*.py") if "brenier_bench" in path.read_text()] == []
+
+
 def test_rings_are_found() -> None:
     assert cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
     assert imported_at_once(ast.parse("def f():\n    import brenier.maps").body)
@@ -80,7 +88,7 @@ def test_every_module_says_what_it_is_and_what_it_offers() -> None:
         name: any(isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__" for node in tree.body)
         for name, tree in trees.items()
     }
-    programs = {"brenier.__main__", "brenier.bench.worker"}
+    programs = {"brenier.__main__", "brenier_bench.worker"}
     assert [name for name, own in offered.items() if not own and trees[name].body[1:] and name not in programs] == []
 
 
@@ -118,7 +126,8 @@ def opened(text: str) -> set[str]:
 
 
 def test_arrays_of_strangers_come_in_by_one_door() -> None:
-    found = {path.relative_to(SOURCE).as_posix(): opened(path.read_text()) for path in modules().values()}
+    paths = [path for name, path in modules().items() if name.startswith("brenier.")]
+    found = {path.relative_to(SOURCES[0]).as_posix(): opened(path.read_text()) for path in paths}
     strays = {(name, path) for path, names in found.items() for name in names if path not in DOORS.get(name, ())}
     assert strays == set()
     assert {name for names in found.values() for name in names} == set(DOORS)
@@ -135,3 +144,15 @@ def test_other_doors_are_found() -> None:
 def test_one_function_counts_the_calls_between_a_warning_and_the_user() -> None:
     users = [name for name, path in modules().items() if "stacklevel" in path.read_text()]
     assert users == ["brenier._errors"]
+
+
+def test_importing_the_package_loads_its_errors_and_nothing_else() -> None:
+    code = """
+import sys
+before = set(sys.modules)
+import brenier
+loaded = set(sys.modules) - before
+print(*sorted(name for name in loaded if name.partition(".")[0] not in sys.stdlib_module_names))
+"""
+    said = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert said == ["brenier", "brenier._errors"]

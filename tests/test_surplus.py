@@ -10,13 +10,13 @@ import pytest
 import scipy.optimize
 
 from asserts import assert_close
-from brenier.anchors import best_anchors
-from brenier.conjugate import conjugate_points
-from brenier.coordinates import Moments
+from brenier.conjugates import conjugate_points
+from brenier.conjugates.starts import best_starts
 from brenier.costs import Convex, ElasticNet, LogCosh, Mahalanobis, PNorm, SquaredEuclidean
-from brenier.general.coordinates import DisplacementCoordinates, Pairs
+from brenier.geometry import Moments
+from brenier.geometry.displacement import DisplacementGeometry, Pairs
+from brenier.geometry.surplus import InnerProduct
 from brenier.potentials import ICNN, MLP, Quadratic
-from brenier.surplus import InnerProduct
 
 WEIGHTS = np.array([1.0, 0.5, 2.0])
 OWN = Convex(
@@ -41,11 +41,11 @@ def moments(seed: int, shift: float) -> Moments:
     return Moments(shift + rng.standard_normal(DIM), root @ root.T, 1000)
 
 
-def coordinates(cost, certify: bool = False) -> DisplacementCoordinates:
+def coordinates(cost, certify: bool = False) -> DisplacementGeometry:
     source, target, rng = moments(1, 0.0), moments(2, 0.7), np.random.default_rng(3)
     x, y = (rng.multivariate_normal(m.mean, m.covariance, 500) for m in (source, target))
     scale = np.array([1.0, 0.8, 1.3])
-    return DisplacementCoordinates.between(source, target, cost, scale, Pairs.match(x, y, rng), certify)
+    return DisplacementGeometry.between(source, target, cost, scale, Pairs.match(x, y, rng), certify)
 
 
 def points(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -122,7 +122,7 @@ def test_the_baseline_is_the_translation_between_the_centres(cost) -> None:
     data = c.leave_x(x)
     k, u = c.surplus, c.surplus.baseline()
     images = c.leave_y(k.image(jnp.asarray(x, jnp.float32), u.gradient(jnp.asarray(x, jnp.float32))))
-    moved = data - c.inner.mean_x + c.inner.mean_y
+    moved = data - c.mean_x + c.mean_y
     # Single precision: the root of a rounding error, where the gradient of the conjugate is a root.
     assert_close(images, moved, atol=5e-3 if cost == PNorm(3.0) else 2e-5)
     with jax.enable_x64(True):
@@ -130,9 +130,9 @@ def test_the_baseline_is_the_translation_between_the_centres(cost) -> None:
         values, conjugates = precise.baseline_values(x, y)
         assert_close(values, u(jnp.asarray(x)), rtol=1e-5)
         for row, conjugate in zip(y, conjugates, strict=True):
-            start = np.asarray(precise.guess(row[None]))[0] + 0.3
+            start = np.asarray(precise.x0(row[None]))[0] + 0.3
             assert_close(largest(precise, precise.baseline(), row, start), conjugate, atol=1e-6)
-        assert_close(precise.guess(c.inner.precise_y(moved)), x, atol=1e-9)
+        assert_close(precise.x0(c.precise_y(moved)), x, atol=1e-9)
 
 
 @pytest.mark.parametrize("cost", [ElasticNet(0.4), ElasticNet(0.0), Mahalanobis(np.diag([1.0, 2.0, 3.0]))], ids=str)
@@ -189,7 +189,7 @@ def test_the_best_anchor_is_that_of_a_search_through_all() -> None:
     u = MLP(DIM, (8,), rng=np.random.default_rng(0))
     u = eqx.tree_at(lambda m: m.output, u, jnp.linspace(-1.0, 1.0, 8))
     anchors, y = (jnp.asarray(part, jnp.float32) for part in points(300, 12))
-    places, largest = best_anchors(u, k, y[:77], anchors)
+    places, largest = best_starts(u, k, y[:77], anchors)
     table = np.stack([np.asarray(k(anchors, jnp.tile(row, (300, 1))) - u(anchors)) for row in y[:77]])
     assert np.asarray(places).tolist() == table.argmax(axis=1).tolist()
     assert_close(largest, table.max(axis=1), atol=1e-5)
@@ -201,9 +201,9 @@ def test_a_start_that_fits_better_is_taken() -> None:
     source, target = (Moments(np.zeros(2), np.diag(own), 1000) for own in ([1.0, 4.0], [4.0, 1.0]))
     x, y = (rng.multivariate_normal(m.mean, m.covariance, 1000) for m in (source, target))
     pairs = Pairs.match(x, y, rng)
-    bent = DisplacementCoordinates.between(source, target, LogCosh(50.0), np.ones(2), pairs)
+    bent = DisplacementGeometry.between(source, target, LogCosh(50.0), np.ones(2), pairs)
     assert not np.allclose(bent.bend, np.eye(2))
     # No target point holds a quadratic potential under a cost that grows more slowly, whatever its value on points.
     for cost in (LogCosh(), PNorm(1.5)):
-        straight = DisplacementCoordinates.between(source, target, cost, np.ones(2), pairs)
+        straight = DisplacementGeometry.between(source, target, cost, np.ones(2), pairs)
         assert np.array_equal(straight.bend, np.eye(2))

@@ -24,7 +24,7 @@ import sklearn.datasets
 
 from asserts import assert_close, assert_same
 from brenier import InputError
-from brenier.datasets import (
+from brenier_bench.datasets import (
     TabularSet,
     load_bsds300,
     load_gas,
@@ -34,7 +34,7 @@ from brenier.datasets import (
     load_power,
     load_table,
 )
-from brenier.datasets.tabular import PUBLISHED, TABLES, _sources, hepmass
+from brenier_bench.datasets.tabular import TABLES, _sources, hepmass
 
 TIGHT = 1e-12
 
@@ -417,7 +417,9 @@ class TestBsds300:
     def test_without_h5py(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
         monkeypatch.setitem(sys.modules, "h5py", None)  # makes importing it fail
-        refuses(lambda: load_bsds300(tmp_path), r'reading BSDS300 needs h5py. Run `pip install "brenier\[tabular\]"`')
+        refuses(
+            lambda: load_bsds300(tmp_path), r'reading BSDS300 needs h5py. Run `pip install "brenier-bench\[tabular\]"`'
+        )
 
 
 # --- MAGIC
@@ -541,7 +543,7 @@ class TestFiles:
         def refuse(*args: object) -> None:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr("brenier.datasets.tabular._files.open", refuse, raising=False)
+        monkeypatch.setattr("brenier_bench.datasets.tabular._files.open", refuse, raising=False)
         refuses(lambda: load_power(tmp_path), "cannot be read: Permission denied. Check the path")
 
 
@@ -583,7 +585,9 @@ class TestDownload:
     def test_without_pooch(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
         monkeypatch.setitem(sys.modules, "pooch", None)
-        message = r'downloading POWER needs pooch. Run `pip install "brenier\[tabular\]"`, or pass a file of POWER as'
+        message = (
+            r'downloading POWER needs pooch. Run `pip install "brenier-bench\[tabular\]"`, or pass a file of POWER as'
+        )
         refuses(lambda: load_power(cache=tmp_path), message)
 
     def test_the_table_of_addresses(self) -> None:
@@ -591,13 +595,3 @@ class TestDownload:
             assert source.download is not None
             assert re.fullmatch("md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}", source.download.checksum)
             assert all(re.fullmatch("https://[^ ]+", url) for url in (source.address, *source.download.urls))
-
-
-def test_published_numbers() -> None:
-    assert list(PUBLISHED) == ["POWER", "GAS", "HEPMASS", "MINIBOONE", "BSDS300"]
-    for name, (dim, width) in {"POWER": (6, 128), "GAS": (8, 350), "BSDS300": (63, 512)}.items():
-        otflow = PUBLISHED[name][0]
-        shapes = [(min(10, dim + 1), dim + 1), (1, dim + 1), (1,), (width,)]  # the quadratic and affine parts, weights
-        shapes += [(width, dim + 1), (width,), (width, width), (width,)]  # two layers
-        assert otflow.method == "OT-Flow"
-        assert otflow.parameters == sum(int(np.prod(shape)) for shape in shapes)

@@ -8,14 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from brenier.coordinates import BuresCoordinates
-from brenier.data.sources import ArraySource
-from brenier.moments import moments
+from brenier.data.streams import ArrayStream
+from brenier.geometry import QuadraticGeometry, moments
 from brenier.potentials import ICNN
 from brenier.solvers import BFGS, LBFGS, Spectral
-from brenier.training import Holdout, Stop, TrainingConfig, choose_config, loop, train
+from brenier.training import DualObjective, Fit, Holdout, Stop, TrainingConfig, choose_config, dual, placement, train
 from brenier.training.holdout import HoldoutValue
-from brenier.training.loop import Fit
 from brenier.training.step import Batches, Context, run_steps, solve_pool, start
 
 DIM = 2
@@ -28,11 +26,11 @@ def sides(n: int = 1200) -> tuple[np.ndarray, np.ndarray]:
 
 def outcome(**changes):
     x, y = sides()
-    coordinates = BuresCoordinates.between(moments(x[200:]), moments(y[200:]))
-    config = choose_config(DIM, len(x), **({"max_steps": 256, "look": 128} | changes))
+    coordinates = QuadraticGeometry.between(moments(x[200:]), moments(y[200:]))
+    config = choose_config(DIM, len(x), **({"max_steps": 256, "validation": 128} | changes))
     holdout = Holdout.of(x[:200], y[:200], coordinates, config.solver)
-    sources = (ArraySource(side[200:], np.random.default_rng(1)) for side in (x, y))
-    return train(*sources, coordinates, holdout, config, seed=0)
+    sources = (ArrayStream(side[200:], np.random.default_rng(1)) for side in (x, y))
+    return train(DualObjective(*sources, coordinates, holdout, config, seed=0), config)
 
 
 def one_step(far: float):
@@ -85,7 +83,7 @@ def test_fresh_targets_are_solved_to_the_present_tolerance(monkeypatch) -> None:
         used.append(float(tolerance))
         return solve_pool(context, parameters, rows, tolerance, max_rounds)
 
-    monkeypatch.setattr(loop, "solve_pool", solved)
+    monkeypatch.setattr(dual, "solve_pool", solved)
     outcome(max_steps=512, tolerance=(0.1, 0.02))
     progress = np.array([0.25, 0.5, 0.75])
     assert used == pytest.approx(0.02 + 0.08 * 0.5 * (1.0 + np.cos(np.pi * progress)), rel=1e-5)
@@ -125,7 +123,8 @@ def test_gain_and_its_error_by_hand() -> None:
 @pytest.mark.parametrize(("loss", "kept"), [(1.5, False), (0.02, False), (0.005, True)])
 def test_one_point_in_a_heavy_tail_hides_no_loss(loss: float, kept: bool) -> None:
     fit = object.__new__(Fit)
-    fit.gaussian = HoldoutValue(np.zeros(100), np.ones(100), 0.0)
+    fit.objective, fit.placement = DualObjective, placement.LOCAL
+    fit.baseline = HoldoutValue(np.zeros(100), np.ones(100), 0.0)
     fit.lowest = HoldoutValue(np.zeros(100), np.full(100, 0.9), 0.0)
     fit.state, fit.steps = SimpleNamespace(average=jnp.zeros(2)), 1
     conjugate = np.full(100, 0.9)
@@ -163,9 +162,11 @@ def test_the_rule() -> None:
 def test_only_finite_data_stop_early() -> None:
     assert choose_config(8, None).patience is None
     x = np.random.default_rng(0).normal(size=(2000, DIM))
-    coordinates = BuresCoordinates.between(moments(x[400:1200]), moments(x[1200:]))
+    coordinates = QuadraticGeometry.between(moments(x[400:1200]), moments(x[1200:]))
     for patience, stop in ((0.2, Stop.patience), (None, Stop.budget)):
-        config = choose_config(DIM, 800, max_steps=1024, look=128, patience=patience, learning_rate=0.3, decay=0.0)
+        config = choose_config(
+            DIM, 800, max_steps=1024, validation=128, patience=patience, learning_rate=0.3, decay=0.0
+        )
         holdout = Holdout.of(x[:200], x[200:400], coordinates, config.solver)
-        sources = (ArraySource(side, np.random.default_rng(1)) for side in (x[400:1200], x[1200:]))
-        assert train(*sources, coordinates, holdout, config, seed=0).stop is stop
+        sources = (ArrayStream(side, np.random.default_rng(1)) for side in (x[400:1200], x[1200:]))
+        assert train(DualObjective(*sources, coordinates, holdout, config, seed=0), config).stop is stop

@@ -9,12 +9,11 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 from asserts import assert_close, assert_same
 from brenier import BrenierMap, DataWarning, InputError, TransportMap
 from brenier.certificates.population import population_bound
-from brenier.conditional.balance import balance, weights_towards
-from brenier.conditional.dependence import dependence
-from brenier.coordinates import BuresCoordinates
-from brenier.data.weights import WeightedSource, as_weights, effective_size, systematic
+from brenier.conditions.balance import balance, weights_towards
+from brenier.data.weights import WeightedStream, as_weights, effective_size, systematic
+from brenier.geometry import QuadraticGeometry, moments
+from brenier.geometry.dependence import dependence
 from brenier.metrics import cosine_similarity, mmd_squared, sliced_w2, unexplained_variance
-from brenier.moments import moments
 from brenier.potentials import ICNN
 from brenier.solvers import BFGS
 from brenier.training import Holdout, choose_config
@@ -39,7 +38,7 @@ def other(rng):
 @pytest.fixture
 def bent(cloud, other):
     """A map that is not affine, between the two clouds."""
-    c = BuresCoordinates.between(moments(cloud[3]), moments(other[3]))
+    c = QuadraticGeometry.between(moments(cloud[3]), moments(other[3]))
     u = ICNN(3, (16, 16), rng=np.random.default_rng(1))
     import equinox as eqx
 
@@ -108,7 +107,7 @@ class TestDraws:
     def test_an_epoch_is_the_repeated_rows(self, rng) -> None:
         counts = rng.integers(1, 6, 40)
         values = np.arange(40.0)[:, None]
-        source = WeightedSource(values, counts / counts.sum(), rng)
+        source = WeightedStream(values, counts / counts.sum(), rng)
         first, second = source.draw(counts.sum())[:, 0], source.draw(counts.sum())[:, 0]
         assert_same(np.sort(first), np.repeat(values[:, 0], counts))
         assert_same(np.sort(second), np.sort(first))
@@ -143,8 +142,8 @@ class TestMoments:
         assert moments(x, weights=weights / weights.sum()).shrinkage > moments(x).shrinkage > 0
 
     def test_coordinates(self, cloud, other) -> None:
-        weighted = BuresCoordinates.between(moments(cloud[0], weights=cloud[2]), moments(other[0], weights=other[2]))
-        whole = BuresCoordinates.between(moments(cloud[3]), moments(other[3]))
+        weighted = QuadraticGeometry.between(moments(cloud[0], weights=cloud[2]), moments(other[0], weights=other[2]))
+        whole = QuadraticGeometry.between(moments(cloud[3]), moments(other[3]))
         assert_close(weighted.linear_map, whole.linear_map, rtol=1e-7)
         products = weighted.dual_offset(cloud[0], other[0], cloud[2], other[2])
         assert_close(products, whole.dual_offset(cloud[3], other[3]), rtol=1e-7)
@@ -194,15 +193,15 @@ class TestCertificates:
         assert abs(weighted.value / bent.dual(cloud[0], other[0]).value - 1.0) > 1e-3
 
     def test_held_out_value(self, bent, cloud, other) -> None:
-        c, u = bent.coordinates, bent.potential
+        c, u = bent.geometry, bent.potential
         weighted = Holdout.of(cloud[0], other[0], c, BFGS(), (cloud[2], other[2]))
         whole = Holdout.of(cloud[3], other[3], c, BFGS())
         first, second = weighted.evaluate(u), whole.evaluate(u)
         assert_close(first.objective, second.objective, rtol=1e-5)
         assert_close(weighted.dual(first), whole.dual(second), rtol=1e-4)
-        gain, error = first.gain_over(weighted.gaussian())
-        assert_close(gain, second.gain_over(whole.gaussian())[0], rtol=1e-3)
-        assert error > second.gain_over(whole.gaussian())[1]
+        gain, error = first.gain_over(weighted.baseline())
+        assert_close(gain, second.gain_over(whole.baseline())[0], rtol=1e-3)
+        assert error > second.gain_over(whole.baseline())[1]
 
     def test_a_bound_with_equal_weights_is_the_one_without(self, rng) -> None:
         a, b = rng.exponential(size=50), rng.normal(size=80)
@@ -241,7 +240,7 @@ class TestFit:
         ot = BrenierMap(max_steps=512, random_state=0).fit(x, y, x_weight=weights, y_weight=part.astype(float))
         new = np.random.default_rng(1).standard_normal((2000, 2))
         exact = np.exp(0.5 * new)
-        assert not ot.gaussian_
+        assert not ot.baseline_
         assert unexplained_variance(ot.transform(new), exact) < 4.0  # the best affine map: about 12
         assert unexplained_variance(BrenierMap(max_steps=1).fit(x, y).transform(new), exact) > 100.0
 
@@ -255,14 +254,14 @@ class TestFit:
     def test_rows_without_weight_are_left_out_and_units_do_not_count(self, rng) -> None:
         x, y = rng.normal(size=(400, 2)), rng.exponential(size=(300, 2))
         weights = rng.integers(0, 3, 400).astype(float)
-        whole = BrenierMap(max_steps=64, random_state=0).fit(x, y, x_weight=weights)
+        whole = BrenierMap(max_steps=128, random_state=0).fit(x, y, x_weight=weights)
         kept = weights > 0
-        part = BrenierMap(max_steps=64, random_state=0).fit(x[kept], y, x_weight=0.125 * weights[kept])
+        part = BrenierMap(max_steps=128, random_state=0).fit(x[kept], y, x_weight=0.125 * weights[kept])
         assert_same(whole.transform(x), part.transform(x))
 
     def test_scores_and_distances_take_weights(self, rng) -> None:
         x, y, weights = rng.normal(size=(400, 2)), rng.exponential(size=(300, 2)), rng.integers(1, 3, 400)
-        ot = BrenierMap(max_steps=64, random_state=0).fit(x, y, x_weight=weights)
+        ot = BrenierMap(max_steps=128, random_state=0).fit(x, y, x_weight=weights)
         repeated = np.repeat(x, weights, axis=0)
         assert_close(ot.score(x, y, x_weight=weights), ot.score(repeated, y), rtol=1e-5)
         assert_close(ot.distance(x, y, x_weight=weights).upper, ot.distance(repeated, y).upper, rtol=1e-6)
@@ -270,7 +269,7 @@ class TestFit:
 
 class TestConditions:
     def test_moments_that_move_are_those_of_repeated_rows(self, rng, monkeypatch) -> None:
-        monkeypatch.setattr("brenier.conditional.dependence._LARGEST_DEGREE", 1)  # both would choose their own
+        monkeypatch.setattr("brenier.geometry.dependence._LARGEST_DEGREE", 1)  # both would choose their own
         numbers = rng.uniform(-1, 1, (900, 1))
         points = rng.standard_normal((900, 2)) * np.exp(0.5 * numbers) + 2.0 * numbers
         counts = rng.integers(1, 3, 900)
@@ -306,7 +305,7 @@ class TestConditions:
         y[stray] += 50.0
         weights = np.where(stray, 0.0, rng.uniform(0.5, 1.5, 1600))
         fit = {"x_condition": rng.choice(["a", "b"], 1600), "y_condition": kind}
-        ot = BrenierMap(max_steps=64, random_state=0).fit(x, y, **fit, y_weight=weights)
+        ot = BrenierMap(max_steps=128, random_state=0).fit(x, y, **fit, y_weight=weights)
         assert_close(ot.transform([[0.0, 0.0]], condition="a"), [[3.0, 3.0]], atol=0.3)
         counts = rng.integers(1, 3, 1600)
         part = {"x_condition": fit["x_condition"], "y_condition": kind[~stray]}
@@ -324,7 +323,7 @@ class TestConditions:
         stray = rng.uniform(size=1500) < 0.3
         counts = np.where(stray, 0, rng.integers(1, 3, 1500))
         x[stray] += 50.0
-        ot = BrenierMap(max_steps=64, random_state=0).fit(
+        ot = BrenierMap(max_steps=128, random_state=0).fit(
             x, y, x_condition=dose[0], y_condition=dose[1], x_weight=counts
         )
         assert_close(ot.transform([[1.0, 0.0]], condition=0.5), [[1.5, 0.0]], atol=0.5)  # not 50 away

@@ -138,7 +138,7 @@ for axes, pair in zip(panels, ([0, 2], [2, 3], [1, 3]), strict=True):
 # bends.
 
 truth = detector(X_test)
-affine = transport.map_.coordinates
+affine = transport.map_.geometry
 linear = affine.leave_y(affine.enter_x(X_test))
 figure, panels = plt.subplots(1, 4, figsize=(8, 2.4), sharey=True)
 for column, (axes, name) in enumerate(zip(panels, NAMES, strict=True)):

@@ -96,7 +96,7 @@ panels[0].set_ylabel("even digit")
 # and as a cloud they would differ from those by chance only. The linear map, which sends one normal distribution to
 # the other, leaves many of them between the classes.
 
-affine = transport.map_.coordinates
+affine = transport.map_.geometry
 clouds = {
     "Even images": X_test,
     "Linear map": affine.leave_y(affine.enter_x(X_test)),

@@ -21,7 +21,7 @@ from matplotlib.patches import Circle, PathPatch
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
-from brenier import BrenierMap
+from brenier import BrenierMap, Training
 from brenier.metrics import unexplained_variance
 
 # sphinx_gallery_thumbnail_number = 2
@@ -53,7 +53,7 @@ def in_disc(count: int) -> np.ndarray:
 
 
 X, X_test, Y, Y_test = in_disc(SEEN), in_disc(UNSEEN), in_letter(SEEN), in_letter(UNSEEN)
-transport = BrenierMap(max_steps=STEPS, learning_rate=0.03, refit=False, random_state=0).fit(X, Y)
+transport = BrenierMap(max_steps=STEPS, training=Training(learning_rate=0.03), refit=False, random_state=0).fit(X, Y)
 image = transport.transform(X_test)
 
 # %%
@@ -140,7 +140,7 @@ assert distance.upper - distance.lower < 1e-3
 # distance between neighbouring points allows, and to put the points in the letter.
 
 partner = Y_test[ot.emd([], [], costs).argmax(axis=1)]
-affine = transport.map_.coordinates
+affine = transport.map_.geometry
 linear = affine.leave_y(affine.enter_x(X_test))
 for name, points in {"Identity": X_test, "Linear map": linear, "Optimal map": image}.items():
     error = unexplained_variance(points, partner)

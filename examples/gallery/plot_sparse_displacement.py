@@ -17,7 +17,7 @@ one can read off the map which genes a cell has changed.
 import matplotlib.pyplot as plt
 import numpy as np
 
-from brenier import BrenierMap
+from brenier import BrenierMap, Training
 from brenier.costs import ElasticNet
 from brenier.potentials import ICNN
 
@@ -66,7 +66,7 @@ truth = treated(new) - new
 squared = BrenierMap(max_steps=STEPS, random_state=0).fit(X, Y)
 sparse = BrenierMap(
     cost=ElasticNet(PRICE),
-    potential=lambda dim, own: ICNN(dim, rng=own, sharpness=1.0 + 16.0 / dim),
+    training=Training(potential=lambda dim, own: ICNN(dim, rng=own, sharpness=1.0 + 16.0 / dim)),
     max_steps=STEPS,
     random_state=0,
 ).fit(X, Y)

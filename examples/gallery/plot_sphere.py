@@ -20,8 +20,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import hsv_to_rgb
 
 from brenier import BrenierMap
-from brenier.costs import GreatCircle
-from brenier.sphere import to_degrees, to_vectors
+from brenier.costs import GreatCircle, to_degrees, to_vectors
 
 # sphinx_gallery_thumbnail_number = 2
 STEPS = 1024

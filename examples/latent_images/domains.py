@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier import InputError
-from brenier.datasets import LabelledImages
+from brenier_bench.datasets import LabelledImages
 from latent_images.classifier import Classifier
 from latent_images.files import load
 from latent_images.sets import Name, load_set

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier.certificates.mismatch import mismatch
-from brenier.image_metrics import frechet_distance, inception_features
 from brenier.metrics import sliced_w2
+from brenier_bench.image_metrics import frechet_distance, inception_features
 from latent_images.domains import Cloud, Domain
 
 __all__ = ["ClassMeasures", "Measures", "measure"]

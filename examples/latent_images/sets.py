@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier import InputError, datasets
-from brenier.datasets import LabelledImages
+from brenier import InputError
+from brenier_bench import datasets
+from brenier_bench.datasets import LabelledImages
 
 __all__ = ["Name", "epochs_of", "load_set", "points_a_pixel"]
 

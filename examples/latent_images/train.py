@@ -13,8 +13,8 @@ import typer
 from numpy.typing import NDArray
 
 from brenier.cli.console import Json, number, print_result, reporting, stderr
-from brenier.datasets import LabelledImages
 from brenier.files.atomic import claim_files
+from brenier_bench.datasets import LabelledImages
 from latent_images.classifier import train_classifier
 from latent_images.files import save
 from latent_images.sets import Name, epochs_of, load_set, points_a_pixel

@@ -3,6 +3,8 @@
 cd examples
 python -m latent_images.train --source fashion-mnist --target mnist --output models
 python -m latent_images.transport --source fashion-mnist --target mnist --models models
+
+The measures are those of the benchmarks: `pip install ./bench` in the checkout.
 """
 
 import time
@@ -11,10 +13,10 @@ from typing import Annotated
 
 import typer
 
-from brenier import BrenierMap, InputError
+from brenier import BrenierMap, InputError, Training
 from brenier.cli.console import Json, number, print_result, print_table, reporting, share, stderr
 from brenier.files.atomic import claim_files
-from brenier.image_metrics import inception_features
+from brenier_bench.image_metrics import inception_features
 from latent_images.domains import Cloud, Domain
 from latent_images.figure import write_figure
 from latent_images.measures import Measures, measure
@@ -81,12 +83,12 @@ def transport(
             write_figure(files[f"{one.name} to {other.name}"], title, one.test, moved, other.test, pairs)
         record = {
             "steps": ot.n_iter_,
-            "gaussian": ot.gaussian_,
+            "gaussian": ot.baseline_,
             "seconds": seconds,
             "directions": [measures.record() for measures in found],
             "files": {role: str(path) for role, path in files.items()},
         }
-        lines = [("Fit", f"{ot.n_iter_:,} steps, {seconds:.0f} s{', Gaussian maps' if ot.gaussian_ else ''}")]
+        lines = [("Fit", f"{ot.n_iter_:,} steps, {seconds:.0f} s{', Gaussian maps' if ot.baseline_ else ''}")]
         lines += [line for measures in found for line in _lines(measures)]
         print_result(record, lines + [("Wrote", str(path)) for path in files.values()], as_json=as_json)
         if not as_json:
@@ -101,7 +103,9 @@ def fit(x: Domain, y: Domain, *, max_steps: int | None = None, seed: int = 0) ->
         InputError: The sets have different numbers of classes, or codes of different dimensions.
     """
     _check_pair(x, y)
-    ot = BrenierMap(max_steps=max_steps, random_state=seed, condition_types="label", convexity=_CONVEXITY)
+    ot = BrenierMap(
+        max_steps=max_steps, random_state=seed, condition_types="label", training=Training(convexity=_CONVEXITY)
+    )
     return ot.fit(x.train.codes, y.train.codes, x_condition=x.train.labels, y_condition=y.train.labels)
 
 

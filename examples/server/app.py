@@ -44,10 +44,10 @@ class Found(Moved):
 @asynccontextmanager
 async def compiled(app: FastAPI) -> AsyncIterator[None]:
     """Load the map, and compile what requests of up to `MOST_ROWS` rows need."""
-    map_ = app.state.map = brenier.load_map(os.environ["BRENIER_MAP"])
+    map_ = app.state.map = brenier.TransportMap.load(os.environ["BRENIER_MAP"])
     rows = 1
     while rows <= MOST_ROWS:
-        some = np.repeat(map_.coordinates.leave_x(np.zeros((1, map_.dim))), rows, axis=0)
+        some = np.repeat(map_.geometry.leave_x(np.zeros((1, map_.dim))), rows, axis=0)
         map_.inverse_with_status(map_.forward(some))
         rows *= 2
     yield

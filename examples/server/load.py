@@ -67,7 +67,7 @@ def measure(port: int, path: str, points: list[list[float]]) -> str:
 def main() -> None:
     """Measure both ways with requests of several sizes."""
     map_file = Path(sys.argv[1])
-    map_ = brenier.load_map(map_file)
+    map_ = brenier.TransportMap.load(map_file)
     port = free_port()
     server = start(map_file, port)
     rng = np.random.default_rng(0)
@@ -76,7 +76,7 @@ def main() -> None:
     )
     try:
         for rows in (1, 100, 5000):
-            source = map_.coordinates.leave_x(rng.normal(size=(rows, map_.dim)))
+            source = map_.geometry.leave_x(rng.normal(size=(rows, map_.dim)))
             for path, points in (("/transform", source), ("/inverse", map_.forward(source))):
                 sys.stdout.write(measure(port, path, points.tolist()) + "\n")
     finally:

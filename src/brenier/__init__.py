@@ -17,28 +17,22 @@ from brenier._errors import (
 )
 
 if TYPE_CHECKING:
-    from brenier.conditional.distance import ConditionalDistance
-    from brenier.conditional.maps import ConditionalMap
-    from brenier.data.dequantize import Dequantizer
-    from brenier.density.estimator import BrenierDensity
-    from brenier.estimator import BrenierMap
-    from brenier.general.distance import CostDistance
-    from brenier.general.maps import CostMap
+    from brenier._cache import enable_cache
+    from brenier.certificates import Distance
+    from brenier.estimators.brenier_density import BrenierDensity
+    from brenier.estimators.brenier_map import BrenierMap
+    from brenier.estimators.dequantizer import Dequantizer
+    from brenier.estimators.joined import JoinedMap
+    from brenier.estimators.training import Training
     from brenier.hamilton_jacobi.formula import HopfLax, hopf_lax
-    from brenier.joined import JoinedMap
-    from brenier.loading import load_map
-    from brenier.maps import Distance, Inverse, TransportMap
+    from brenier.maps import Inverse, TransportMap
     from brenier.report.write import write_report
 
 __all__ = [
     "BrenierDensity",
     "BrenierMap",
     "CheckpointWarning",
-    "ConditionalDistance",
-    "ConditionalMap",
     "ConvergenceWarning",
-    "CostDistance",
-    "CostMap",
     "DataWarning",
     "Dequantizer",
     "Distance",
@@ -49,27 +43,25 @@ __all__ = [
     "JoinedMap",
     "MapFileError",
     "SolveError",
+    "Training",
     "TransportMap",
+    "enable_cache",
     "hopf_lax",
-    "load_map",
     "write_report",
 ]
 
 _HOMES = {
-    "BrenierDensity": "brenier.density.estimator",
-    "BrenierMap": "brenier.estimator",
-    "ConditionalDistance": "brenier.conditional.distance",
-    "ConditionalMap": "brenier.conditional.maps",
-    "CostDistance": "brenier.general.distance",
-    "CostMap": "brenier.general.maps",
-    "Dequantizer": "brenier.data.dequantize",
-    "Distance": "brenier.maps",
+    "BrenierDensity": "brenier.estimators.brenier_density",
+    "BrenierMap": "brenier.estimators.brenier_map",
+    "Dequantizer": "brenier.estimators.dequantizer",
+    "Distance": "brenier.certificates",
     "HopfLax": "brenier.hamilton_jacobi.formula",
     "Inverse": "brenier.maps",
-    "JoinedMap": "brenier.joined",
+    "JoinedMap": "brenier.estimators.joined",
+    "Training": "brenier.estimators.training",
     "TransportMap": "brenier.maps",
+    "enable_cache": "brenier._cache",
     "hopf_lax": "brenier.hamilton_jacobi.formula",
-    "load_map": "brenier.loading",
     "write_report": "brenier.report.write",
 }
 

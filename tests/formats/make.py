@@ -12,9 +12,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from brenier import ConditionalMap, CostMap, TransportMap
+from brenier import TransportMap
 from brenier.costs import ElasticNet, LogCosh, PNorm
-from brenier.general.sphere import SphereCoordinates
+from brenier.geometry import SphereGeometry
 from made import SHIFT, conditional_map, conditions, cost_map, mahalanobis_map, sphere_map, transport_map
 
 BASE = {"side": "target", "mean": [0.5, -1.0], "deviation": [1.5, 0.7]}
@@ -22,7 +22,7 @@ BASE = {"side": "target", "mean": [0.5, -1.0], "deviation": [1.5, 0.7]}
 
 def main(folder: Path) -> None:
     """Write every kind of file."""
-    maps: dict[str, TransportMap | ConditionalMap | CostMap] = {
+    maps: dict[str, TransportMap] = {
         "gaussian": transport_map("quadratic", 2),
         "icnn-ramp": transport_map("icnn-ramp", 2),
         "icnn-celu": transport_map("icnn-celu", 2),
@@ -42,9 +42,7 @@ def main(folder: Path) -> None:
         "translation": cost_map(PNorm(1.5), "quadratic", 2, bent=True),
     }
     for name, map_ in maps.items():
-        version = 2 if isinstance(map_, ConditionalMap) else 1
-        if isinstance(map_, CostMap) or name == "mahalanobis":
-            version = 3
+        version = map_.geometry.record().version
         if (folder / f"{version}-{name}.brenier").exists():
             continue
         map_.save(folder / f"{version}-{name}.brenier")
@@ -52,18 +50,18 @@ def main(folder: Path) -> None:
 
 
 def _with_info(map_: TransportMap, info: dict) -> TransportMap:
-    return TransportMap(map_.coordinates, map_.potential, map_.columns, info)
+    return TransportMap(map_.geometry, map_.potential, None, map_.columns, info)
 
 
-def _expected(map_: TransportMap | ConditionalMap | CostMap) -> dict:
+def _expected(map_: TransportMap) -> dict:
     rng = np.random.default_rng(3)
     x = SHIFT + 1.5 * rng.standard_normal((4, map_.dim))
-    if isinstance(map_.coordinates, SphereCoordinates):
-        x *= map_.coordinates.radius / np.linalg.norm(x, axis=1, keepdims=True)
-    if isinstance(map_, ConditionalMap):
+    if isinstance(map_.geometry, SphereGeometry):
+        x *= map_.geometry.radius / np.linalg.norm(x, axis=1, keepdims=True)
+    if map_.conditions is not None:
         codes, columns = conditions(map_, len(x), rng)
         rows = [tuple(column[row].item() for column in columns.values()) for row in range(len(x))]
-        images = np.concatenate([map_.forward(x[[row]], own) for row, own in enumerate(rows)])
+        images = np.concatenate([map_.forward(x[[row]], condition=own) for row, own in enumerate(rows)])
         return {"x": x.tolist(), "conditions": rows, "codes": codes.tolist(), "y": images.tolist()}
     found = {"x": x.tolist(), "y": map_.forward(x).tolist(), "columns": map_.columns, "info": dict(map_.info)}
     if "base" in map_.info:

@@ -197,7 +197,7 @@ def _map(data: bytes, rng: Random) -> bytes:
     """A map whose description or tensors are others, with the checksum that belongs to them."""
     from safetensors.numpy import load, save
 
-    from brenier.mapfile import _digest
+    from brenier.maps.mapfile import _digest
 
     size = int.from_bytes(data[:8], "little")
     metadata = json.loads(data[8 : 8 + size])["__metadata__"]

@@ -175,10 +175,10 @@ def _map(path: Path) -> None:
     import equinox as eqx
     import jax
 
-    from brenier import ConditionalMap, load_map
-    from brenier.mapfile import checksum
+    from brenier import TransportMap
+    from brenier.maps import checksum
 
-    loaded = load_map(path)
+    loaded = TransportMap.load(path)
     checksum(path)
     for leaf in jax.tree.leaves(eqx.filter(loaded, eqx.is_array)):
         _require(bool(np.isfinite(np.asarray(leaf, np.float64)).all()), "a tensor that is not finite")
@@ -188,43 +188,43 @@ def _map(path: Path) -> None:
     _require(isinstance(loaded.info, dict), f"info is {type(loaded.info).__name__}")
     json.dumps(dict(loaded.info))
     extra = 0
-    if isinstance(loaded, ConditionalMap):
-        extra = 1 + loaded.space.numbers
+    if loaded.conditions is not None:
+        extra = 1 + loaded.conditions.numbers
     with np.errstate(all="ignore"):
-        for enter in (loaded.coordinates.enter_x, loaded.coordinates.enter_y):
+        for enter in (loaded.geometry.enter_x, loaded.geometry.enter_y):
             row = np.zeros((1, dim + extra))
-            row[0, 0] = getattr(loaded.coordinates, "radius", 0.0)  # on a sphere, points have its length
+            row[0, 0] = getattr(loaded.geometry, "radius", 0.0)  # on a sphere, points have its length
             _require(enter(row).shape == (1, dim + extra), "coordinates of another width")
 
 
 def _idx(path: Path) -> None:
-    from brenier.datasets._compressed import read_decompressed
-    from brenier.datasets._idx import parse_idx
+    from brenier_bench.datasets._compressed import read_decompressed
+    from brenier_bench.datasets._idx import parse_idx
 
     parse_idx(read_decompressed(path), 3, path)
 
 
 def _usps(path: Path) -> None:
-    from brenier.datasets._compressed import read_decompressed
-    from brenier.datasets._usps import parse_usps
+    from brenier_bench.datasets._compressed import read_decompressed
+    from brenier_bench.datasets._usps import parse_usps
 
     parse_usps(read_decompressed(path), path)
 
 
 def _tabular(path: Path) -> None:
-    from brenier.datasets.tabular import load_magic
+    from brenier_bench.datasets.tabular import load_magic
 
     load_magic(path)
 
 
 def _miniboone(path: Path) -> None:
-    from brenier.datasets.tabular import load_miniboone
+    from brenier_bench.datasets.tabular import load_miniboone
 
     load_miniboone(path)
 
 
 def _bsds(path: Path) -> None:
-    from brenier.datasets.tabular import load_bsds300
+    from brenier_bench.datasets.tabular import load_bsds300
 
     load_bsds300(path)
 

@@ -1,6 +1,6 @@
 """What a running fit shows."""
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -9,10 +9,6 @@ from rich.progress import Progress as Bar
 from brenier._text import console, duration
 from brenier.callbacks.protocol import Callback, End, Start
 
-if TYPE_CHECKING:
-    from brenier.density.training import DensityRow
-    from brenier.training import Row
-
 __all__ = ["Progress"]
 
 _TEXT, _TIME = 76, 9
@@ -20,7 +16,7 @@ _TEXT, _TIME = 76, 9
 
 
 class Progress(Callback):
-    """Shows a fit on stderr: a bar on a terminal, elsewhere a line for each look at the held-out points.
+    """Shows a fit on stderr: a bar on a terminal, elsewhere a line for each validation.
 
     Both show the share of the budget used, what `describe` says of the row, and from the second row on the time left.
 
@@ -37,7 +33,7 @@ class Progress(Callback):
         """Keep nothing that cannot be copied between fits."""
         self._console: Console | None = None
         self._bar: Bar | None = None
-        self._first: Row | DensityRow | None = None
+        self._first: Any = None
 
     def on_start(self, start: Start) -> None:
         self._forget()
@@ -46,24 +42,24 @@ class Progress(Callback):
             self._console.print(start.resumed.describe())
         if self._console.is_terminal:
             self._bar = Bar(*_columns(self._console.width), console=self._console)
-            self._bar.add_task("fit", total=None, found="compiling")
+            self._bar.add_task("fit", total=None, text="compiling")
             self._bar.start()
 
-    def on_look(self, row: "Row | DensityRow") -> None:
-        found = f"{100 * min(row.progress, 1.0):3.0f} %  {row.describe()}{self._left(row)}"
+    def on_validation(self, row: Any) -> None:  # noqa: ANN401 - a row of any objective
+        text = f"{100 * min(row.progress, 1.0):3.0f} %  {row.describe()}{self._left(row)}"
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], total=1.0, completed=min(row.progress, 1.0), found=found)
+            self._bar.update(self._bar.task_ids[0], total=1.0, completed=min(row.progress, 1.0), text=text)
         elif self._console is not None:
-            self._console.print(found)
+            self._console.print(text)
 
     def on_end(self, end: End) -> None:
         if self._bar is not None:
             if end.error is None:
-                self._bar.update(self._bar.task_ids[0], total=1.0, completed=1.0, found="done")
+                self._bar.update(self._bar.task_ids[0], total=1.0, completed=1.0, text="done")
             self._bar.stop()
         self._forget()
 
-    def _left(self, row: "Row | DensityRow") -> str:
+    def _left(self, row: Any) -> str:  # noqa: ANN401
         """Time left at the pace since the first row, before which most of the time went into compilation."""
         left, first = max(1.0 - row.progress, 0.0), self._first
         self._first = first or row
@@ -77,7 +73,7 @@ class Progress(Callback):
 def _columns(width: int) -> list[ProgressColumn]:
     """The text, and before and behind it what a terminal of so many characters has room for."""
     left = width - _TEXT
-    text = TextColumn("{task.fields[found]}")
+    text = TextColumn("{task.fields[text]}")
     if left < _TIME + 4:
         return [SpinnerColumn(), text]
     return [BarColumn(min(left - _TIME, 20)), text, TimeElapsedColumn()]

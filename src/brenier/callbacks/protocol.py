@@ -7,8 +7,6 @@ from brenier._errors import InputError
 
 if TYPE_CHECKING:
     from brenier.checkpoint.keeping import Resumed
-    from brenier.density.training import DensityRow
-    from brenier.training import Row
 
 __all__ = ["Callback", "Callbacks", "End", "Start", "as_callbacks"]
 
@@ -40,7 +38,7 @@ class End(NamedTuple):
         stop: Why, a sentence; of a fit that failed, kind and message of the error.
         steps: Training steps taken; those of a second fit, to all samples, are not counted.
         seconds: Wall-clock since the start of the fit.
-        gaussian: Whether the result is the Gaussian map (for a density, the normal distribution); None where there is
+        baseline: Whether the result is the Gaussian map (for a density, the normal distribution); None where there is
             no result.
         history: The rows that the estimator keeps as `history_`; of a fit that failed, all rows seen.
         error: What was raised, None where the fit has a result.
@@ -49,8 +47,8 @@ class End(NamedTuple):
     stop: str
     steps: int
     seconds: float
-    gaussian: bool | None
-    history: "list[Row] | list[DensityRow]"
+    baseline: bool | None
+    history: list[Any]
     error: BaseException | None = None
 
 
@@ -68,7 +66,7 @@ class Callback(Protocol):
         >>> class Enough(Callback):
         ...     def __init__(self, gain):
         ...         self.gain = gain
-        ...     def on_look(self, row):
+        ...     def on_validation(self, row):
         ...         return row.gain > self.gain
         >>> rng = np.random.default_rng(0)
         >>> X, Y = rng.normal(size=(500, 2)), np.exp(rng.normal(size=(500, 2)))
@@ -79,11 +77,11 @@ class Callback(Protocol):
     def on_start(self, start: Start) -> None:
         """Called once, when the data have passed their checks and the settings are chosen."""
 
-    def on_look(self, row: Any) -> bool | None:  # noqa: ANN401 - rows of maps and of densities have fields of their own
-        """Called at every look at the held-out points.
+    def on_validation(self, row: Any) -> bool | None:  # noqa: ANN401 - rows of maps and of densities have fields of their own
+        """Called at every validation, that is, each time that the state is evaluated on the held-out points.
 
         Args:
-            row: A `Row` for maps, a `DensityRow` for densities.
+            row: A `HistoryRow` for maps, a `DensityRow` for densities.
 
         Returns:
             True to end the fit, which keeps its best state. The other callbacks still see the row.
@@ -94,7 +92,7 @@ class Callback(Protocol):
 
 
 Callbacks: TypeAlias = Callback | Callable[[Any], Any] | Sequence[Callback | Callable[[Any], Any]]
-"""One callback or several. A function is called at every look, as `on_look` is."""
+"""One callback or several. A function is called at every validation, as `on_validation` is."""
 
 
 class _Function(Callback):
@@ -103,7 +101,7 @@ class _Function(Callback):
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self._function = function
 
-    def on_look(self, row: Any) -> bool | None:  # noqa: ANN401
+    def on_validation(self, row: Any) -> bool | None:  # noqa: ANN401
         return self._function(row)
 
 
@@ -114,7 +112,7 @@ def as_callbacks(callbacks: Callbacks | None) -> list[Callback]:
         InputError: One is neither a callback nor a function.
     """
     several = callbacks if isinstance(callbacks, list | tuple) else [] if callbacks is None else [callbacks]
-    return [_as_callback(own) for own in several]
+    return [_as_callback(callback) for callback in several]
 
 
 def _as_callback(callback: object) -> Callback:
@@ -125,6 +123,6 @@ def _as_callback(callback: object) -> Callback:
     if callable(callback):
         return _Function(callback)
     raise InputError(
-        f"`callbacks` must hold functions of a row, or objects with `on_start`, `on_look` and `on_end`; got "
+        f"`callbacks` must hold functions of a row, or objects with `on_start`, `on_validation` and `on_end`; got "
         f"{callback!r}. Subclasses of `brenier.callbacks.Callback` have all three."
     )

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from brenier.callbacks.progress import Progress
 from brenier.callbacks.protocol import Callback, Callbacks, End, Start, as_callbacks
 
 if TYPE_CHECKING:
@@ -19,13 +20,16 @@ class Running:
     Args:
         callbacks: As users hand them in.
         started: `time.perf_counter()` at the start of the fit.
+        verbose: Whether the fit is shown as it runs.
 
     Attributes:
         resumed: Where an earlier process had left the fit; None for a fit from its start.
     """
 
-    def __init__(self, callbacks: Callbacks | None, started: float) -> None:
+    def __init__(self, callbacks: Callbacks | None, started: float, verbose: bool = False) -> None:
         self._callbacks, self._started = as_callbacks(callbacks), started
+        if verbose:
+            self._callbacks.insert(0, Progress())
         self._rows: list[Any] = []
         self._stack = ExitStack()
         self._end: End | None = None
@@ -50,15 +54,15 @@ class Running:
             callback.on_start(start)
             self._stack.callback(self._tell, callback)
 
-    def look(self, row: Any) -> bool:  # noqa: ANN401
+    def show(self, row: Any) -> bool:  # noqa: ANN401
         """Show a row to all; whether one of them asks for the end."""
         self._rows.append(row)
-        return any([callback.on_look(row) for callback in self._callbacks])
+        return any([callback.on_validation(row) for callback in self._callbacks])
 
     def finish(self, fitted: Any) -> None:  # noqa: ANN401
         """Take down, from a fitted estimator, what all are told at the end."""
         seconds = time.perf_counter() - self._started
-        self._end = End(fitted.stop_, fitted.n_iter_, seconds, fitted.gaussian_, fitted.history_)
+        self._end = End(fitted.stop_, fitted.n_iter_, seconds, fitted.baseline_, fitted.history_)
 
     def _tell(self, callback: Callback) -> None:
         assert self._end is not None

@@ -5,7 +5,7 @@ interval around the distance of two samples from `transforms` and `couplings`, `
 tests the image of a map, and `assess` puts all of it into one answer, a `Distance`.
 """
 
-from brenier.certificates.assess import assess
+from brenier.certificates.assess import assess, average
 from brenier.certificates.distance import Distance
 from brenier.certificates.empirical import Interval, empirical_interval
 from brenier.certificates.general import general_interval
@@ -19,6 +19,7 @@ __all__ = [
     "Interval",
     "Mismatch",
     "assess",
+    "average",
     "dual_terms",
     "empirical_interval",
     "general_interval",

@@ -17,14 +17,14 @@ _LONGEST = 60
 
 def data_digest(*arrays: NDArray[Any] | None) -> str:
     """Shapes, types and the SHA-256 of all entries of arrays; about a second for two gigabytes."""
-    found, shapes = hashlib.sha256(), []
+    digest, shapes = hashlib.sha256(), []
     for array in arrays:
         if array is None:
             shapes.append("none")
             continue
         shapes.append(f"{'x'.join(map(str, array.shape))} {array.dtype}")
-        found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-    return f"{', '.join(shapes)}: {found.hexdigest()}"
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return f"{', '.join(shapes)}: {digest.hexdigest()}"
 
 
 def check_same(before: dict[str, Any], now: dict[str, Any], folder: str) -> None:

@@ -13,12 +13,11 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from brenier._errors import CheckpointWarning, InputError, warn
+from brenier._processes import agreed, any_of, from_first
+from brenier._states import State
 from brenier.checkpoint.folder import Folder
 from brenier.checkpoint.identity import check_same
 from brenier.checkpoint.termination import Terminated, was_asked
-from brenier.training.exchange import from_first
-from brenier.training.shards import agreed, any_of
-from brenier.training.snapshot import FitState
 
 __all__ = ["Checkpoints", "Resumed", "open_checkpoints", "seeded"]
 
@@ -60,11 +59,11 @@ class Checkpoints:
         self._path, self._folder = path, folder
         saved = None if folder is None else folder.newest()
         self._number = 0 if folder is None else max(folder.numbers, default=0)
-        self._found: dict[str, Any] = from_first({} if saved is None else saved.state)
-        self._fits: dict[str, FitState] = self._found.get("fits", {})
+        self._before: dict[str, Any] = from_first({} if saved is None else saved.state)
+        self._fits: dict[str, State] = self._before.get("fits", {})
         self._identity: dict[str, Any] | None = None
-        self._seed: int | None = self._found.get("seed")
-        self._saved, self._took = -float("inf"), 0.0
+        self._seed: int | None = self._before.get("seed")
+        self._last, self._took = -float("inf"), 0.0
         self._warned: set[str] = set()
         self._asked = False
 
@@ -86,19 +85,19 @@ class Checkpoints:
             InputError: The folder is that of a fit to other data or with other settings.
         """
         self._identity = parts
-        if not self._found:
+        if not self._before:
             return None
-        check_same(self._found["identity"], parts, self._path)
-        versions = self._found["versions"]
+        check_same(self._before["identity"], parts, self._path)
+        versions = self._before["versions"]
         if versions != _versions():
             warn(
                 f"the checkpoint was written with {_listed(versions)}, while this is {_listed(_versions())}: the map "
                 "may differ in its last digits from that of an uninterrupted fit.",
                 CheckpointWarning,
             )
-        at = self._fits[self._found["current"]]
-        finished = self._found["complete"]
-        return Resumed(at["steps"], self._found["current"] == "second", finished)
+        at = self._fits[self._before["current"]]
+        finished = self._before["complete"]
+        return Resumed(at["steps"], self._before["current"] == "second", finished)
 
     def of(self, name: str) -> "OneFit":
         """The keeper of the first or of the second fit, or of the only one.
@@ -108,16 +107,16 @@ class Checkpoints:
         """
         return OneFit(self, name)
 
-    def state_of(self, name: str) -> FitState | None:
+    def state_of(self, name: str) -> State | None:
         """What an earlier process has saved of one fit."""
         return self._fits.get(name)
 
     def due(self) -> bool:
         """Whether saving now costs no more than its share of the time, or is asked for."""
         self._asked = any_of(was_asked())
-        return any_of(self._asked or time.perf_counter() - self._saved >= self._took / COST)
+        return any_of(self._asked or time.perf_counter() - self._last >= self._took / COST)
 
-    def save(self, name: str, state: FitState) -> None:
+    def save(self, name: str, state: State) -> None:
         """Write a checkpoint, and end the process where it was asked to.
 
         Raises:
@@ -139,8 +138,8 @@ class Checkpoints:
         if ended:
             self._fits = content["fits"]
         written = agreed(self._folder is not None and self._written(self._folder, content))
-        self._saved = time.perf_counter()
-        self._took = self._saved - began
+        self._last = time.perf_counter()
+        self._took = self._last - began
         if self._asked and not content["complete"]:
             raise Terminated(self._farewell(written, state["steps"], name))
 
@@ -180,13 +179,13 @@ class OneFit:
     def __init__(self, checkpoints: Checkpoints, name: str) -> None:
         self._checkpoints, self._name = checkpoints, name
 
-    def found(self) -> FitState | None:
+    def saved(self) -> State | None:
         return self._checkpoints.state_of(self._name)
 
     def between(self, steps: int) -> bool:
         return self._checkpoints.due()
 
-    def save(self, state: FitState) -> None:
+    def save(self, state: State) -> None:
         self._checkpoints.save(self._name, state)
 
 
@@ -195,7 +194,7 @@ def open_checkpoints(path: str | os.PathLike[str] | None) -> Iterator[Checkpoint
     """The checkpoints in a folder, for the length of a fit; None where no folder was given.
 
     Raises:
-        InputError: Orbax is missing, or the folder cannot be used.
+        InputError: The folder cannot be used.
     """
     if path is None:
         yield None

@@ -40,7 +40,7 @@ def saved_on_sigterm() -> Iterator[None]:
         >>> from brenier import BrenierMap
         >>> from brenier.checkpoint import saved_on_sigterm
         >>> with saved_on_sigterm():
-        ...     ot = BrenierMap(checkpoint="work")  # .fit(X, Y)
+        ...     ot = BrenierMap()  # .fit(X, Y, checkpoint="work")
     """
     if threading.current_thread() is not threading.main_thread():
         yield

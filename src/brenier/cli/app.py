@@ -6,12 +6,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from brenier.cli.bench import bench
+from brenier.cli.cache import Keeping, cache
 from brenier.cli.console import print_error
 from brenier.cli.demo import demo
 from brenier.cli.density import density
 from brenier.cli.distance import distance
 from brenier.cli.export import export
+from brenier.cli.extensions import extension, extension_names
 from brenier.cli.fit import fit
 from brenier.cli.inspect import inspect
 from brenier.cli.logpdf import logpdf
@@ -23,9 +24,17 @@ __all__ = ["app", "main"]
 
 
 class _Group(TyperGroup):
-    """Commands whose usage errors, too, are one JSON object on stdout if `--json` was given."""
+    """Our commands, and those that other distributions add; usage errors, too, are JSON if `--json` was given."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer's own class moves
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - typer's own class moves
+        names = super().list_commands(ctx)
+        return names + [name for name in extension_names() if name not in names]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
+        # Entry points are looked up for names that are not ours only: that reads files of every distribution.
+        return super().get_command(ctx, cmd_name) or extension(cmd_name)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
         ctx.meta["brenier.json"] = "--json" in args
         return super().parse_args(ctx, args)
 
@@ -49,8 +58,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 for command in (fit, transform, distance, report, density, logpdf, sample, inspect, export, demo):
-    app.command()(command)
-app.add_typer(bench)
+    app.command(cls=Keeping)(command)
+app.add_typer(cache)
 
 
 def _print_version(wanted: bool) -> None:
@@ -63,6 +72,9 @@ def _print_version(wanted: bool) -> None:
 def _options(
     _: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Compile every program anew, and keep none; see `brenier cache`.")
     ] = False,
 ) -> None:
     """Optimal-transport maps from samples: forward map, inverse, distance and density from one convex potential.

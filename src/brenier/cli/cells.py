@@ -58,6 +58,6 @@ def key_of(path: Path, key: str | None, cells: str | None) -> str | None:
 
 
 def part_record(clouds: Sequence["Cloud"]) -> dict[str, str]:
-    """What a map is to know of .h5ad files, as `brenier.anndata` has it: where their points were."""
+    """What a map is to know of .h5ad files, as `brenier.estimators.anndata` has it: where their points were."""
     parts = [cloud.part for cloud in clouds if cloud.part is not None]
     return {"anndata": parts[0]} if parts else {}

@@ -14,9 +14,7 @@ from brenier.cli.conditions import naming_conditions
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from brenier.conditional.maps import ConditionalMap
     from brenier.data.conditions import Column
-    from brenier.general.maps import CostMap
     from brenier.maps import TransportMap
 
 __all__ = [
@@ -70,7 +68,7 @@ class Cloud(NamedTuple):
     @property
     def rows(self) -> int:
         """Number of points."""
-        return self.table.rows if hasattr(self.table, "rows") else len(self.table.values)
+        return len(self.table.values) if hasattr(self.table, "values") else self.table.rows
 
     @property
     def weights(self) -> "NDArray | None":
@@ -173,7 +171,7 @@ def read_pair(
     return read(source, key_of(source, first, cells)), read(target, key_of(target, second, cells))
 
 
-def check_columns(cloud: Cloud, map_: "TransportMap | ConditionalMap | CostMap") -> None:
+def check_columns(cloud: Cloud, map_: "TransportMap") -> None:
     """Check that a map can take the points of a file.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from brenier._errors import InputError
 
 if TYPE_CHECKING:
-    from brenier.conditional.space import ConditionSpace
+    from brenier.conditions.space import ConditionSpace
     from brenier.data.conditions import Column
 
 __all__ = ["condition_types", "described", "naming_conditions", "space_lines"]

@@ -31,6 +31,7 @@ __all__ = [
     "print_record",
     "print_result",
     "print_table",
+    "print_warning",
     "reporting",
     "share",
     "stderr",
@@ -39,6 +40,9 @@ __all__ = [
 
 FAILED, INTERRUPTED = 2, 130
 """Exit codes."""
+
+_UNCACHED = "Error (?:reading|writing) persistent compilation cache entry for '.*': (.*)"
+"""What JAX warns of, for each program."""
 
 _ARGUMENT = re.compile(r"(?:^|(?<=\. )|(?<=\bof )|(?<=\bgot )|(?<=\bas )|(?<=\band )|(?<=\bwith ))`(\w+)`")
 """Where messages of the library speak of an argument; elsewhere a name is that of a column, which may be the same."""
@@ -72,7 +76,13 @@ def reporting(as_json: bool, **names: Path | str) -> Iterator[None]:
     ) -> None:
         """Our warnings as one line; those of other libraries as Python shows them."""
         if issubclass(category, CheckpointWarning | DataWarning | ConvergenceWarning):
-            stderr.print(Text.assemble(("warning: ", "bold yellow"), rename(message)))
+            print_warning(rename(message))
+        elif uncached := re.match(_UNCACHED, str(message), re.DOTALL):
+            warnings.filterwarnings("ignore", _UNCACHED)  # said once
+            print_warning(
+                f"a compiled program could not be read or kept ({uncached[1]}); it is compiled anew. If this happens "
+                "again, run `brenier cache clear`, or leave the cache out with `brenier --no-cache`."
+            )
         else:
             stderr.print(warnings.formatwarning(message, category, filename, lineno, line), end="")
 
@@ -88,6 +98,11 @@ def reporting(as_json: bool, **names: Path | str) -> Iterator[None]:
         except KeyboardInterrupt:
             _fail("interrupted before the work was done.", as_json)
             raise typer.Exit(INTERRUPTED) from None
+
+
+def print_warning(message: str) -> None:
+    """A warning as one line on stderr."""
+    stderr.print(Text.assemble(("warning: ", "bold yellow"), message))
 
 
 def print_result(record: Mapping[str, Any], lines: Sequence[tuple[str, str]], *, as_json: bool) -> None:

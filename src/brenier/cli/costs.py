@@ -10,8 +10,9 @@ from brenier._text import number
 
 if TYPE_CHECKING:
     from brenier.costs import AbstractCost
+    from brenier.maps import TransportMap
 
-__all__ = ["CostOption", "baseline_of", "cost_line", "cost_of", "cost_record", "is_general", "read_cost", "unit_of"]
+__all__ = ["CostOption", "cost_line", "cost_record", "read_cost", "unit_of"]
 
 CostOption: TypeAlias = Annotated[
     str,
@@ -45,27 +46,6 @@ def read_cost(text: str) -> "AbstractCost":
         raise InputError(own) from error
 
 
-def cost_of(map_: Any) -> "AbstractCost":  # noqa: ANN401 - any kind of map
-    """The cost of a map; maps with conditions have the quadratic one."""
-    from brenier.conditional.maps import ConditionalMap
-    from brenier.costs import SquaredEuclidean
-
-    return SquaredEuclidean() if isinstance(map_, ConditionalMap) else map_.cost
-
-
-def is_general(map_: Any) -> bool:  # noqa: ANN401
-    """Whether the cost of a map is no squared distance, so that there is no W2."""
-    from brenier.general.maps import CostMap
-
-    return isinstance(map_, CostMap)
-
-
-def baseline_of(map_: Any) -> str:  # noqa: ANN401
-    """What the map without a network is called, without an article."""
-    surplus = map_.coordinates.surplus if is_general(map_) else None
-    return "Gaussian map" if surplus is None else surplus.baseline_name.removeprefix("the ")
-
-
 def cost_record(cost: "AbstractCost") -> dict[str, Any]:
     """A cost as JSON values: its text, and the record that map files have."""
     from brenier.costs import to_record
@@ -73,24 +53,23 @@ def cost_record(cost: "AbstractCost") -> dict[str, Any]:
     return {"cost_function": str(cost), "cost": to_record(cost)}
 
 
-def cost_line(map_: Any, cost: "AbstractCost") -> list[tuple[str, str]]:  # noqa: ANN401
+def cost_line(map_: "TransportMap") -> list[tuple[str, str]]:
     """The cost for people, a label and a text; nothing for half the squared distance."""
-    from brenier.costs import Mahalanobis, SquaredEuclidean
-
-    if isinstance(cost, SquaredEuclidean):
+    if map_.geometry.euclidean:
         return []
-    if isinstance(cost, Mahalanobis):
-        return [("Cost", f"half a squared Mahalanobis distance, with the matrix {_matrix(cost.A)}")]
-    return [("Cost", f"{cost}, {_measured(map_)}")]
+    if map_.geometry.quadratic:
+        matrix = map_.cost.arguments()["A"]
+        return [("Cost", f"half a squared Mahalanobis distance, with the matrix {_matrix(matrix)}")]
+    return [("Cost", f"{map_.cost}, {_measured(map_)}")]
 
 
-def unit_of(map_: Any) -> str:  # noqa: ANN401
+def unit_of(map_: "TransportMap") -> str:
     """What distances, or costs, by a map are measured in."""
-    if is_general(map_):
+    g = map_.geometry
+    if not g.quadratic:
         return f"costs {_measured(map_)}; no root is taken"
-    c = map_.coordinates
-    scaled = (c.scale != 1.0).any()
-    if getattr(c, "root", None) is not None:
+    scaled = (g.scale != 1.0).any()
+    if not g.euclidean:
         return "in units of the Mahalanobis distance" + (f" {_SCALED}" if scaled else "")
     return _SCALED if scaled else "in the units of the data"
 
@@ -98,10 +77,9 @@ def unit_of(map_: Any) -> str:  # noqa: ANN401
 _SCALED = "with each column in units of its scale (see `brenier inspect`)"
 
 
-def _measured(map_: Any) -> str:  # noqa: ANN401
-    """The points that a cost is of; some costs know no units of columns."""
-    scale = getattr(map_.coordinates, "scale", None)
-    return "of points in the units of the data" if scale is None or (scale == 1.0).all() else f"of points {_SCALED}"
+def _measured(map_: "TransportMap") -> str:
+    """The points that a cost is of."""
+    return "of points in the units of the data" if (map_.geometry.scale == 1.0).all() else f"of points {_SCALED}"
 
 
 def _matrix(rows: Sequence[Sequence[float]]) -> str:

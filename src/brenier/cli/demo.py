@@ -49,7 +49,7 @@ def demo(
         seconds = time.perf_counter() - started
         found, (clipped, clipped_back) = done.distance, done.clipped
         record = found.record() | {
-            "gaussian": done.ot.gaussian_,
+            "baseline": done.ot.baseline_,
             "steps": done.ot.n_iter_,
             "stop": done.ot.stop_,
             "seconds": seconds,

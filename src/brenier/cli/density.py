@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brenier._errors import DataWarning
-from brenier.callbacks import Progress
 from brenier.cli.cells import Layer, Obsm, key_of, part, part_record
 from brenier.cli.checkpoint import Checkpoint, ending_on_sigterm, resumed_lines, resumed_record
 from brenier.cli.clouds import (
@@ -26,7 +25,7 @@ from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_
 from brenier.cli.progress import Interrupts
 
 if TYPE_CHECKING:
-    from brenier.density.estimator import BrenierDensity
+    from brenier.estimators.brenier_density import BrenierDensity
 
 __all__ = ["density"]
 
@@ -61,7 +60,7 @@ def density(
     Example: `brenier density events.csv -o events.brenier --max-seconds 60`
     """
     with reporting(
-        as_json, X=data, checkpoint="--checkpoint", widths="--dequantize", sample_weight=f"{data}, column {weight}"
+        as_json, X=data, checkpoint="--checkpoint", dequantize="--dequantize", sample_weight=f"{data}, column {weight}"
     ):
         check_map_output(output, data)
         widths = dequantize_widths(dequantize)
@@ -70,7 +69,7 @@ def density(
         if cloud.image:
             # Pixels of 8 bits repeat by nature.
             warnings.filterwarnings("ignore", ".*of the rows of .* repeat", DataWarning)
-        from brenier.density.estimator import BrenierDensity
+        from brenier.estimators.brenier_density import BrenierDensity
         from brenier.training import Stop
 
         with ending_on_sigterm(checkpoint, as_json), Interrupts() as interrupts:
@@ -80,11 +79,10 @@ def density(
                 refit=refit,
                 dequantize=widths,
                 random_state=seed,
-                checkpoint=checkpoint,
-                callbacks=Progress(),
+                verbose=1,
             )
             started = time.perf_counter()
-            fitted.fit(cloud.table, sample_weight=cloud.weights)
+            fitted.fit(cloud.table, sample_weight=cloud.weights, checkpoint=checkpoint)
             seconds = time.perf_counter() - started
             if interrupts.count > 1:
                 raise KeyboardInterrupt
@@ -107,7 +105,7 @@ def _summary(fitted: "BrenierDensity") -> dict[str, Any]:
     rows = [row for row in fitted.history_ if math.isfinite(row.log_likelihood)]
     kept = next((row for row in reversed(rows) if row.best), None)
     value = gain = error = None
-    if kept is not None and not fitted.gaussian_:
+    if kept is not None and not fitted.baseline_:
         value, gain, error = kept.log_likelihood, kept.gain, kept.error
     elif rows:
         value, gain, error = rows[-1].log_likelihood - rows[-1].gain, 0.0, 0.0
@@ -117,7 +115,7 @@ def _summary(fitted: "BrenierDensity") -> dict[str, Any]:
         "log_likelihood": value,
         "gain": gain,
         "gain_error": error,
-        "gaussian": fitted.gaussian_,
+        "baseline": fitted.baseline_,
         "steps": fitted.n_iter_,
         "stop": fitted.stop_,
     }
@@ -125,9 +123,9 @@ def _summary(fitted: "BrenierDensity") -> dict[str, Any]:
 
 def _lines(record: dict[str, Any]) -> list[tuple[str, str]]:
     columns = "columns" if record["dim"] > 1 else "column"
-    kind = ", the normal distribution" if record["gaussian"] else ""
+    kind = ", the normal distribution" if record["baseline"] else ""
     gain = f"{number(record['gain'], 3)} +- {number(record['gain_error'], 2)} nats a row above the normal distribution"
-    if record["gaussian"]:
+    if record["baseline"]:
         gain = "none: no network beat the normal distribution by more than chance"
     value = f"{number(record['log_likelihood'])} nats a row   on held-out rows, for volumes in the units of the data"
     lines = [

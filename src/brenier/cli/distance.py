@@ -16,7 +16,7 @@ from brenier.cli.clouds import (
     weight_lines,
 )
 from brenier.cli.console import Json, print_result, reporting
-from brenier.cli.costs import cost_line, cost_of, unit_of
+from brenier.cli.costs import cost_line, unit_of
 from brenier.cli.opened import At, OpenMap
 
 __all__ = ["distance"]
@@ -70,22 +70,19 @@ def distance(
         check_weight(weight, clouds)
         for cloud in clouds:
             check_columns(cloud, opened.map_)
-        from brenier.costs import SquaredEuclidean
-
-        conditions = [own for cloud in clouds for own in opened.extra(cloud)]
+        conditions = [opened.condition(cloud.conditions) for cloud in clouds]
         found = opened.map_.distance(
             *(cloud.table for cloud in clouds),
-            *conditions,
+            x_condition=conditions[0],
+            y_condition=conditions[1],
             x_weight=clouds[0].weights,
             y_weight=clouds[1].weights,
             confidence=confidence,
             empirical=empirical,
         )
-        rows, cost = [len(cloud.table.values) for cloud in clouds], cost_of(opened.map_)
-        lines = [*found.lines(), *opened.lines(), *weight_lines(clouds), *cost_line(opened.map_, cost)]
+        rows = [len(cloud.table.values) for cloud in clouds]
+        lines = [*found.lines(), *opened.lines(), *weight_lines(clouds), *cost_line(opened.map_)]
         lines.append(("Measured", unit_of(opened.map_)))
         weighted = [cloud.weight is not None for cloud in clouds]
         record = {"rows": rows, "weighted": weighted} | opened.record() | found.record()
-        if not isinstance(cost, SquaredEuclidean):
-            record["cost_function"] = str(cost)
         print_result(record, lines, as_json=as_json)

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,9 @@ from brenier._errors import InputError
 from brenier.cli.clouds import check_output
 from brenier.cli.console import Json, print_result, reporting
 from brenier.cli.opened import At, OpenMap, load_map
+
+if TYPE_CHECKING:
+    from brenier.maps import TransportMap
 
 __all__ = ["export"]
 
@@ -53,7 +56,7 @@ def export(
             raise InputError(
                 f"`{output}` is to hold a program, not a map. Name it `{output.with_suffix(_SUFFIX[to])}`."
             )
-        opened = OpenMap.load_one(map_file, at) if at else OpenMap(load_map(map_file)[0])
+        opened = OpenMap.load_one(map_file, at) if at else OpenMap(load_map(map_file))
         record: dict[str, Any] = {"output": str(output), "to": to.value}
         record |= _save(to, opened.map_, output, inverse, dtype.value) | ({"at": opened.at} if at else {})
         print_result(record, [*_lines(record), *opened.lines()], as_json=as_json)
@@ -62,7 +65,7 @@ def export(
 _SUFFIX = {To.torch: ".pt2", To.stablehlo: ".stablehlo.zip"}
 
 
-def _save(to: To, map_: Any, output: Path, inverse: bool, dtype: str) -> dict[str, Any]:  # noqa: ANN401 - either kind
+def _save(to: To, map_: "TransportMap", output: Path, inverse: bool, dtype: str) -> dict[str, Any]:
     if to is To.torch:
         from brenier.export.torch import save_torch
 

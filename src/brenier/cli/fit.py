@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brenier._errors import DataWarning
-from brenier.callbacks import Progress
 from brenier.cli.cells import Layer, Obsm, part, part_record
 from brenier.cli.checkpoint import Checkpoint, ending_on_sigterm, resumed_lines, resumed_record
 from brenier.cli.clouds import (
@@ -27,7 +26,7 @@ from brenier.cli.clouds import (
 )
 from brenier.cli.conditions import condition_types, described, space_lines
 from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, widths_line
-from brenier.cli.costs import CostOption, baseline_of, cost_line, cost_record, is_general, read_cost, unit_of
+from brenier.cli.costs import CostOption, cost_line, cost_record, read_cost, unit_of
 from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_widths
 from brenier.cli.processes import Coordinator, Distributed, Process, Processes, Shards, join, leaving_together
 from brenier.cli.progress import Interrupts
@@ -35,7 +34,7 @@ from brenier.cli.report import check_report, report_lines, write_page
 from brenier.cli.streamed import Memory, check_streamed, open_side, streamed_line, streamed_record
 
 if TYPE_CHECKING:
-    from brenier.estimator import BrenierMap
+    from brenier.estimators.brenier_map import BrenierMap
 
 __all__ = ["fit"]
 
@@ -181,13 +180,9 @@ def fit(
                 "x_condition": Conditions(clouds[0].conditions),
                 "y_condition": Conditions(clouds[1].conditions),
             }
-        from brenier.estimator import BrenierMap
+        from brenier.estimators.brenier_map import BrenierMap
         from brenier.training import Stop
 
-        # Without either, the estimator's own budget.
-        budget = (
-            {"max_steps": max_steps, "max_seconds": max_seconds} if (max_steps, max_seconds) != (None, None) else {}
-        )
         with ending_on_sigterm(checkpoint, as_json), Interrupts() as interrupts:
             ot = BrenierMap(
                 cost=own_cost,
@@ -197,14 +192,13 @@ def fit(
                 dequantize=widths,
                 trim=trim,
                 random_state=seed,
-                checkpoint=checkpoint,
-                callbacks=Progress() if leads else None,
-                shards=shards,
-                **budget,
+                verbose=1,
+                max_steps=max_steps,
+                max_seconds=max_seconds,
             )
             started = time.perf_counter()
             weights = {"x_weight": clouds[0].weights, "y_weight": clouds[1].weights}
-            ot.fit(*(cloud.table for cloud in clouds), **conditions, **weights)
+            ot.fit(*(cloud.table for cloud in clouds), **conditions, **weights, checkpoint=checkpoint, shards=shards)
             seconds = time.perf_counter() - started
             if interrupts.count > 1:
                 raise KeyboardInterrupt
@@ -219,12 +213,12 @@ def fit(
         record = {"map": str(output), "rows": [cloud.rows for cloud in clouds]}
         record |= summary(ot) | cost_record(own_cost) | {"seconds": seconds, "interrupted": interrupted}
         record["dequantized"] = ot.map_.info.get("dequantized")
-        record["conditions"] = described(ot.map_.space) if condition else None
+        record["conditions"] = described(ot.map_.conditions) if condition else None
         record["weight"] = weight
         record["trimmed"] = trim
         record["resumed_from"] = resumed_record(ot)
         record["streamed"] = streamed_record(clouds)
-        lines = [*_lines(record, map_, cost_line(map_, own_cost)), *weight_lines(clouds), *streamed_line(clouds)]
+        lines = [*_lines(record, map_, cost_line(map_)), *weight_lines(clouds), *streamed_line(clouds)]
         lines += resumed_lines(ot)
         if report is not None:
             found = write_page(map_, list(clouds), report, conditions=list(conditions.values()), map_path=str(output))
@@ -245,9 +239,9 @@ def summary(ot: "BrenierMap") -> dict[str, Any]:
     w2 = dual = gain = error = None
     if last is not None:
         dual, gain, error = last.dual - last.gain, 0.0, 0.0
-        if kept is not None and not ot.gaussian_:
+        if kept is not None and not ot.baseline_:
             dual, gain, error = kept.dual, kept.gain, kept.error
-        w2 = None if is_general(ot.map_) else max(2.0 * dual, 0.0) ** 0.5
+        w2 = max(2.0 * dual, 0.0) ** 0.5 if ot.map_.geometry.quadratic else None
     return {
         "dim": ot.n_features_in_,
         "columns": ot.map_.columns,
@@ -255,7 +249,7 @@ def summary(ot: "BrenierMap") -> dict[str, Any]:
         "dual": dual,
         "gain": gain,
         "gain_error": error,
-        "gaussian": ot.gaussian_,
+        "baseline": ot.baseline_,
         "unconverged": None if last is None else last.unconverged,
         "steps": ot.n_iter_,
         "stop": ot.stop_,
@@ -263,13 +257,13 @@ def summary(ot: "BrenierMap") -> dict[str, Any]:
 
 
 def _lines(record: dict[str, Any], map_: Any, cost: list[tuple[str, str]]) -> list[tuple[str, str]]:  # noqa: ANN401
-    columns, baseline = "columns" if record["dim"] > 1 else "column", baseline_of(map_)
+    columns, baseline = "columns" if record["dim"] > 1 else "column", map_.geometry.baseline_name
     gaussian, mean = ("Gaussian maps", ", mean over conditions") if record["conditions"] else (baseline, "")
     gain = f"{number(record['gain'], 3)} +- {number(record['gain_error'], 2)} above that of the {gaussian}"
-    if record["gaussian"]:
+    if record["baseline"]:
         gain = f"no network beat the {gaussian} by more than chance"
     kind, found = ", Gaussian", []
-    if is_general(map_):
+    if not map_.geometry.quadratic:
         kind = f", the {baseline}"
         text = f"{number(record['dual'])}   on held-out points; {gain}"
         found = [("Least mean cost", text)] if record["dual"] is not None else []
@@ -277,7 +271,7 @@ def _lines(record: dict[str, Any], map_: Any, cost: list[tuple[str, str]]) -> li
         text = f"{number(record['w2'])}   on held-out points{mean}, {unit_of(map_)}; neither squared nor halved"
         found = [("W2", text), ("Dual", f"{number(record['dual'])}   estimate of W2^2 / 2; {gain}")]
     lines = [
-        ("Map", f"{record['map']}   {record['dim']} {columns}{kind if record['gaussian'] else ''}"),
+        ("Map", f"{record['map']}   {record['dim']} {columns}{kind if record['baseline'] else ''}"),
         *space_lines(record["conditions"]),
         *cost,
         *found,

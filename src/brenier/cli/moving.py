@@ -1,12 +1,14 @@
 """Points moved by a map on the command line: all of a table at once, or any number of rows in parts."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from brenier._errors import InputError
 from brenier.cli.cells import is_cells
-from brenier.cli.costs import is_general
 from brenier.cli.opened import OpenMap
 from brenier.cli.progress import RowsDone
 from brenier.cli.streamed import data_limit, is_archive, is_small, table_bytes
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from brenier.data.conditions import Column, Conditions
     from brenier.data.stored import Rows
     from brenier.data.table import Matrix
+    from brenier.maps import TransportMap
 
 __all__ = ["Moved", "add_to_cells", "in_parts", "is_folder", "move", "transform_rows"]
 
@@ -35,29 +38,30 @@ class Moved(NamedTuple):
         failed: The numbers of those that an inverse did not find.
         residual: The largest error of these.
         disagree: `(n,)` for other costs, where two starts of the inverse led to different solutions.
+        reasons: Why points were not found, and how many for each.
     """
 
     points: "Matrix"
     failed: "NDArray"
     residual: float
     disagree: "NDArray | None" = None
+    reasons: Mapping[str, int] = MappingProxyType({})
 
 
-def move(map_: Any, points: "Matrix", inverse: bool, t: float, *conditions: "Conditions") -> Moved:  # noqa: ANN401
-    """Move points by any kind of map; one with conditions takes those of the points."""
+def move(
+    map_: "TransportMap", points: "Matrix", inverse: bool, t: float, condition: "Conditions | None" = None
+) -> Moved:
+    """Move points by a map; one with conditions takes those of the points."""
     import numpy as np
 
     if not inverse:
-        images = map_.interpolate(points, t, *conditions) if t < 1.0 else map_.forward(points, *conditions)
-        return Moved(images, np.empty(0, np.intp), 0.0)
-    solved = map_.inverse_with_status(points, *conditions)
+        move_ = partial(map_.interpolate, t=t) if t < 1.0 else map_.forward
+        return Moved(move_(points, condition=condition), np.empty(0, np.intp), 0.0)
+    solved = map_.inverse_with_status(points, condition=condition)
     failed = np.flatnonzero(~solved.converged)
-    found = solved.points
-    if t < 1.0:
-        found = (
-            map_.coordinates.between_points(points, found, t) if is_general(map_) else (1.0 - t) * points + t * found
-        )
-    return Moved(found, failed, float(solved.residual[failed].max(initial=0.0)), solved.disagree)
+    way = solved.points if t == 1.0 else map_.geometry.geodesic(points, solved.points, t)
+    reasons = {status.value: count for status, count in solved.reasons().items()}
+    return Moved(way, failed, float(solved.residual[failed].max(initial=0.0)), solved.disagree, reasons)
 
 
 def add_to_cells(
@@ -71,8 +75,8 @@ def add_to_cells(
     shape: tuple[int, int] | None = None,
 ) -> str:
     """Write a copy of an .h5ad file with the points in it, and say where."""
-    from brenier.anndata import SUFFIXES, provenance
     from brenier.data.cells import Place
+    from brenier.estimators.anndata import SUFFIXES, provenance
     from brenier.files.h5ad import add_to_h5ad
 
     place, direction = Place.read(part or "X"), "inverse" if inverse else "forward" if t == 1.0 else "interpolate"
@@ -152,6 +156,7 @@ def transform_rows(
     record |= opened.record()
     if inverse:
         record |= {"unconverged": run.failed, "unconverged_rows": run.first, "largest_residual": run.residual}
+        record["reasons"] = dict(run.reasons)
         record["disagree"] = None if run.disagree is None else run.disagree / run.rows
     return record if added is None else record | {"added": added}
 
@@ -164,21 +169,20 @@ class _Run:
         self._count = count
         self.rows, self.failed, self.residual = 0, 0, 0.0
         self.first: list[int] = []
+        self.reasons: Counter[str] = Counter()
         self.disagree: int | None = None
 
     def moved(self, said: RowsDone) -> "Iterator[tuple[Matrix, list[Column]]]":
         """Points, part by part, with the columns beside them."""
-        from brenier.data.conditions import Conditions
-
         opened = self._opened
         for block in self._input.blocks(self._count):
             beside = opened.beside(self._source, block)
             own = [column for column in beside if column.name != opened.weight]
-            extra = (Conditions(own),) if opened.names and opened.at is None else ()
-            moved = move(opened.map_, block.points, self._inverse, self._t, *extra)
+            moved = move(opened.map_, block.points, self._inverse, self._t, opened.condition(own))
             self.failed += len(moved.failed)
             self.first += (moved.failed[: _FIRST_ROWS - len(self.first)] + block.start).tolist()
             self.residual = max(self.residual, moved.residual)
+            self.reasons.update(moved.reasons)
             if moved.disagree is not None:
                 self.disagree = (self.disagree or 0) + int(moved.disagree.sum())
             self.rows += len(block.points)

@@ -12,12 +12,12 @@ from brenier._errors import InputError
 from brenier.cli.cells import is_cells
 from brenier.cli.clouds import Cloud, read_cloud
 from brenier.cli.conditions import naming_conditions
-from brenier.cli.costs import is_general
 
 if TYPE_CHECKING:
-    from brenier.conditional.space import ConditionSpace
+    from brenier.conditions import ConditionSpace
     from brenier.data.conditions import Column, Conditions
     from brenier.data.stored import Block, Rows
+    from brenier.maps import TransportMap
 
 __all__ = ["At", "OpenMap", "load_map"]
 
@@ -37,13 +37,13 @@ class OpenMap:
     """A map file that a command has opened.
 
     Attributes:
-        map_: Its `TransportMap`, `ConditionalMap` or `CostMap`; with `--at`, the `TransportMap` of one condition.
+        map_: Its map; with `--at`, the map of one condition.
         names: Columns of files that hold conditions, and so are no part of the points.
         at: The one condition of all rows, by name; by number, from 0, where columns have no names.
         weight: Column of files that holds weights, where they have it.
     """
 
-    map_: Any
+    map_: "TransportMap"
     names: Sequence[str] = ()
     at: Mapping[str, str | float] | None = None
     weight: str | None = None
@@ -60,7 +60,8 @@ class OpenMap:
         Raises:
             InputError: The file cannot be read, `--at` is not a condition of it, or nothing else could be.
         """
-        map_, space = load_map(path)
+        map_ = load_map(path)
+        space = map_.conditions
         weight = map_.info.get("weight") if weight is None else weight
         if space is None:
             if at:
@@ -100,7 +101,7 @@ class OpenMap:
             InputError: As for `load_one`; or the cost of the map is none that gives a density.
         """
         opened = cls.load_one(path, at)
-        if is_general(opened.map_):
+        if not opened.map_.geometry.quadratic:
             raise InputError(
                 f"`{path}` holds a map for the cost {opened.map_.cost}; densities need half a squared distance, with "
                 "its convex potential. Fit with `--cost squared` or a Mahalanobis distance, or `brenier density`."
@@ -175,11 +176,15 @@ class OpenMap:
                 columns += checked_columns(name, block.taken[name], len(block.points), path)
         return columns
 
-    def extra(self, cloud: Cloud) -> "tuple[Conditions, ...]":
-        """What methods of the map take besides the points of a file: their conditions, if they ask for some."""
+    def condition(self, columns: "Sequence[Column]") -> "Conditions | None":
+        """What methods of the map take as the condition of the points of a file; None where they ask for none.
+
+        Args:
+            columns: The conditions that stand beside the points.
+        """
         from brenier.data.conditions import Conditions
 
-        return () if self.at is not None or not self.names else (Conditions(cloud.conditions),)
+        return None if self.at is not None or not self.names else Conditions(columns)
 
     def record(self) -> dict[str, Any]:
         """The conditions in use, as JSON values: names of columns, and the one of all rows; nothing where none are."""
@@ -193,13 +198,11 @@ class OpenMap:
         return [("Conditions", f"{', '.join(self.names)} of each row")] if self.names else []
 
 
-def load_map(path: Path) -> tuple[Any, "ConditionSpace | None"]:
-    """Read a map of any kind, and its conditions if there are any."""
-    from brenier.conditional.maps import ConditionalMap
-    from brenier.loading import load_map as read
+def load_map(path: Path) -> "TransportMap":
+    """Read a map."""
+    from brenier.maps import TransportMap
 
-    map_ = read(path)
-    return map_, map_.space if isinstance(map_, ConditionalMap) else None
+    return TransportMap.load(path)
 
 
 def _values(given: Sequence[str], space: "ConditionSpace") -> list[str | float]:

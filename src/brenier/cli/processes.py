@@ -75,7 +75,7 @@ def join(distributed: bool, coordinator: str | None, processes: int | None, proc
             f"`--distributed`: the processes did not find each other ({error}). Outside of SLURM, Open MPI, Kubernetes "
             "and TPU clusters, give each of them `--coordinator HOST:PORT`, `--processes N` and its own `--process I`."
         ) from error
-    from brenier.training.shards import any_of
+    from brenier._processes import any_of
 
     with _stdout_to_stderr():  # libraries below JAX say there that they are connected
         any_of(False)

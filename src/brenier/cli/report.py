@@ -21,7 +21,6 @@ from brenier.cli.clouds import (
     weight_lines,
 )
 from brenier.cli.console import Json, print_result, reporting
-from brenier.cli.costs import is_general
 from brenier.cli.opened import At, OpenMap
 
 if TYPE_CHECKING:
@@ -86,12 +85,12 @@ def report(
         check_weight(weight, clouds)
         for cloud in clouds:
             check_columns(cloud, opened.map_)
-        conditions = [opened.extra(cloud) for cloud in clouds]
+        conditions = [opened.condition(cloud.conditions) for cloud in clouds]
         found = write_page(
             opened.map_,
             clouds,
             output,
-            conditions=[own[0] if own else None for own in conditions],
+            conditions=conditions,
             map_path=" at ".join([str(map_file), *(f"{name} = {value}" for name, value in (opened.at or {}).items())]),
             title=title,
             max_rows=rows,
@@ -171,6 +170,6 @@ def _record(output: Path, found: "Report") -> dict[str, Any]:
 
 
 def _single(opened: OpenMap, source: Path, map_file: Path, key: str | None) -> list[Cloud]:
-    if opened.map_.info.get("base") is None or is_general(opened.map_):
+    if opened.map_.info.get("base") is None:
         raise InputError(f"`TARGET` is missing: `{map_file}` is no density. Give the points of the target, too.")
     return [opened.read(source, key)]

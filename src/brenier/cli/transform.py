@@ -80,11 +80,11 @@ def transform(
         if cloud.image:
             moved = _move_image(map_, cloud, inverse, t)
         else:
-            moved = move(map_, cloud.table.values, inverse, t, *opened.extra(cloud))
+            moved = move(map_, cloud.table.values, inverse, t, opened.condition(cloud.conditions))
         record: dict[str, Any] = {"output": str(output), "rows": len(moved.points), "inverse": inverse, "t": t}
         record |= opened.record()
         if inverse:
-            record |= status_record(moved.failed) | {"largest_residual": moved.residual}
+            record |= status_record(moved.failed) | {"largest_residual": moved.residual, "reasons": dict(moved.reasons)}
             record["disagree"] = None if moved.disagree is None else float(moved.disagree.mean())
         if cloud.image:
             image, clipped = to_image(moved.points, cloud.image)
@@ -137,6 +137,7 @@ def _lines(record: dict[str, Any]) -> list[tuple[str, str]]:
     if record["inverse"]:
         residual = number(record["largest_residual"], 3)
         lines.append(status_line(record, f"; largest residual {residual} in units of the target"))
+        lines += [("Reason", f"{count} of them: {sentence}") for sentence, count in record["reasons"].items()]
         if record["disagree"]:
             text = (
                 f"at {share(record['disagree'])} of the rows two starts differ; of their solutions the better was taken"

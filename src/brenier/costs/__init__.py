@@ -15,6 +15,7 @@ from brenier.costs.log_cosh import LogCosh
 from brenier.costs.own import Convex
 from brenier.costs.pnorm import PNorm
 from brenier.costs.quadratic import Mahalanobis, SquaredEuclidean
+from brenier.costs.sphere import to_degrees, to_vectors
 
 __all__ = [
     "COSTS",
@@ -30,5 +31,7 @@ __all__ = [
     "check_cost",
     "from_record",
     "parse_cost",
+    "to_degrees",
     "to_record",
+    "to_vectors",
 ]

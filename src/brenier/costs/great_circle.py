@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from brenier._types import Points, Values
 from brenier.costs._base import AbstractCost
-from brenier.sphere import squared_angle, unit_vectors
+from brenier.costs.sphere import squared_angle, unit_vectors
 
 __all__ = ["GreatCircle"]
 
@@ -17,7 +17,7 @@ class GreatCircle(AbstractCost):
 
     The distance is the angle between the two vectors, in radians, whatever their length: that of the unit sphere.
     Multiply distances by the radius, and this cost by its square, for other units. Points have two or more columns: two
-    are a circle, three a globe. `brenier.sphere.to_vectors` makes them from latitudes and longitudes.
+    are a circle, three a globe. `brenier.costs.to_vectors` makes them from latitudes and longitudes.
 
     Example:
         >>> import jax.numpy as jnp

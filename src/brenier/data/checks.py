@@ -10,7 +10,7 @@ from brenier._errors import InputError
 from brenier.data.entries import all_truth_values, check_finite, is_gap, to_float
 from brenier.data.frames import FrameColumn, read
 from brenier.data.shapes import check_shape
-from brenier.data.table import LabelColumnsError, Table, Unchecked, listed
+from brenier.data.table import CheckedTable, LabelColumnsError, Table, Unchecked, listed
 
 __all__ = ["as_points"]
 
@@ -22,8 +22,10 @@ def as_points(
     columns: int | None = None,
     names: Sequence[str] | None = None,
     labels: list[str] | None = None,
-) -> Table:
+) -> CheckedTable:
     """Check one argument and convert it to float64, without changing it.
+
+    Of a `CheckedTable`, whose entries were looked at before, only the columns are compared with those of the fit.
 
     Args:
         value: `Table`, of any kind in `brenier.data.kinds`, or anything that NumPy can read. Arrays of float64 are not
@@ -45,20 +47,23 @@ def as_points(
         >>> as_points([[1, 2], [3, 4]], "X").values.tolist()
         [[1.0, 2.0], [3.0, 4.0]]
     """
-    if isinstance(value, Table):
+    given = value
+    if isinstance(given, Table):
         value, labels = value.values, value.columns
-    found = read(value, name)
+    found = value if isinstance(given, CheckedTable) else read(value, name)
     if isinstance(found, list) and all(isinstance(column.label, str) for column in found):
         labels = [str(column.label) for column in found]
     if labels and names is not None:
         _check_names(labels, list(names), name)
     check_shape(found.shape if isinstance(found, np.ndarray) else value.shape, name, columns, value)
+    if isinstance(given, CheckedTable):
+        return given
     raw = found if isinstance(found, np.ndarray) else _stack(found, name)
     values = to_float(raw, name, labels)
     check_finite(values, name, labels)
     values = values.view()
     values.flags.writeable = False
-    return Table(values, labels)
+    return CheckedTable(values, labels)
 
 
 def _check_names(found: list[str], expected: list[str], name: str) -> None:

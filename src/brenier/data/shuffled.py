@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.sources import Source
 from brenier.data.stored import Stored
+from brenier.data.streams import PointStream
 from brenier.data.table import Matrix
 
-__all__ = ["ShuffledSource"]
+__all__ = ["ShuffledStream"]
 
 _SHARE = 0.4
 """Of the memory, for the rows that are being drawn, and again for those read ahead; the rest is for reading."""
@@ -30,7 +30,7 @@ _ORDER, _ROWS, _HELD_OUT = range(3)
 """What random numbers are for: each purpose has its own streams, so that any of them can be made again."""
 
 
-class ShuffledSource(Source):
+class ShuffledStream(PointStream):
     """Every row once in random order, then every row once again in another one.
 
     The table is divided into pieces of neighbouring rows. Each round mixes one piece out of each of many equal
@@ -118,7 +118,7 @@ class ShuffledSource(Source):
             self._next.stop()
             self._next = None
 
-    def part(self, index: int, count: int) -> "ShuffledSource":
+    def part(self, index: int, count: int) -> "ShuffledStream":
         """The pieces of one of several workers, that have no row in common; all hold out the same rows.
 
         Raises:
@@ -126,7 +126,7 @@ class ShuffledSource(Source):
         """
         if self._part != (0, 1):
             raise InputError("This source is a part already. Take parts of the whole.")
-        found = ShuffledSource(self._stored, self._seed, 0, (index, count))
+        found = ShuffledStream(self._stored, self._seed, 0, (index, count))
         found._held_out, found.holdout = self._held_out, self.holdout
         return found
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.data.checks import as_points
-from brenier.data.table import LabelColumnsError, Matrix, Table, Unchecked, listed
+from brenier.data.table import CheckedTable, LabelColumnsError, Matrix, Unchecked, listed
 
 __all__ = ["MEMORY", "Block", "Content", "Rows", "Stored"]
 
@@ -106,7 +106,7 @@ class Stored(Rows):
     """Points of which any rows can be read, so that only those that are asked for are in memory.
 
     `BrenierMap.fit` takes it as a side: all of it at once where it fits into half of `memory`, in random order through
-    a `ShuffledSource` otherwise. Files are opened by `open_points`.
+    a `ShuffledStream` otherwise. Files are opened by `open_points`.
 
     Attributes:
         rows: Number of points.
@@ -158,9 +158,9 @@ class Stored(Rows):
         """Whether all points, and a copy of them, fit into the memory that a fit may hold of them."""
         return 2 * 8 * self.rows * self.dim <= self.memory
 
-    def table(self) -> Table:
+    def table(self) -> CheckedTable:
         """All points at once."""
-        return Table(self.read(0, self.rows), self.columns)
+        return CheckedTable(self.read(0, self.rows), self.columns)
 
     def __array__(self, *_: object, **__: object) -> NoReturn:
         raise InputError(

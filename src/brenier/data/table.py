@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from brenier._errors import InputError
 
 __all__ = [
+    "CheckedTable",
     "InputTypeError",
     "LabelColumnsError",
     "Matrix",
@@ -49,10 +50,10 @@ class LabelColumnsError(InputError):
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Checked points.
+    """Points with names of their columns.
 
     Attributes:
-        values: `(n, d)`, finite, read-only; may share memory with what the user passed.
+        values: `(n, d)`.
         columns: Names of the `d` columns where they are known.
     """
 
@@ -62,6 +63,17 @@ class Table:
     def label(self, column: int) -> str:
         """How messages call a column: its name in backticks, or its number."""
         return label(self.columns, column)
+
+
+class CheckedTable(Table):
+    """Points that `as_points` has looked at, or that were made from such: finite, in double precision.
+
+    Whoever is handed one need not look again. `values` may share memory with what the user passed, and are read-only.
+    """
+
+    def rows(self, chosen: NDArray[Any]) -> "CheckedTable":
+        """Some of the rows: their numbers, or a mask."""
+        return CheckedTable(self.values[chosen], self.columns)
 
 
 def label(labels: list[str] | None, column: int | np.integer) -> str:

@@ -3,12 +3,9 @@
 import numpy as np
 
 from brenier._errors import InputError
-from brenier.data.checks import as_points
-from brenier.data.sources import is_array_like
-from brenier.data.table import Matrix, Unchecked
-from brenier.data.weights import as_weights
+from brenier.data.table import Matrix
 
-__all__ = ["MOST_TRIMMED", "outlyingness", "trimmed"]
+__all__ = ["MOST_TRIMMED", "check_share", "keep_share", "outlyingness"]
 
 MOST_TRIMMED = 0.5
 """Share from which on more would be left out than is kept."""
@@ -32,42 +29,31 @@ def outlyingness(values: Matrix) -> Matrix:
     return np.max(centred / np.where(spread > 0, spread, 1.0), axis=1)
 
 
-def trimmed(
-    X: Unchecked, Y: Unchecked, share: float, weights: tuple[Unchecked, Unchecked]
-) -> tuple[Unchecked, Unchecked]:
-    """Weights of both sides that are zero for the rows farthest out.
+def check_share(share: float) -> None:
+    """Refuse what is no share that can be left aside.
+
+    Raises:
+        InputError: It does not lie in [0, 0.5).
+    """
+    if not 0.0 <= share < MOST_TRIMMED:
+        raise InputError(f"`trim` must be a share of at least 0 and less than {MOST_TRIMMED}; got {share!r}.")
+
+
+def keep_share(values: Matrix, share: float, weights: Matrix | None = None) -> Matrix:
+    """Weights that are zero for the rows farthest out, summing to one.
 
     A map between distributions with heavy tails has a cost that a few rows decide, if it has one at all. Left aside on
     both sides, the same share of them, the others are matched with each other as before where the map is monotone from
     the middle outwards; beyond them it is continued as an affine map.
 
     Args:
-        X: Source, an array or a frame.
-        Y: Target.
-        share: Of the total weight to leave aside; weights as they are for 0.
-        weights: What the user gave.
-
-    Raises:
-        InputError: A side is no array, or the share does not lie in [0, 0.5).
+        values: `(n, d)` points.
+        share: Of the total weight to leave aside.
+        weights: `(n,)` shares, summing to one; equal by default.
     """
-    if not 0.0 <= share < MOST_TRIMMED:
-        raise InputError(f"`trim` must be a share of at least 0 and less than {MOST_TRIMMED}; got {share!r}.")
-    if share == 0.0:
-        return weights
-    return _kept(X, "X", share, weights[0]), _kept(Y, "Y", share, weights[1])
-
-
-def _kept(value: Unchecked, name: str, share: float, weights: Unchecked) -> Matrix:
-    if not is_array_like(value):
-        raise InputError(
-            f"`trim` ({share!r}) needs all points at once, but `{name}` is a {type(value).__name__}. Pass an array or "
-            "a frame, or leave far points out where they are drawn."
-        )
-    values = as_points(value, name).values
-    found = as_weights(weights, len(values), f"{name.lower()}_weight")
-    shares = np.full(len(values), 1.0 / len(values)) if found is None else found
+    shares = np.full(len(values), 1.0 / len(values)) if weights is None else weights
     order = np.argsort(-outlyingness(values), kind="stable")
     left_out = np.cumsum(shares[order]) <= share * (1.0 + 1e-12)
     kept = shares.copy()
     kept[order[left_out]] = 0.0
-    return kept
+    return kept / kept.sum()

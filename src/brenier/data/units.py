@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from brenier._errors import DataWarning, InputError, warn
-from brenier.coordinates import Moments
 from brenier.data.table import Matrix, Table
 
 __all__ = ["cost_units"]
@@ -13,15 +12,14 @@ _INCOMMENSURATE = 100.0
 """Ratio of standard deviations between columns beyond which they cannot be in comparable units."""
 
 
-def cost_units(setting: str | ArrayLike, source: Moments, target: Moments, table: Table) -> Matrix:
+def cost_units(setting: str | ArrayLike, pooled: Matrix, table: Table) -> Matrix:
     """Units of the columns in the cost `|(x - y) / units|^2 / 2`.
 
     Args:
         setting: `"none"` for the units of the data; `"pooled"` for each column's standard deviation, root mean square
             of the two sides; `"auto"` for `"pooled"`, with a warning, if these differ by more than a factor of 100
             between columns, and for `"none"` otherwise; or one positive number a column.
-        source: Moments of the source.
-        target: Moments of the target.
+        pooled: `(d,)` standard deviation of each column, root mean square of the two sides.
         table: The source, for the names of its columns.
 
     Raises:
@@ -30,7 +28,6 @@ def cost_units(setting: str | ArrayLike, source: Moments, target: Moments, table
     Warns:
         DataWarning: `"auto"` chose `"pooled"`.
     """
-    pooled = np.sqrt((np.diag(source.covariance) + np.diag(target.covariance)) / 2)
     if not isinstance(setting, str):
         return _given(setting, len(pooled))
     if setting not in ("auto", "none", "pooled"):

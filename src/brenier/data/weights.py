@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from brenier._errors import DataWarning, InputError, warn
 from brenier.data.frames import as_plain
-from brenier.data.sources import Source, own_generator
+from brenier.data.streams import PointStream, own_generator
 from brenier.data.table import Matrix, Table, Unchecked, listed
 
-__all__ = ["WeightedSource", "as_weights", "effective_size", "systematic", "weighted_table"]
+__all__ = ["WeightedStream", "as_weights", "effective_size", "systematic", "warn_uneven", "weighted_table"]
 
 _FEW = 0.05
 """Effective share of the rows below which it is said that few rows decide everything."""
@@ -80,6 +80,15 @@ def weighted_table(table: Table, value: Unchecked, name: str) -> tuple[Table, Ma
     weights = as_weights(value, len(table.values), name)
     if weights is None:
         return table, None
+    warn_uneven(weights, name)
+    counted = weights > 0
+    if counted.all():
+        return table, weights
+    return type(table)(table.values[counted], table.columns), weights[counted]
+
+
+def warn_uneven(weights: Matrix, name: str) -> None:
+    """Warn of shares so uneven that their rows count as less than a twentieth of their number."""
     effective = effective_size(weights)
     if effective < _FEW * len(weights):
         warn(
@@ -87,10 +96,6 @@ def weighted_table(table: Table, value: Unchecked, name: str) -> tuple[Table, Ma
             f"weight is {100 * weights.max():.2g} % of the sum. The map is as uncertain as from so few points.",
             DataWarning,
         )
-    counted = weights > 0
-    if counted.all():
-        return table, weights
-    return Table(table.values[counted], table.columns), weights[counted]
 
 
 def effective_size(weights: Matrix) -> float:
@@ -116,7 +121,7 @@ def systematic(weights: Matrix, n: int, start: float) -> NDArray[np.intp]:
     return np.minimum(np.searchsorted(ends, places, side="right"), len(weights) - 1)
 
 
-class WeightedSource(Source):
+class WeightedStream(PointStream):
     """Rows of an array in proportion to their weights, in random order.
 
     In every draw, row i comes as often as its share of the weight says, rounded up or down: for integer weights, as
@@ -144,9 +149,9 @@ class WeightedSource(Source):
         rows = order[systematic(self._weights[order], n, self._rng.uniform())]
         return self._values[self._rng.permutation(rows)]
 
-    def part(self, index: int, count: int) -> "WeightedSource":
+    def part(self, index: int, count: int) -> "WeightedStream":
         """All rows in an order of its own: a part of them would have another share of the weight."""
-        return WeightedSource(self._values, self._weights, own_generator(self._rng, index))
+        return WeightedStream(self._values, self._weights, own_generator(self._rng, index))
 
     def state(self) -> dict[str, Any]:
         return {"rng": self._rng.bit_generator.state}

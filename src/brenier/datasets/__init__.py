@@ -1,27 +1,8 @@
-"""Benchmark pairs and families with exact maps, small images with labels, and tables."""
+"""Pairs of distributions and families of them whose optimal maps are known exactly."""
 
 from brenier.datasets.constructed import ConstructedPair
 from brenier.datasets.families import FamilyPair, GaussianFamily
 from brenier.datasets.gaussian import GaussianPair
-from brenier.datasets.images import (
-    LabelledImages,
-    load_digits,
-    load_fashion_mnist,
-    load_kmnist,
-    load_mnist,
-    load_usps,
-)
-from brenier.datasets.tabular import (
-    LabelledTable,
-    TabularSet,
-    load_bsds300,
-    load_gas,
-    load_hepmass,
-    load_magic,
-    load_miniboone,
-    load_power,
-    load_table,
-)
 from brenier.datasets.wasserstein2 import Wasserstein2Pair
 
 __all__ = [
@@ -29,20 +10,5 @@ __all__ = [
     "FamilyPair",
     "GaussianFamily",
     "GaussianPair",
-    "LabelledImages",
-    "LabelledTable",
-    "TabularSet",
     "Wasserstein2Pair",
-    "load_bsds300",
-    "load_digits",
-    "load_fashion_mnist",
-    "load_gas",
-    "load_hepmass",
-    "load_kmnist",
-    "load_magic",
-    "load_miniboone",
-    "load_mnist",
-    "load_power",
-    "load_table",
-    "load_usps",
 ]

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier._types import Array
-from brenier.coordinates import bures_map
 from brenier.datasets._arrays import read_arrays
 
 __all__ = ["GaussianPair"]
@@ -99,3 +98,28 @@ class GaussianPair(NamedTuple):
 def _sample(root: Matrix, key: Array, n: int) -> NDArray[np.float32]:
     rng = np.random.default_rng(np.asarray(key))
     return rng.standard_normal((n, len(root)), dtype=np.float32) @ root.T.astype(np.float32)
+
+
+def bures_map(source: Matrix, target: Matrix) -> Matrix:
+    r"""Matrix of the optimal map between centred Gaussians with covariances `source` and `target`.
+
+    It is the symmetric positive definite solution `A` of `A source A = target`.
+
+    References: Olkin and Pukelsheim 1982; Peyre and Cuturi 2019, "Computational Optimal Transport", equation 2.40.
+
+    Example:
+        >>> import numpy as np
+        >>> bures_map(np.diag([1.0, 4.0]), np.diag([4.0, 1.0])).round(6).tolist()
+        [[2.0, 0.0], [0.0, 0.5]]
+    """
+    half, inverse_half = _powers(source)
+    middle, _ = _powers(half @ target @ half)
+    result = inverse_half @ middle @ inverse_half
+    return (result + result.T) / 2
+
+
+def _powers(matrix: Matrix) -> tuple[Matrix, Matrix]:
+    """Square root of a positive definite matrix, and its inverse."""
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    roots = np.sqrt(np.maximum(values, np.finfo(np.float64).tiny))
+    return (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T

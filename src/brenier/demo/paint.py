@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier.conjugate import conjugate_points
+from brenier.conjugates import conjugate_points
 from brenier.data.table import Matrix
 from brenier.files.images import Image, to_colours, to_image
 from brenier.maps import TransportMap
@@ -84,7 +84,7 @@ def preimages(map_: TransportMap, colours: Matrix) -> tuple[Matrix, float]:
     Returns:
         `(n, 3)` preimages, and the share that missed the tolerance.
     """
-    inside = map_.coordinates
+    inside = map_.geometry
     grid = np.round(colours / _COARSE).astype(np.int64)
     distinct, number = np.unique(grid @ np.array([1 << 40, 1 << 20, 1]), return_inverse=True)
     first = np.empty((len(distinct), 3))

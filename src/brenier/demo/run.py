@@ -8,13 +8,13 @@ import numpy as np
 from sklearn.datasets import load_sample_images
 
 from brenier.callbacks import Callbacks
+from brenier.certificates import Distance
 from brenier.data.table import Matrix
 from brenier.demo.figure import write_figure
 from brenier.demo.paint import paint, preimages
-from brenier.estimator import BrenierMap
+from brenier.estimators.brenier_map import BrenierMap
 from brenier.files.atomic import claim_files
 from brenier.files.images import Image, to_colours, write_image
-from brenier.maps import Distance
 
 __all__ = ["Demo", "run_demo"]
 

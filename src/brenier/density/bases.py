@@ -7,10 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from brenier._errors import InputError
-from brenier.data.checks import as_points
 from brenier.data.table import Matrix, Unchecked
 
-__all__ = ["Base", "Normal", "as_base", "with_base"]
+__all__ = ["Base", "Normal", "as_base"]
 
 
 class Base(Protocol):
@@ -113,26 +112,3 @@ def as_base(value: Unchecked, dim: int) -> Base:
         f"`base` must be 'normal', a distribution with `logpdf`, or a function from points to log densities; got "
         f"{value!r}."
     )
-
-
-def with_base(X: Unchecked, Y: Unchecked) -> tuple[Unchecked, Unchecked, dict[str, Any]]:
-    """The sides of a fit with `"normal"` on one of them replaced by a sampler, and what the map is to know of that.
-
-    Raises:
-        InputError: Both sides are `"normal"`, or the other one is no array.
-    """
-    sides = {"source": (X, "X"), "target": (Y, "Y")}
-    named = [name for name, (value, _) in sides.items() if isinstance(value, str) and value == "normal"]
-    if not named:
-        return X, Y, {}
-    if len(named) == 2:
-        raise InputError("`X` and `Y` are both 'normal'. Pass data on one side.")
-    other, name = sides["target" if named[0] == "source" else "source"]
-    dim = as_points(other, name).values.shape[1]
-    base = Normal.standard(dim)
-
-    def sampler(key: Any, n: int) -> Matrix:  # noqa: ANN401 - two words of a JAX key
-        return base.draw(n, np.random.default_rng(np.asarray(key)))
-
-    record = {"base": {"side": named[0]} | base.record()}
-    return (sampler, Y, record) if named[0] == "source" else (X, sampler, record)

@@ -5,7 +5,7 @@ point. With the base on the source side, :math:`\log p(y) = \log b(S(y)) - \log\
 them. T is a bijection of the whole space where the potential is strongly convex, so either integrates to one.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -17,12 +17,12 @@ from brenier._errors import InputError
 from brenier._products import contract
 from brenier._types import Array, Points
 from brenier.batches import map_batches, map_chunks
-from brenier.conjugate import conjugate_points
+from brenier.conjugates import conjugate_points
+from brenier.data.table import CheckedTable, Matrix
 from brenier.density.bases import Base, Normal
 from brenier.density.log_det import EXACT_DIMENSIONS, cholesky_log_det, log_dets
 
 if TYPE_CHECKING:
-    from brenier.data.table import Matrix
     from brenier.density.methods import DensityMethods
     from brenier.potentials import AbstractPotential
 
@@ -65,13 +65,15 @@ def log_density(
         side: `"target"` for the image of the base, `"source"` for its preimage.
         exact: As for `log_dets`.
     """
-    c, u = map_.coordinates, map_.potential
-    volume = float(np.linalg.slogdet(c.linear_map)[1])
+    # Of one condition: affine coordinates, and a potential.
+    c: Any = map_.geometry
+    u: Any = map_.potential
+    volume = c.log_volume
 
     def of_source(x: "Matrix") -> LogDensity:
         inner = c.enter_x(x)
         found = log_dets(u, inner, exact=exact)
-        value = base.log_density(map_.forward(x)) + found.value + volume
+        value = base.log_density(map_.forward(CheckedTable(x))) + found.value + volume
         return LogDensity(value, found.error, np.ones(len(x), bool))
 
     def of_target(y: "Matrix") -> LogDensity:
@@ -95,11 +97,14 @@ def density_gradient(map_: "DensityMethods", points: "Matrix", base: Base, side:
         )
     if not isinstance(base, Normal):
         raise InputError(f"`base` must be normal for gradients of log densities; got {base!r}.")
-    c, u, normal = map_.coordinates, map_.potential, base
+    normal = base
+    # Of one condition: affine coordinates, and a potential.
+    c: Any = map_.geometry
+    u: Any = map_.potential
     batch = max(32, 1 << (_GRADIENT_ENTRIES // map_.dim**2).bit_length() - 1)
 
     def of_source(x: "Matrix") -> "Matrix":
-        outer = (normal.gradient(map_.forward(x)) @ c.from_y).astype(np.float32)
+        outer = (normal.gradient(map_.forward(CheckedTable(x))) @ c.from_y).astype(np.float32)
         inner = map_batches(lambda part, up: _pulled_back(u, part, up), c.enter_x(x), outer, batch=batch)
         return np.asarray(inner, np.float64) @ c.to_x
 

@@ -9,19 +9,16 @@ References: Huang, Chen, Tsirigotis, Courville 2021, "Convex potential flows: un
 optimal transport and convex optimization", sections 3 and 4.
 """
 
-from typing import NamedTuple
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
 
-from brenier._types import Array, Float, Int, Points, Scalar, Values
+from brenier._types import Array, Float, Points, Scalar, Values
 from brenier.density.log_det import cholesky_log_det
 from brenier.potentials import AbstractPotential
-from brenier.training.step import AVERAGING
 
-__all__ = ["WHOLE_HESSIANS", "LikelihoodState", "climb", "log_base", "log_likelihood", "start"]
+__all__ = ["OPTIMIZER", "WHOLE_HESSIANS", "log_base", "log_likelihood", "negative_log_likelihood"]
 
 WHOLE_HESSIANS = 32
 """Most dimensions in which training differentiates whole Hessians; beyond, products with them."""
@@ -32,31 +29,8 @@ _CONJUGATE_GRADIENTS = 24
 _LARGEST_GRADIENT = 5.0
 """Norm to which gradients are cut: those of log determinants have heavy tails."""
 
-_OPTIMIZER = optax.chain(optax.clip_by_global_norm(_LARGEST_GRADIENT), optax.scale_by_adam(b1=0.9, b2=0.99))
-
-
-class LikelihoodState(NamedTuple):
-    """All that changes in training.
-
-    Attributes:
-        parameters: Arrays of the potential.
-        average: Their running average, which a fit returns.
-        optimizer: Moments of the optimizer.
-        steps: Steps taken.
-    """
-
-    parameters: AbstractPotential
-    average: AbstractPotential
-    optimizer: optax.OptState
-    steps: Int[Array, ""]
-
-
-def start(potential: AbstractPotential) -> LikelihoodState:
-    """The state before the first step."""
-    arrays = eqx.filter(potential, eqx.is_inexact_array)
-    copy = jax.tree.map(jnp.copy, arrays)
-    optimizer = _OPTIMIZER.init(arrays)  # type: ignore[arg-type]
-    return LikelihoodState(arrays, copy, optimizer, jnp.zeros((), jnp.int32))
+OPTIMIZER = optax.chain(optax.clip_by_global_norm(_LARGEST_GRADIENT), optax.scale_by_adam(b1=0.9, b2=0.99))
+"""Turns gradients into directions."""
 
 
 def log_likelihood(u: AbstractPotential, spread: Float[Array, " d"], x: Points) -> Values:
@@ -69,48 +43,22 @@ def log_base(u: AbstractPotential, spread: Float[Array, " d"], x: Points) -> Val
     return -0.5 * jnp.sum(jnp.square(u.gradient(x) / spread), axis=1)
 
 
-@eqx.filter_jit(donate="all-except-first")
-def climb(
-    fixed: tuple[AbstractPotential, Float[Array, " d"], float],
-    state: LikelihoodState,
-    batches: Float[Array, "k b d"],
-    signs: Float[Array, "k b d"] | None,
-    rates: Float[Array, " k"],
-) -> tuple[LikelihoodState, Values]:
-    """Take one step a batch.
+def negative_log_likelihood(
+    u: AbstractPotential, spread: Float[Array, " d"], batch: tuple[Points, Points | None]
+) -> Scalar:
+    """The loss of a density: the mean of the negative log likelihood.
 
     Args:
-        fixed: The potential without its arrays; `spread`; the decay, a multiple of the learning rate.
-        state: Where to start; consumed.
-        batches: Points in Bures coordinates.
-        signs: Random signs for the log determinant's gradient; None where Hessians are whole.
-        rates: Learning rate of each step.
-
-    Returns:
-        The new state, and the mean log likelihood of each batch (of the base alone where there are signs).
+        u: Potential.
+        spread: Standard deviation of each coordinate.
+        batch: Points in Bures coordinates; and random signs for the gradient of the log determinant, which the value
+            then leaves out. None where Hessians are whole.
     """
-    static, spread, decay = fixed
-
-    def step(state: LikelihoodState, batch: tuple[Points, Points | None, Scalar]) -> tuple[LikelihoodState, Scalar]:
-        x, sign, rate = batch
-
-        def loss(parameters: AbstractPotential) -> tuple[Scalar, Scalar]:
-            u = eqx.combine(parameters, static)
-            if sign is None:
-                value = jnp.mean(log_likelihood(u, spread, x))
-                return -value, value
-            value = jnp.mean(log_base(u, spread, x))
-            return -value - jnp.mean(_log_det_surrogate(u, x, sign)), value
-
-        gradient, value = eqx.filter_grad(loss, has_aux=True)(state.parameters)
-        updates, moments = _OPTIMIZER.update(gradient, state.optimizer)
-        parameters = jax.tree.map(lambda p, change: p - rate * (change + decay * p), state.parameters, updates)
-        steps = state.steps + 1
-        share = (AVERAGING + 1.0) / (steps + AVERAGING)
-        average = jax.tree.map(lambda mean, p: mean + share * (p - mean), state.average, parameters)
-        return LikelihoodState(parameters, average, moments, steps), value
-
-    return jax.lax.scan(step, state, (batches, signs, rates))
+    x, sign = batch
+    if sign is None:
+        return -jnp.mean(log_likelihood(u, spread, x))
+    slope = jnp.mean(_log_det_surrogate(u, x, sign))
+    return -jnp.mean(log_base(u, spread, x)) - (slope - jax.lax.stop_gradient(slope))
 
 
 def _log_det_surrogate(u: AbstractPotential, x: Points, sign: Points) -> Values:

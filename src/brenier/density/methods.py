@@ -1,18 +1,18 @@
 """Densities of a map: change of variables, draws, and the distribution that they start from."""
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from brenier._errors import ConvergenceWarning, InputError, warn
-from brenier.coordinates import BuresCoordinates
 from brenier.data.table import Matrix, Unchecked, listed
 from brenier.density.bases import Base, Normal, as_base
 from brenier.density.change import LogDensity, check_side, density_gradient, log_density
 from brenier.density.log_det import log_dets
-from brenier.potentials import AbstractPotential
+from brenier.geometry import AbstractGeometry
+from brenier.potentials import AbstractFamily
 
 __all__ = ["DensityMethods", "warn_unconverged_densities"]
 
@@ -20,8 +20,8 @@ __all__ = ["DensityMethods", "warn_unconverged_densities"]
 class DensityMethods(abc.ABC):
     """The methods of `TransportMap` that take its base distribution, or another one, along."""
 
-    coordinates: BuresCoordinates
-    potential: AbstractPotential
+    geometry: AbstractGeometry
+    potential: AbstractFamily
     info: Mapping[str, Any]
 
     @property
@@ -30,86 +30,140 @@ class DensityMethods(abc.ABC):
         """Number of columns."""
 
     @abc.abstractmethod
-    def forward(self, X: Unchecked) -> Any:  # noqa: ANN401
+    def forward(self, X: Unchecked, *, condition: Unchecked = None) -> Any:  # noqa: ANN401
         """Images of source points."""
 
     @abc.abstractmethod
-    def inverse(self, Y: Unchecked) -> Any:  # noqa: ANN401
+    def inverse(self, Y: Unchecked, *, condition: Unchecked = None) -> Any:  # noqa: ANN401
         """Preimages of target points."""
 
     @abc.abstractmethod
     def _points(self, value: Unchecked, name: str) -> Matrix:
         """Checked points."""
 
-    def log_det(self, X: Unchecked) -> Matrix:
+    @abc.abstractmethod
+    def _by_condition(
+        self, answer: Callable[[Any, Matrix], Any], points: Matrix, condition: Unchecked, *, one_by_one: bool = False
+    ) -> Any:  # noqa: ANN401
+        """Results of all rows, in order, from maps of single conditions."""
+
+    def log_det(self, X: Unchecked, *, condition: Unchecked = None) -> Matrix:
         """Logarithm of the determinant of the map's Jacobian at source points.
 
         The logarithm of the volume change: `log p_source(x) = log p_image(T(x)) + log_det(x)`.
 
         Args:
             X: `(n, dim)` source points.
+            condition: Where the fit had conditions: of all points, or of each; here and below, each condition is a map
+                of its own.
 
         Returns:
             `(n,)`. Cost: up to 256 columns, `dim` Hessian-vector products, one factor and `dim^2` memory a point;
             beyond, an estimate from 256 products, see `brenier.density.log_det`.
-        """
-        found = log_dets(self.potential, self.coordinates.enter_x(self._points(X, "X")))
-        return found.value + np.linalg.slogdet(self.coordinates.linear_map)[1]
 
-    def log_density(self, points: Unchecked, base: Unchecked = None, *, side: str | None = None) -> Matrix:
+        Raises:
+            InputError: The cost is not quadratic.
+        """
+
+        def volumes(map_: Any, x: Matrix) -> Matrix:  # noqa: ANN401 - a map of one condition
+            return log_dets(map_.potential, map_.geometry.enter_x(x)).value + map_.geometry.log_volume
+
+        return self._densities(volumes, X, "X", condition)
+
+    def log_density(
+        self, points: Unchecked, base: Unchecked = None, *, condition: Unchecked = None, side: str | None = None
+    ) -> Matrix:
         """Log density of a base distribution moved by this map. Warns, with row numbers, where a solve failed.
 
         Args:
             points: `(n, dim)` points.
             base: Distribution on the other side: `"normal"` for the standard normal one, a distribution with a method
                 `logpdf`, or a function from points to log densities. By default the one that the fit had.
+            condition: Where the fit had conditions: of all points, or of each.
             side: The side that the points are on: `"target"` for the image of the base, `"source"` for its preimage.
                 By default the other side than that of the fit's base; `"target"` where there was none.
 
         Returns:
             `(n,)` natural logarithms, for volumes in the units of the data; see `log_density_with_status` for what is
             known about each. Cost: that of `log_det`, and on the target side of `inverse`.
+
+        Raises:
+            InputError: The cost is not quadratic.
         """
-        found = self.log_density_with_status(points, base, side=side)
+        found = self.log_density_with_status(points, base, condition=condition, side=side)
         warn_unconverged_densities(found)
         return found.value
 
     def log_density_with_status(
-        self, points: Unchecked, base: Unchecked = None, *, side: str | None = None, exact: bool | None = None
+        self,
+        points: Unchecked,
+        base: Unchecked = None,
+        *,
+        condition: Unchecked = None,
+        side: str | None = None,
+        exact: bool | None = None,
     ) -> LogDensity:
-        """The same with standard error and status for each row; never warns.
+        """Log densities as `log_density` gives them, with standard error and status for each row; never warns.
 
         Args:
             points: `(n, dim)` points.
             base: As for `log_density`.
+            condition: Where the fit had conditions: of all points, or of each.
             side: As for `log_density`.
             exact: Whether log determinants are exact or estimated; by default exact up to 256 columns.
         """
         distribution, where = self._base(base, side)
-        return log_density(self, self._points(points, "points"), distribution, where, exact)
+        return self._densities(
+            lambda map_, rows: log_density(map_, rows, distribution, where, exact), points, "points", condition
+        )
 
-    def log_density_gradient(self, points: Unchecked, base: Unchecked = None, *, side: str | None = None) -> Matrix:
+    def log_density_gradient(
+        self, points: Unchecked, base: Unchecked = None, *, condition: Unchecked = None, side: str | None = None
+    ) -> Matrix:
         """Gradients of `log_density` in the points, `(n, dim)`: the score, for samplers and optimisers.
 
         Normal bases and up to 256 columns only.
         """
         distribution, where = self._base(base, side)
-        return density_gradient(self, self._points(points, "points"), distribution, where)
+        return self._densities(
+            lambda map_, rows: density_gradient(map_, rows, distribution, where), points, "points", condition
+        )
 
-    def sample(self, n: int, base: Unchecked = None, *, side: str | None = None, seed: int = 0) -> Matrix:
+    def sample(
+        self,
+        n: int,
+        base: Unchecked = None,
+        *,
+        condition: Unchecked = None,
+        side: str | None = None,
+        seed: int = 0,
+    ) -> Matrix:
         """Draw from a base distribution and move the points by this map.
 
         Args:
             n: How many.
             base: As for `log_density`; a distribution of the user's own needs `rvs(size=n, random_state=generator)`.
+            condition: Where the fit had conditions: of all points, or of each of the `n`.
             side: The side that the points are to be on, as for `log_density`.
             seed: Of the draw.
         """
+        self._check_quadratic()
         distribution, where = self._base(base, side)
         if n < 1:
             raise InputError(f"`n` must be at least 1; got {n!r}.")
         drawn = distribution.draw(n, np.random.default_rng(seed))
-        return self.forward(drawn) if where == "target" else self.inverse(drawn)
+        move = self.forward if where == "target" else self.inverse
+        return move(drawn, condition=condition)
+
+    def _densities(
+        self, answer: Callable[[Any, Matrix], Any], points: Unchecked, name: str, condition: Unchecked
+    ) -> Any:  # noqa: ANN401
+        self._check_quadratic()
+        return self._by_condition(answer, self._points(points, name), condition, one_by_one=True)
+
+    def _check_quadratic(self) -> None:
+        if not self.geometry.quadratic:
+            raise InputError(f"densities need the quadratic cost; this fit has `cost`={self.geometry.cost}.")
 
     @property
     def density_side(self) -> str:

@@ -7,8 +7,6 @@ from itertools import combinations_with_replacement
 from typing import Any
 
 from brenier._errors import InputError
-from brenier.conditional.maps import ConditionalMap
-from brenier.general.maps import CostMap
 from brenier.maps import TransportMap
 
 __all__ = ["DTYPES", "FORMAT", "MARGIN", "as_json", "check_cost", "check_dtype", "description", "powers"]
@@ -32,20 +30,20 @@ def check_dtype(dtype: str) -> None:
         raise InputError(f"`dtype` must be 'float32' or 'float64'; got {dtype!r}.")
 
 
-def check_cost(map_: Any) -> None:  # noqa: ANN401
+def check_cost(map_: TransportMap) -> None:
     """Refuse maps whose cost is no squared distance: they are not the gradient of their potential.
 
     Raises:
         InputError: It is one.
     """
-    if isinstance(map_, CostMap):
+    if not map_.geometry.quadratic:
         raise InputError(
             f"`map_` is for the cost {map_.cost}; programs exist for the quadratic cost and `Mahalanobis` only. "
-            "Use the map itself, read with `brenier.load_map`."
+            "Use the map itself, read with `brenier.TransportMap.load`."
         )
 
 
-def description(map_: TransportMap | ConditionalMap, program: str, dtype: str) -> dict[str, Any]:
+def description(map_: TransportMap, program: str, dtype: str) -> dict[str, Any]:
     """What a program is and takes.
 
     Args:
@@ -55,8 +53,8 @@ def description(map_: TransportMap | ConditionalMap, program: str, dtype: str) -
     """
     inverse = program == "inverse"
     conditions: Mapping[str, Any] | None = None
-    if isinstance(map_, ConditionalMap):
-        space = map_.space.record()
+    if map_.conditions is not None:
+        space = map_.conditions.record()
         conditions = {name: space[name] for name in ("variables", "classes", "low", "high")}
     try:
         own = version("brenier")
@@ -80,7 +78,7 @@ def as_json(record: Mapping[str, Any]) -> str:
 
 
 def powers(numbers: int, degree: int) -> list[list[int]]:
-    """Degree of each variable in each term of `brenier.conditional.basis.legendre`, in its order."""
+    """Degree of each variable in each term of `brenier.conditions.basis.legendre`, in its order."""
     return [
         [chosen.count(variable) for variable in range(numbers)]
         for total in range(degree + 1)

@@ -1,5 +1,6 @@
 """Affine coordinates of a map in JAX, for programs; what `TransportMap` computes in NumPy. All in float64."""
 
+from types import SimpleNamespace
 from typing import Protocol
 
 import jax.numpy as jnp
@@ -7,10 +8,7 @@ import jax.scipy.linalg
 import numpy as np
 
 from brenier._types import Array, Bool, Float, Points
-from brenier.conditional.coordinates import ConditionalCoordinates
-from brenier.conditional.maps import ConditionalMap
-from brenier.conditional.space import ConditionSpace
-from brenier.coordinates import BuresCoordinates
+from brenier.conditions import ConditionSpace
 from brenier.export.description import MARGIN, powers
 from brenier.maps import TransportMap
 
@@ -41,15 +39,15 @@ class AbstractAffine(Protocol):
         ...
 
 
-def affine(map_: TransportMap | ConditionalMap) -> AbstractAffine:
-    """The coordinates of either kind of map."""
-    if isinstance(map_, ConditionalMap):
-        return _Conditional(map_.coordinates, map_.space)
-    return _Plain(map_.coordinates)
+def affine(map_: TransportMap) -> AbstractAffine:
+    """The coordinates of a map."""
+    record = map_.geometry.record()
+    parts = SimpleNamespace(**record.entries, **record.tensors)
+    return _Plain(parts) if map_.conditions is None else _Conditional(parts, map_.conditions)
 
 
 class _Plain:
-    def __init__(self, coordinates: BuresCoordinates) -> None:
+    def __init__(self, coordinates: SimpleNamespace) -> None:
         self.c = coordinates
 
     def codes(self, condition: Float[Array, "n k"] | None, points: Points) -> Float[Array, "n k"]:
@@ -69,7 +67,7 @@ class _Plain:
 
 
 class _Conditional:
-    def __init__(self, coordinates: ConditionalCoordinates, space: ConditionSpace) -> None:
+    def __init__(self, coordinates: SimpleNamespace, space: ConditionSpace) -> None:
         self.c, self.space = coordinates, space
         self.powers = powers(space.numbers, coordinates.degree)
 
@@ -115,9 +113,9 @@ class _Conditional:
         # A class that does not exist has no points: NaN goes on from here.
         mean = jnp.einsum("np,npd->nd", basis, jnp.asarray(means)[number]) + 0.0 * codes[:, :1]
         packed = jnp.einsum("np,npe->ne", basis, jnp.asarray(self.c.factor)[number])
-        rows, columns = np.tril_indices(self.c.dim)
-        lower = jnp.zeros((*mean.shape, self.c.dim)).at[:, rows, columns].set(packed)
-        diagonal = jnp.arange(self.c.dim)
+        rows, columns = np.tril_indices(mean.shape[1])
+        lower = jnp.zeros((*mean.shape, mean.shape[1])).at[:, rows, columns].set(packed)
+        diagonal = jnp.arange(mean.shape[1])
         return mean, lower.at[:, diagonal, diagonal].set(jnp.exp(lower[:, diagonal, diagonal]))
 
     def _legendre(self, values: Float[Array, "n q"]) -> Float[Array, "n p"]:

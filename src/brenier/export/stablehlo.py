@@ -18,8 +18,7 @@ from jax import export as jax_export
 
 from brenier._errors import InputError
 from brenier._types import Array, Counts, Float, Mask, Points, Values
-from brenier.conditional.maps import ConditionalMap
-from brenier.conjugate import BFGS_DIMENSIONS, NEWTON_DIMENSIONS, Tolerance
+from brenier.conjugates import BFGS_DIMENSIONS, NEWTON_DIMENSIONS, Tolerance
 from brenier.export.description import as_json, check_cost, check_dtype, description
 from brenier.export.jax_coordinates import affine
 from brenier.files.atomic import FilePath, atomic_write
@@ -36,19 +35,19 @@ METADATA, PROGRAM = "brenier.json", "program.jax"
 """Members of a file: the description, and what `jax.export.deserialize` reads."""
 
 _STEPS = 100
-"""Budget of the first solver, as in `brenier.conjugate`."""
+"""Budget of the first solver, as in `brenier.conjugates`."""
 
 
 def save_stablehlo(
-    map_: TransportMap | ConditionalMap, path: FilePath, *, inverse: bool = False, dtype: str = "float32"
+    map_: TransportMap, path: FilePath, *, inverse: bool = False, dtype: str = "float32"
 ) -> dict[str, Any]:
     """Write a map as a StableHLO program for any number of rows on CPUs, NVIDIA GPUs and TPUs.
 
     The file is a ZIP archive: `program.jax` is what `jax.export.deserialize` reads, `brenier.json` describes it.
 
     Args:
-        map_: A `TransportMap` or a `ConditionalMap`; the program of the latter takes conditions `(n, 1 + numbers)`
-            as its second argument: the number of the class, then the numbers in their own units.
+        map_: The map; the program of one with conditions takes them, `(n, 1 + numbers)`, as its second argument:
+            the number of the class, then the numbers in their own units.
         path: File to write, whole or not at all.
         inverse: Write the inverse, which returns points, residuals, converged rows and steps, instead of the forward
             map, which returns points.
@@ -74,8 +73,8 @@ def save_stablehlo(
     with jax.enable_x64(True):
         rows = jax_export.symbolic_shape("rows")[0]
         arguments = [jax.ShapeDtypeStruct((rows, map_.dim), np.dtype(dtype))]
-        if isinstance(map_, ConditionalMap):
-            arguments.append(jax.ShapeDtypeStruct((rows, 1 + map_.space.numbers), np.dtype(dtype)))
+        if map_.conditions is not None:
+            arguments.append(jax.ShapeDtypeStruct((rows, 1 + map_.conditions.numbers), np.dtype(dtype)))
         function = _inverse(map_, dtype) if inverse else _forward(map_, dtype)
         program = jax_export.export(jax.jit(function), platforms=PLATFORMS)(*arguments)
         contents = program.serialize()
@@ -88,7 +87,7 @@ def save_stablehlo(
     return record
 
 
-def _forward(map_: TransportMap | ConditionalMap, dtype: str) -> Callable[..., Points]:
+def _forward(map_: TransportMap, dtype: str) -> Callable[..., Points]:
     family, coordinates = _potential(map_, dtype), affine(map_)
 
     def forward(x: Points, condition: Float[Array, "n k"] | None = None) -> Points:
@@ -99,9 +98,9 @@ def _forward(map_: TransportMap | ConditionalMap, dtype: str) -> Callable[..., P
     return forward
 
 
-def _inverse(map_: TransportMap | ConditionalMap, dtype: str) -> Callable[..., tuple[Points, Values, Mask, Counts]]:
+def _inverse(map_: TransportMap, dtype: str) -> Callable[..., tuple[Points, Values, Mask, Counts]]:
     family, coordinates, tolerance = _potential(map_, dtype), affine(map_), Tolerance()
-    scale = np.asarray(map_.coordinates.spread, dtype)
+    scale = np.asarray(map_.geometry.spread, dtype)
 
     def inverse(y: Points, condition: Float[Array, "n k"] | None = None) -> tuple[Points, Values, Mask, Counts]:
         codes = coordinates.codes(condition, y)
@@ -126,15 +125,15 @@ def _inverse(map_: TransportMap | ConditionalMap, dtype: str) -> Callable[..., t
 
 
 def _solvers(dim: int) -> list[tuple[AbstractSolver[Any], int]]:
-    """Those of `brenier.conjugate` with their budgets, one after the other for all rows: rows that are solved rest."""
+    """Those of `brenier.conjugates` with their budgets, one after the other for all rows: rows that are solved rest."""
     first: AbstractSolver[Any] = BFGS() if dim <= BFGS_DIMENSIONS else LBFGS()
     second: AbstractSolver[Any] = Newton() if dim <= NEWTON_DIMENSIONS else LBFGS()
     return [(first, _STEPS), (second, 4 * _STEPS)]
 
 
-def _potential(map_: TransportMap | ConditionalMap, dtype: str) -> AbstractFamily:
+def _potential(map_: TransportMap, dtype: str) -> AbstractFamily:
     """The potential, or the family of them, in the precision of the program."""
-    family = map_.family if isinstance(map_, ConditionalMap) else map_.potential
+    family = map_.potential
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if eqx.is_inexact_array(leaf) else leaf, family)
 
 

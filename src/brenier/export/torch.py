@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from brenier._errors import InputError
-from brenier.conditional.coordinates import ConditionalCoordinates
-from brenier.conditional.maps import ConditionalMap
-from brenier.coordinates import BuresCoordinates
 from brenier.export.description import as_json, check_cost, check_dtype, description, powers
 from brenier.files.atomic import FilePath, atomic_write
 from brenier.maps import TransportMap
@@ -29,11 +26,11 @@ METADATA = "brenier.json"
 """Name of the description among the extra files of a program."""
 
 
-def to_torch(map_: TransportMap | ConditionalMap, *, dtype: str = "float32") -> "TorchMap":
+def to_torch(map_: TransportMap, *, dtype: str = "float32") -> "TorchMap":
     """A map as a PyTorch module with `forward`, `inverse`, `inverse_with_status` and `log_det`.
 
     Args:
-        map_: A `TransportMap` or a `ConditionalMap`; of a Mahalanobis distance, too, but of no other cost.
+        map_: The map; of a Mahalanobis distance, too, but of no other cost.
         dtype: Of the weights: `"float32"`, as in the original, or `"float64"`.
 
     Returns:
@@ -52,7 +49,7 @@ def to_torch(map_: TransportMap | ConditionalMap, *, dtype: str = "float32") -> 
     def tensor(array: Any) -> "Tensor":  # noqa: ANN401 - arrays of either library
         return _tensor(array, dtype)
 
-    potential = map_.family if isinstance(map_, ConditionalMap) else map_.potential
+    potential = map_.potential
     build = next((build for kind, build in _BUILDERS.items() if type(potential) is kind), None)
     if build is None:
         raise InputError(
@@ -62,13 +59,11 @@ def to_torch(map_: TransportMap | ConditionalMap, *, dtype: str = "float32") -> 
     return TorchMap(_coordinates(map_), build(potential, tensor))
 
 
-def save_torch(
-    map_: TransportMap | ConditionalMap, path: FilePath, *, inverse: bool = False, dtype: str = "float32"
-) -> dict[str, Any]:
+def save_torch(map_: TransportMap, path: FilePath, *, inverse: bool = False, dtype: str = "float32") -> dict[str, Any]:
     """Write a map as a program of `torch.export`, which `torch.export.load(path).module()` runs without brenier.
 
     Args:
-        map_: A `TransportMap` or a `ConditionalMap`.
+        map_: The map.
         path: File to write, usually `.pt2`, whole or not at all.
         inverse: Write the inverse, which returns points, residuals, converged rows and steps, instead of the forward
             map, which returns points.
@@ -89,8 +84,8 @@ def save_torch(
     rows = torch.export.Dim("rows")
     points = torch.zeros(3, map_.dim, dtype=getattr(torch, dtype))
     arguments, shapes = (points,), ({0: rows},)
-    if isinstance(map_, ConditionalMap):
-        conditions = torch.zeros(3, 1 + map_.space.numbers, dtype=getattr(torch, dtype))
+    if map_.conditions is not None:
+        conditions = torch.zeros(3, 1 + map_.conditions.numbers, dtype=getattr(torch, dtype))
         arguments, shapes = (points, conditions), ({0: rows}, {0: rows})
     program = torch.export.export(InverseProgram(module) if inverse else module, arguments, dynamic_shapes=shapes)
     buffer = io.BytesIO()
@@ -113,21 +108,18 @@ def _tensor(array: Any, dtype: str) -> "Tensor":  # noqa: ANN401
     return torch.tensor(np.array(array, dtype, order="C"))
 
 
-def _coordinates(map_: TransportMap | ConditionalMap) -> "AffineCoordinates | TorchConditionalCoordinates":
+def _coordinates(map_: TransportMap) -> "AffineCoordinates | TorchConditionalCoordinates":
     from brenier.export import torch_coordinates
 
-    coordinates = map_.coordinates
-    fields: Mapping[str, Any] = {
-        name: value for name, value in vars(coordinates).items() if name != "degree" and value is not None
-    }
-    if isinstance(coordinates, BuresCoordinates) or not isinstance(map_, ConditionalMap):
-        return torch_coordinates.AffineCoordinates({name: _tensor(value, "float64") for name, value in fields.items()})
-    fields = {**fields, "raw_low": map_.space.low, "raw_high": map_.space.high}
+    record, conditions = map_.geometry.record(), map_.conditions
+    fields: Mapping[str, Any] = record.tensors
+    if conditions is not None:
+        fields = {**fields, "raw_low": conditions.low, "raw_high": conditions.high}
     arrays = {name: _tensor(value, "float64") for name, value in fields.items()}
-    assert isinstance(coordinates, ConditionalCoordinates)
-    return torch_coordinates.ConditionalCoordinates(
-        arrays, powers(map_.space.numbers, coordinates.degree), map_.space.classes
-    )
+    if conditions is None:
+        return torch_coordinates.AffineCoordinates(arrays)
+    terms = powers(conditions.numbers, record.entries["degree"])
+    return torch_coordinates.ConditionalCoordinates(arrays, terms, conditions.classes)
 
 
 Converted = Callable[[Any], "Tensor"]

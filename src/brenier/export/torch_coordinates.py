@@ -12,7 +12,7 @@ _MARGIN = 0.02
 
 
 class AffineCoordinates(nn.Module):
-    """The coordinates of a map without conditions, `brenier.coordinates.BuresCoordinates`, in double precision."""
+    """The coordinates of a map without conditions, `brenier.geometry.QuadraticGeometry`, in double precision."""
 
     mean_x: Tensor
     mean_y: Tensor
@@ -55,7 +55,7 @@ class AffineCoordinates(nn.Module):
 
 
 class ConditionalCoordinates(nn.Module):
-    """Coordinates for every condition, `brenier.conditional.coordinates.ConditionalCoordinates`.
+    """Coordinates for every condition, `brenier.geometry.ConditionalGeometry`.
 
     A condition is the number of its class, counted from 0 as in `classes`, and then its numbers in their own units.
     """

@@ -37,7 +37,7 @@ class InverseResult(NamedTuple):
 
 
 class TorchMap(nn.Module):
-    """A transport map in both directions: `brenier.TransportMap`, or `brenier.ConditionalMap` with its condition.
+    """A transport map in both directions: a `brenier.TransportMap`, with its condition where it has some.
 
     The weights of the potential are parameters, in float32 or float64; the coordinates are buffers in float64, so that
     data far from the origin lose no digits. Results have the type of the points.

@@ -12,14 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from brenier._errors import InputError
 from brenier._types import Array
 from brenier.batches import map_batches
-from brenier.certificates.terms import double
 from brenier.costs import AbstractDisplacementCost, Mahalanobis, SquaredEuclidean
 from brenier.data.checks import as_points
 from brenier.hamilton_jacobi.bundle import planes_for, settle
 from brenier.hamilton_jacobi.descent import descend
 from brenier.hamilton_jacobi.objective import Initial, Objective, value_and_gradient
 from brenier.hamilton_jacobi.starts import chosen_starts, given_starts
-from brenier.potentials import AbstractFunction, AbstractPotential
+from brenier.potentials import AbstractFunction, AbstractPotential, double
 
 __all__ = ["HopfLax", "hopf_lax"]
 

@@ -4,7 +4,7 @@ A new potential is one file with a class derived from `AbstractPotential`, and o
 `_kinds.py`, which is how saved maps find it. A family of them, one for every condition, derives from `AbstractFamily`.
 """
 
-from brenier.potentials._base import AbstractFamily, AbstractFunction, AbstractPotential
+from brenier.potentials._base import AbstractFamily, AbstractFunction, AbstractPotential, double
 from brenier.potentials._kinds import POTENTIALS
 from brenier.potentials.icnn import ICNN
 from brenier.potentials.mlp import MLP
@@ -22,6 +22,7 @@ __all__ = [
     "ModulatedICNN",
     "OnSphere",
     "Quadratic",
+    "double",
 ]
 
 POTENTIALS["sphere"] = OnSphere  # here, because it finds its inner potential in the same table

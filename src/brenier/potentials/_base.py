@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import equinox as eqx
 import jax
@@ -12,7 +12,9 @@ from numpy.typing import ArrayLike
 
 from brenier._types import Array, Float, Points, Scalar, Values
 
-__all__ = ["AbstractFamily", "AbstractFunction", "AbstractPotential", "float32"]
+__all__ = ["AbstractFamily", "AbstractFunction", "AbstractPotential", "double", "float32"]
+
+Family = TypeVar("Family", bound="AbstractFamily")
 
 
 class AbstractFunction(eqx.Module):
@@ -112,3 +114,12 @@ class AbstractPotential(AbstractFunction, AbstractFamily):
 def float32(values: ArrayLike) -> Array:
     """A device array of single precision, without compiling a conversion."""
     return jnp.asarray(np.asarray(values, np.float32))
+
+
+def double(u: Family) -> Family:
+    """The same potential in double precision: single-precision parameters are exact there."""
+
+    def convert(leaf: object) -> object:
+        return jnp.asarray(np.asarray(leaf, np.float64)) if eqx.is_inexact_array(leaf) else leaf
+
+    return jax.tree.map(convert, u)

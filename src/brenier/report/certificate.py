@@ -2,22 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from brenier.certificates import Distance
-from brenier.conditional.distance import ConditionalDistance
 from brenier.data.remembered import Recognised, recognised
-from brenier.general.distance import CostDistance
 from brenier.metrics import sliced_w2
-from brenier.report.costs import cost_facts, cost_words
 from brenier.report.page import Fact, Section, Table
 from brenier.report.sides import Cloud, Sides
 from brenier.report.units import units
 from brenier.report.words import clean, counted, number, percent
 
-__all__ = ["AnyDistance", "Certificate", "certificate", "certificate_section", "verdict"]
-
-AnyDistance: TypeAlias = Distance | ConditionalDistance | CostDistance
+__all__ = ["Certificate", "certificate", "certificate_section", "verdict"]
 
 _SEEN = 0.1
 """Share of the rows of a side that are rows of the fit from which on the fit has seen them: fewer may be repeats."""
@@ -40,7 +35,7 @@ class Certificate:
         base: Side that is draws from the base of a density, if there is one.
     """
 
-    distance: AnyDistance
+    distance: Distance
     sliced: tuple[float, float]
     known: Mapping[str, Recognised | None]
     base: str | None
@@ -70,9 +65,8 @@ def certificate(sides: Sides, whole: Mapping[str, Any], confidence: float, seed:
         base: Side that is draws from the base of a density.
     """
     x, y, map_ = sides.x, sides.y, sides.map_
-    method: Any = map_.distance
     options = {"x_weight": x.weights, "y_weight": y.weights, "confidence": confidence, "seed": seed}
-    distance = method(x.points, y.points, *x.extra, *y.extra, **options)
+    distance = map_.distance(x.points, y.points, x_condition=x.condition, y_condition=y.condition, **options)
     sliced = [
         sliced_w2(sides.measured(own), sides.measured(y.points), seed=seed, x_weight=x.even, y_weight=y.even)
         for own in (x.points, sides.images)
@@ -92,25 +86,19 @@ def verdict(found: Certificate, sides: Sides) -> str:
     way = "falls" if found.sliced[1] < found.sliced[0] else "rises"
     start = "On rows that its fit has seen, the" if found.seen else "The"
     text = f"{start} map takes {x.name} to an image whose sliced W2 to {y.name} {way} from {before} to {after}; "
-    if isinstance(distance, ConditionalDistance):
+    if len(distance.parts) > 1:
         tests = [part.mismatch for part in distance.parts.values() if part.mismatch is not None]
         far = sum(test.p_value < _SMALL_P for test in tests)
-        if len(tests) == 1:
-            text += _tested(tests[0].p_value, y)
-        else:
-            text += f"a two-sample test finds a difference (p < {_SMALL_P}) in {far} of {len(tests)} classes"
-        mean = " in the mean over conditions"
+        text += f"a two-sample test finds a difference (p < {_SMALL_P}) in {far} of {len(tests)} classes"
     else:
         text += _tested(distance.mismatch.p_value, y) if distance.mismatch is not None else "no test was done"
-        mean = ""
-    if isinstance(distance, CostDistance):
-        text += f"; the least mean cost between the two, {clean(distance.name)}, is estimated as "
-        text += number(distance.value)
-    else:
-        text += f"; W2 between the two is estimated as {number(distance.w2)}{mean}"
+    what = "W2" if distance.quadratic else "the least mean cost"
+    of = "" if distance.quadratic else f", {clean(distance.name)},"
+    text += f"; {what} between the two{of} is estimated as {number(distance.estimate)}"
+    text += " in the mean over conditions" if distance.parts else ""
     lower = distance.population_lower
     if lower is not None and found.populations:
-        text += f", and is at least {number(lower)} with {_level(distance)} confidence for their populations"
+        text += f", and is at least {number(lower)} with {distance.level} for their populations"
         text += ", if its fit has not seen these rows" if found.seen is None else ""
     return text + "."
 
@@ -121,29 +109,29 @@ def _tested(p: float, y: Cloud) -> str:
     return f"a two-sample test does not tell the image from {y.name} (p = {number(p, 2)})"
 
 
-def _level(distance: AnyDistance) -> str:
-    parts = distance.parts.values() if isinstance(distance, ConditionalDistance) else [distance]
-    return f"{100 * next(iter(parts)).confidence:g} %"
-
-
 def certificate_section(found: Certificate, sides: Sides) -> Section:
     """The section of the page."""
     distance = found.distance
-    record, own = distance.record(), units(sides.map_)
-    words = f"All distances are W2, neither squared nor halved, {own}."
-    text = [cost_words(distance, own) if isinstance(distance, CostDistance) else words, _evidence(found, sides)]
-    if isinstance(distance, ConditionalDistance):
+    text = [_words(distance, units(sides.map_)), _evidence(found, sides)]
+    if distance.parts:
         text.append(
             "Distances are between source and target under the same condition; means over conditions are of squared "
             "distances, with the conditions of the source."
         )
-    several = isinstance(distance, ConditionalDistance) and len(distance.parts) > 1
-    notes = [] if several else _notes(distance, found)
-    facts = _facts(record, found, distance)
-    tables = []
-    if isinstance(distance, ConditionalDistance) and several:
-        tables = [_parts(distance, found), *_part_notes(distance, found)]
+    facts, notes, tables = _facts(found), _notes(distance, found), []
+    if len(distance.parts) > 1:
+        notes, tables = [], [_parts(distance, found), *_part_notes(distance, found)]
     return Section("certificate", "Certificate", text, facts, notes, tables=tables)
+
+
+def _words(distance: Distance, measured: str) -> str:
+    """What the numbers are."""
+    if distance.quadratic:
+        return f"All distances are W2, neither squared nor halved, {measured}."
+    return (
+        f"The cost is {clean(distance.name)}, of points {measured}; what is measured is the least mean cost, of which "
+        "no root is taken. Sliced W2 and the two-sample test compare clouds, and do not depend on the cost."
+    )
 
 
 def _evidence(found: Certificate, sides: Sides) -> str:
@@ -170,77 +158,91 @@ def _evidence(found: Certificate, sides: Sides) -> str:
     return " ".join([*texts, end])
 
 
-def _facts(record: Mapping[str, Any], found: Certificate, distance: AnyDistance) -> list[Fact]:
-    if isinstance(distance, CostDistance):
-        low, high = distance.lower, distance.upper
-        interval = None if low is None or high is None else _between(low, high)
-        return [*cost_facts(distance, found.populations, interval), *_shared(record, found, distance)]
-    conditional = isinstance(distance, ConditionalDistance)
-    facts = [
-        Fact(
-            "W2, estimate",
-            number(record["w2"]),
-            "Root of twice the dual value of the map's potential on these rows"
-            + ("; the mean of that value is at most the truth." if found.populations else ", which the fit has seen."),
-        )
-    ]
-    lower = record["population_lower"]
-    if not found.populations:
-        facts.append(
-            Fact("W2 of the populations", "no bound", "A bound needs rows that the fit has not seen.", poor=True)
-        )
-    elif lower is None:
-        facts.append(Fact("W2 of the populations", "no bound", "The potential certifies nothing.", poor=True))
-    else:
-        gap = percent((record["w2"] - lower) / record["w2"]) if record["w2"] > 0 else "0 %"
-        facts.append(
-            Fact(
-                "W2 of the populations",
-                f"at least {number(lower)}",
-                f"With {_level(distance)} confidence, for the distributions behind rows that are independent and "
-                f"that the fit has not seen; {gap} below the estimate.",
-            )
-        )
-    if record["lower"] is not None:
-        low, high = record["lower"], record["upper"]
-        width = percent((high - low) / high) if high > 0 else "0 %"
-        exact = record.get("method") == "exact" or high - low <= _ROUNDING * high
-        sure = "computed exactly" if exact else f"an interval {width} wide"
-        facts.append(Fact("W2 of these rows", _between(low, high), f"Certain for these very rows as they are; {sure}."))
-    facts.append(
-        Fact(
-            "Cost of the map",
-            number(record["cost"]),
-            "Root mean squared displacement"
-            + ("." if conditional else ": W2 from the source to its image, where the potential is convex."),
-        )
-    )
-    return [*facts, *_shared(record, found, distance)]
-
-
-def _shared(record: Mapping[str, Any], found: Certificate, distance: AnyDistance) -> list[Fact]:
-    """What is said alike whatever the cost."""
+def _facts(found: Certificate) -> list[Fact]:
+    distance = found.distance
     before, after = found.sliced
     facts = [
+        Fact(
+            "W2, estimate" if distance.quadratic else "Least mean cost, estimate",
+            number(distance.estimate),
+            f"{'Root of twice the dual' if distance.quadratic else 'Dual'} value of the map's potential on these rows"
+            + (_at_most(distance) if found.populations else ", which the fit has seen."),
+        ),
+        _population_fact(found),
+    ]
+    if distance.lower is not None and distance.upper is not None:
+        facts.append(_sample_fact(distance, distance.lower, distance.upper))
+    facts.append(Fact("Cost of the map", number(distance.cost), _cost_meaning(distance)))
+    if distance.disagree > 0:
+        facts.append(
+            Fact(
+                "Several solutions",
+                percent(distance.disagree),
+                "Share of the target rows for which two starts of the inner problem led to different solutions; the "
+                "better one was taken.",
+            )
+        )
+    facts.append(
         Fact(
             "Sliced W2 to target",
             f"{number(before, 3)} → {number(after, 3)}",
             "Of the source, then of its image, over 256 random directions; sampling error alone keeps it above zero.",
             poor=after > before,
         )
-    ]
-    only = next(iter(distance.parts.values())) if isinstance(distance, ConditionalDistance) else distance
-    if only.mismatch is not None and (only is distance or len(record["parts"]) == 1):
-        facts.append(_test(only.mismatch._asdict(), only.counts))
+    )
+    if distance.mismatch is not None:
+        facts.append(_test(distance.mismatch._asdict(), distance.counts))
     facts.append(
         Fact(
             "Unconverged conjugates",
-            percent(record["unconverged"]),
+            percent(distance.unconverged),
             "Share of the target rows whose conjugate missed its tolerance; what they miss raises the estimate.",
-            poor=record["unconverged"] > 0.01,
+            poor=distance.unconverged > 0.01,
         )
     )
     return facts
+
+
+def _at_most(distance: Distance) -> str:
+    if distance.quadratic:
+        return "; the mean of that value is at most the truth."
+    return "; where the inner problems are solved, its mean is at most the truth."
+
+
+def _cost_meaning(distance: Distance) -> str:
+    if not distance.quadratic:
+        return "Mean cost of moving the source rows to their images."
+    if distance.parts:
+        return "Root mean squared displacement."
+    return "Root mean squared displacement: W2 from the source to its image, where the potential is convex."
+
+
+def _population_fact(found: Certificate) -> Fact:
+    """The bound on the populations, or why there is none."""
+    distance = found.distance
+    title = "W2 of the populations" if distance.quadratic else "Cost of the populations"
+    if not found.populations:
+        return Fact(title, "no bound", "A bound needs rows that the fit has not seen.", poor=True)
+    if distance.population_lower is None or distance.population_gap is None:
+        if distance.quadratic:
+            return Fact(title, "no bound", "The potential certifies nothing.", poor=True)
+        why = "The potential is not convex, or the cost not strongly convex, so that nothing is certified."
+        return Fact(title, "no bound", why)
+    rounding = "" if distance.rigorous else ", up to rounding"
+    return Fact(
+        title,
+        f"at least {number(distance.population_lower)}",
+        f"With {distance.level}, for the distributions behind rows that are independent and that the fit has not seen"
+        f"{rounding}; {percent(distance.population_gap[1])} below the estimate.",
+    )
+
+
+def _sample_fact(distance: Distance, low: float, high: float) -> Fact:
+    exact = (distance.empirical is not None and distance.empirical.method == "exact") or high - low <= _ROUNDING * high
+    sure = "computed exactly" if exact else f"an interval {percent((high - low) / high) if high > 0 else '0 %'} wide"
+    if distance.quadratic:
+        return Fact("W2 of these rows", _between(low, high), f"Certain for these very rows as they are; {sure}.")
+    return Fact("Cost of these rows", _between(low, high), f"The least one, certain for these very rows; {sure}.")
 
 
 def _between(low: float, high: float) -> str:
@@ -263,19 +265,19 @@ def _test(test: Mapping[str, float], counts: tuple[int, int]) -> Fact:
     )
 
 
-def _part_notes(distance: ConditionalDistance, found: Certificate) -> list[Table]:
+def _part_notes(distance: Distance, found: Certificate) -> list[Table]:
     """What a reader should know of single classes."""
     rows = [[clean(name), note] for name, part in distance.parts.items() for note in _notes(part, found)]
     return [Table("What to know of single classes.", ["Class", "Note"], rows, wide=(0, 1))] if rows else []
 
 
-def _notes(distance: AnyDistance, found: Certificate) -> list[str]:
+def _notes(distance: Distance, found: Certificate) -> list[str]:
     """The notes of a distance, without those about a bound that the page does not give."""
     notes = [clean(note) for note in distance.notes()]
     return notes if found.populations else [note for note in notes if "bound on the populations" not in note]
 
 
-def _parts(distance: ConditionalDistance, found: Certificate) -> Table:
+def _parts(distance: Distance, found: Certificate) -> Table:
     header = ["Class", "Share", "Rows", "W2"]
     header += ["populations at least"] if found.populations else []
     header += ["of these rows", "sliced W2 of image", "MMD", "p", "unconverged"]

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier.conditional.maps import ConditionalMap
 from brenier.data.table import Matrix
-from brenier.general.maps import CostMap
 from brenier.report.drawing import INK, SOURCE, drawing
 from brenier.report.page import Fact, Figure, Panel, Section
 from brenier.report.sides import Sides
@@ -60,7 +58,7 @@ def inverse_section(found: InverseQuality, sides: Sides) -> Section:
     count = len(found.residual)
     failed = int((~found.converged).sum())
     finite = found.relative[np.isfinite(found.relative)]
-    lost, general = count - len(finite), isinstance(sides.map_, CostMap)
+    lost, general = count - len(finite), not sides.map_.geometry.quadratic
     bound = ": a residual of at most 3 × 10⁻⁶ (1 + |y|), root mean squares over coordinates in standard deviations"
     if general:
         bound = ", from at least one of two starts; of several solutions, the one with the larger dual value is taken"
@@ -88,6 +86,10 @@ def inverse_section(found: InverseQuality, sides: Sides) -> Section:
             "Of the inner solvers, a gradient of the potential each.",
         )
     )
+    facts += [
+        Fact(f"Not converged, {counted(rows, 'row')}", status.name.replace("_", " "), status.value, poor=True)
+        for status, rows in sides.inverse.reasons().items()
+    ]
     if sides.inverse.disagree is not None:
         several = int(sides.inverse.disagree.sum())
         facts.append(
@@ -106,7 +108,7 @@ def inverse_section(found: InverseQuality, sides: Sides) -> Section:
         )
     elif general:
         facts.append(Fact("Error of preimages", "no bound", "None is known for this cost."))
-    elif isinstance(sides.map_, ConditionalMap) and sides.map_.space.numbers:
+    elif sides.map_.conditions is not None and sides.map_.conditions.numbers:
         facts.append(
             Fact("Error of preimages", "not computed", "Where every row has its own condition, it takes long.")
         )

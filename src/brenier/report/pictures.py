@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image as pillow
 
 from brenier.files.images import Image, to_colours, to_image
-from brenier.general.maps import CostMap
 from brenier.maps import TransportMap
 from brenier.report.page import Figure, Panel, Section
 from brenier.report.words import percent
@@ -40,7 +39,7 @@ class Pictures:
     clipped: float
 
 
-def pictures(map_: TransportMap | CostMap, source: Image, target: Image) -> Pictures:
+def pictures(map_: TransportMap, source: Image, target: Image) -> Pictures:
     """Scale both pictures down, and move the colours of the first."""
     before, other = _reduced(source), _reduced(target)
     after, clipped = to_image(np.nan_to_num(map_.forward(to_colours(before))), before.shape)

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier.costs import AbstractDisplacementCost
 from brenier.data.table import Matrix
 from brenier.report.drawing import IMAGE, INK, SOURCE, TARGET, drawing, limits, scatter
 from brenier.report.page import Figure, Panel, Section
 from brenier.report.sides import Sides
-from brenier.report.units import cost_of, units, weights_of_columns
+from brenier.report.units import units
 from brenier.report.words import number, percent, short
 
 __all__ = ["Projection", "projection", "projection_section"]
@@ -73,7 +72,7 @@ def projection(sides: Sides) -> Projection:
     plane = [own * np.sign(own[np.argmax(np.abs(own))]) for own in plane]
     share = float(sum(own @ second_moment @ own for own in plane)) / total
     parts = "; ".join(
-        f"the {word} one is {_mix(weights_of_columns(sides.map_, own), sides.names)}"
+        f"the {word} one is {_mix(sides.map_.geometry.column_weights(own), sides.names)}"
         for word, own in zip(("first", "second"), plane, strict=True)
     )
     words = units(sides.map_)
@@ -143,10 +142,8 @@ def _curve(found: Projection, sides: Sides) -> Section:
     """One column: the graph of the map."""
     order = np.argsort(found.source[:, 0], kind="stable")
     x, t = found.source[order, 0], found.image[order, 0]
-    falls = "It never falls." if (np.diff(t) >= 0).all() else "It falls somewhere"
-    if not falls.endswith("."):
-        # On a line, maps that are optimal for convex costs of the displacement never fall.
-        falls += ", which no optimal map does." if isinstance(cost_of(sides.map_), AbstractDisplacementCost) else "."
+    # On a line, maps that are optimal for convex costs of the displacement never fall.
+    falls = "It never falls." if (np.diff(t) >= 0).all() else "It falls somewhere, which no optimal map does."
     alt = f"Images of {sides.x.name} against the points themselves, and the line of points that stay."
     with drawing("curve", "The map", alt, 2.6) as figure:
         ends = np.array([x[0], x[-1]])

@@ -7,13 +7,11 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
-from brenier.conditional.maps import ConditionalMap
-from brenier.costs import COSTS, SquaredEuclidean
-from brenier.general.maps import CostMap
-from brenier.mapfile import checksum
+from brenier.costs import COSTS
+from brenier.maps import TransportMap, checksum
 from brenier.report.page import Fact, Section, Table
 from brenier.report.sides import Sides
-from brenier.report.units import AnyMap, cost_of, scale_of, units
+from brenier.report.units import units
 from brenier.report.words import clean, counted, listing, number
 
 __all__ = ["digest", "provenance_section"]
@@ -21,9 +19,9 @@ __all__ = ["digest", "provenance_section"]
 _VERSIONS = ("brenier", "jax", "equinox", "numpy", "scipy", "matplotlib", "POT")
 
 
-def digest(map_: AnyMap) -> str | None:
+def digest(map_: TransportMap) -> str | None:
     """SHA-256 of a map, that which its file has wherever it is saved; None where its cost is in no file."""
-    cost = cost_of(map_)
+    cost = map_.cost
     if COSTS.get(cost.name) is not type(cost):
         return None
     with tempfile.TemporaryDirectory() as folder:
@@ -56,11 +54,11 @@ def provenance_section(
         notes: Sentences on the rows that were used.
     """
     map_, info = sides.map_, sides.map_.info
-    potential = map_.family if isinstance(map_, ConditionalMap) else map_.potential
+    potential, geometry = map_.potential, map_.geometry
     floor = potential.convexity_floor()
-    scale, cost = scale_of(map_), cost_of(map_)
+    scale, cost = geometry.scale, map_.cost
     where = "where the Gaussian map is the identity"
-    if isinstance(map_, CostMap):
+    if not geometry.quadratic:
         where = "in the coordinates of the fit"
     contents = "No file can hold it, because its cost is of a class of the user's own."
     if sha256 is not None:
@@ -82,8 +80,8 @@ def provenance_section(
             else f"Strongly convex with constant {number(float(floor), 3)}, {where}.",
         ),
     ]
-    if not isinstance(cost, SquaredEuclidean):
-        what = f"Of points {units(map_)}." if isinstance(map_, CostMap) else "Half a squared Mahalanobis distance."
+    if not geometry.euclidean:
+        what = "Half a squared Mahalanobis distance." if geometry.quadratic else f"Of points {units(map_)}."
         facts.append(Fact("Cost", clean(cost), what))
     if (scale != 1.0).any():
         pairs = [f"{name} {number(float(own))}" for name, own in zip(sides.names, scale, strict=True)]

@@ -8,14 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.conditional.balance import weights_towards
-from brenier.conditional.maps import ConditionalMap
+from brenier.conditions import ConditionSpace
+from brenier.conditions.balance import weights_towards
 from brenier.data.checks import as_points
 from brenier.data.conditions import is_single, read_conditions
 from brenier.data.table import Matrix, Unchecked, listed
 from brenier.data.weights import as_weights, effective_size
-from brenier.maps import Inverse
-from brenier.report.units import AnyMap, measured, scale_of
+from brenier.maps import Inverse, TransportMap
 from brenier.report.words import clean, counted
 
 __all__ = ["Cloud", "Sides", "read_sides"]
@@ -59,11 +58,6 @@ class Cloud:
         """How much each row counts in pictures and moments."""
         return self.shares if self.used is None else self.used
 
-    @property
-    def extra(self) -> tuple[Unchecked, ...]:
-        """What methods of the map take besides points."""
-        return () if self.condition is None else (self.condition,)
-
     def part(self, chosen: NDArray[Any]) -> "Cloud":
         """Some of these rows."""
         total = self.shares[chosen].sum()
@@ -92,7 +86,7 @@ class Sides:
         dropped: Sentences on rows that could not be used at all.
     """
 
-    map_: AnyMap
+    map_: TransportMap
     x: Cloud
     y: Cloud
     images: Matrix
@@ -102,7 +96,7 @@ class Sides:
 
     def measured(self, points: Matrix) -> Matrix:
         """Points as the cost takes them."""
-        return measured(self.map_, points)
+        return self.map_.geometry.measured(points)
 
     @property
     def legend(self) -> list[tuple[str, str]]:
@@ -117,11 +111,11 @@ class Sides:
     @property
     def column_moves(self) -> Matrix:
         """Displacements with each column in units of its scale."""
-        return (self.images - self.x.points) / scale_of(self.map_)
+        return (self.images - self.x.points) / self.map_.geometry.scale
 
 
 def read_sides(
-    map_: AnyMap,
+    map_: TransportMap,
     values: tuple[Unchecked, Unchecked],
     conditions: tuple[Unchecked, Unchecked],
     weights: tuple[Unchecked, Unchecked],
@@ -145,9 +139,10 @@ def read_sides(
         _cloud(map_, *own, most, np.random.default_rng([seed, place]), dropped)
         for place, own in enumerate(zip("XY", values, conditions, weights, names, strict=True))
     ]
-    x, y = _common_classes(map_, (clouds[0], clouds[1]), dropped) if isinstance(map_, ConditionalMap) else clouds
-    move: Any = map_
-    images = move.forward(x.points, *x.extra)
+    x, y = clouds
+    if map_.conditions is not None:
+        x, y = _common_classes(map_.conditions, (x, y), dropped)
+    images: Any = map_.forward(x.points, condition=x.condition)
     finite = np.isfinite(images).all(axis=1)
     if not finite.all():
         dropped.append(
@@ -160,17 +155,17 @@ def read_sides(
             f"`X` and `Y` must each have at least 2 rows that can be used for a report; got {len(x.points)} and "
             f"{len(y.points)}."
         )
-    if isinstance(map_, ConditionalMap) and x.codes is not None and y.codes is not None:
-        used, _ = weights_towards(x.codes, y.codes, *map_.space.scaled_ranges, (x.shares, y.shares))
+    if map_.conditions is not None and x.codes is not None and y.codes is not None:
+        used, _ = weights_towards(x.codes, y.codes, *map_.conditions.scaled_ranges, (x.shares, y.shares))
         y = Cloud(**{**vars(y), "used": used})
-    exact = not (isinstance(map_, ConditionalMap) and map_.space.numbers)
+    exact = map_.conditions is None or not map_.conditions.numbers
     columns = map_.columns or [f"column {place}" for place in range(map_.dim)]
-    inverse = move.inverse_with_status(y.points, *y.extra, error=exact)
+    inverse = map_.inverse_with_status(y.points, condition=y.condition, error=exact)
     return Sides(map_, x, y, images, inverse, [clean(name) for name in columns], dropped)
 
 
 def _cloud(
-    map_: AnyMap,
+    map_: TransportMap,
     argument: str,
     value: Unchecked,
     condition: Unchecked,
@@ -184,10 +179,10 @@ def _cloud(
     count = len(table.values)
     shares = as_weights(weight, count, f"{argument.lower()}_weight")
     codes = taken = None
-    if isinstance(map_, ConditionalMap):
+    if map_.conditions is not None:
         own = f"{argument.lower()}_condition"
         codes = np.array(map_.codes(condition, count, own))
-        taken = _stacked(map_, condition, count, own)
+        taken = _stacked(map_.conditions, condition, count, own)
     elif condition is not None:
         raise InputError("A condition was given, but the fit had none. Leave it out, or fit with conditions.")
     rows = np.arange(count) if shares is None else np.flatnonzero(shares > 0)
@@ -207,15 +202,15 @@ def _cloud(
     )
 
 
-def _stacked(map_: ConditionalMap, condition: Unchecked, count: int, name: str) -> NDArray[Any]:
+def _stacked(space: ConditionSpace, condition: Unchecked, count: int, name: str) -> NDArray[Any]:
     """Conditions as one array of objects with the columns of the fit in their order, so that rows can be chosen."""
     if is_single(condition):
-        entries = _in_order(condition, map_) if isinstance(condition, Mapping) else condition
-        row = np.empty((1, len(map_.space.variables)), object)
+        entries = _in_order(condition, space) if isinstance(condition, Mapping) else condition
+        row = np.empty((1, len(space.variables)), object)
         row[0] = entries if isinstance(entries, tuple | list) else [entries]
         return np.repeat(row, count, axis=0)
     columns = read_conditions(condition, count, name)
-    wanted = [variable.name for variable in map_.space.variables]
+    wanted = [variable.name for variable in space.variables]
     given = {own.name: own for own in columns}
     ordered: Sequence[Any] = (
         [given[own] for own in wanted] if None not in wanted and given.keys() >= set(wanted) else columns
@@ -223,8 +218,8 @@ def _stacked(map_: ConditionalMap, condition: Unchecked, count: int, name: str) 
     return np.column_stack([own.values.astype(object) for own in ordered])
 
 
-def _in_order(condition: Mapping[str, Any], map_: ConditionalMap) -> list[Any]:
-    return [condition[str(variable.name)] for variable in map_.space.variables]
+def _in_order(condition: Mapping[str, Any], space: ConditionSpace) -> list[Any]:
+    return [condition[str(variable.name)] for variable in space.variables]
 
 
 def _chosen(count: int, classes: Matrix | None, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -241,17 +236,17 @@ def _chosen(count: int, classes: Matrix | None, most: int, rng: np.random.Genera
     return np.sort(np.concatenate(parts))
 
 
-def _common_classes(map_: ConditionalMap, clouds: tuple[Cloud, Cloud], dropped: list[str]) -> tuple[Cloud, Cloud]:
+def _common_classes(space: ConditionSpace, clouds: tuple[Cloud, Cloud], dropped: list[str]) -> tuple[Cloud, Cloud]:
     """The rows of those classes that have two or more rows on both sides."""
     x, y = clouds
     assert x.codes is not None
     assert y.codes is not None
     own_x, own_y = x.codes[:, 0].astype(int), y.codes[:, 0].astype(int)
-    size = len(map_.space.classes)
+    size = len(space.classes)
     few = np.minimum(np.bincount(own_x, minlength=size), np.bincount(own_y, minlength=size)) < _LEAST_OF_A_CLASS
     present = np.flatnonzero(few & (np.bincount(np.r_[own_x, own_y], minlength=size) > 0))
     if len(present):
-        names = map_.space.class_names()
+        names = space.class_names()
         dropped.append(
             "Classes with fewer than two rows on one side are left out: "
             f"{listed([clean(names[k]) for k in present], 12)}."

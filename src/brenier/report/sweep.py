@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from brenier.conditional.maps import ConditionalMap
 from brenier.data.table import Matrix
 from brenier.report.drawing import IMAGE, SOURCE, TARGET, drawing
 from brenier.report.marginals import Marginal
@@ -38,10 +37,10 @@ class Sweep:
 def sweeps(sides: Sides) -> list[Sweep]:
     """One for each number among the conditions; none for other maps."""
     map_ = sides.map_
-    if not isinstance(map_, ConditionalMap) or not map_.space.numbers:
+    if map_.conditions is None or not map_.conditions.numbers:
         return []
     found = []
-    for place, variable in enumerate(map_.space.variables):
+    for place, variable in enumerate(map_.conditions.variables):
         if variable.kind != "number":
             continue
         values = [

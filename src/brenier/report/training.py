@@ -8,10 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from brenier.data.table import Matrix
-from brenier.general.maps import CostMap
+from brenier.maps import TransportMap
 from brenier.report.drawing import IMAGE, QUIET, SOURCE, drawing
 from brenier.report.page import Figure, Panel, Section
-from brenier.report.units import AnyMap, baseline
 from brenier.report.words import number
 
 __all__ = ["Training", "training", "training_section"]
@@ -24,7 +23,7 @@ class Training:
     """The looks at held-out points, as columns; NaN where a number was not finite.
 
     Attributes:
-        columns: By name, those of `Row` or `DensityRow` that the map keeps.
+        columns: By name, those of `HistoryRow` or `DensityRow` that the map keeps.
         info: What the map says of its fit.
         density: Whether the fit was one of a density.
         baseline: What gains are over.
@@ -49,7 +48,7 @@ class Training:
         return int(best[-1]) if len(best) else None
 
 
-def training(map_: AnyMap) -> Training | None:
+def training(map_: TransportMap) -> Training | None:
     """The history; None where the map has none, as maps of earlier versions."""
     info = map_.info
     history = info.get("history")
@@ -60,8 +59,8 @@ def training(map_: AnyMap) -> Training | None:
         for name, values in history.items()
     }
     density = "log_likelihood" in columns
-    name = "normal distribution" if density else baseline(map_)
-    return Training(columns, info, density, name, isinstance(map_, CostMap))
+    name = "normal distribution" if density else map_.geometry.baseline_name
+    return Training(columns, info, density, name, not map_.geometry.quadratic)
 
 
 def training_section(found: Training | None, info: Mapping[str, Any]) -> Section:

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier.data.table import Matrix
-from brenier.general.maps import CostMap
 from brenier.report.page import Section, Table
 from brenier.report.sides import Cloud, Sides
 from brenier.report.units import units
@@ -66,8 +65,8 @@ def _residuals(sides: Sides) -> Table:
 def _moves(sides: Sides) -> Table:
     moves, map_ = sides.column_moves, sides.map_
     lengths, what = np.linalg.norm(sides.moves, axis=1), f"displacement, {units(map_)}"
-    if isinstance(map_, CostMap):
-        lengths, what = map_.coordinates.costs(sides.x.points, sides.images), "cost"
+    if not map_.geometry.quadratic:
+        lengths, what = map_.geometry.costs(sides.x.points, sides.images), "cost"
     order = np.argsort(-lengths, kind="stable")[:_ROWS]
     rows = []
     for k in order:

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.conditional.maps import ConditionalMap
+from brenier.certificates import Distance
 from brenier.data.checks import as_points
 from brenier.data.table import Unchecked
 from brenier.density.bases import Normal
 from brenier.files.atomic import atomic_write, check_writable
-from brenier.general.maps import CostMap
-from brenier.maps import TransportMap, check_confidence
-from brenier.report.certificate import AnyDistance, certificate, certificate_section, verdict
+from brenier.maps import TransportMap
+from brenier.maps.distances import check_confidence
+from brenier.report.certificate import certificate, certificate_section, verdict
 from brenier.report.correlations import correlations, correlations_section
 from brenier.report.density import densities, density_section
 from brenier.report.inverse import inverse_quality, inverse_section
@@ -29,7 +29,6 @@ from brenier.report.provenance import digest, provenance_section
 from brenier.report.sides import Sides, read_sides
 from brenier.report.sweep import sweep_section, sweeps
 from brenier.report.training import training, training_section
-from brenier.report.units import AnyMap
 from brenier.report.words import clean, counted
 from brenier.report.worst import worst_section
 
@@ -52,7 +51,7 @@ class Report:
     """
 
     verdict: str
-    distance: AnyDistance
+    distance: Distance
     rows: tuple[int, int]
     seen: bool | None
     bytes: int
@@ -86,7 +85,7 @@ def write_report(
     where it recognises rows of the fit.
 
     Args:
-        fitted: `BrenierMap`, `BrenierDensity`, `TransportMap`, `ConditionalMap` or `CostMap`. Of the last, the page has
+        fitted: `BrenierMap`, `BrenierDensity` or `TransportMap`. For costs that are not quadratic, the page has
             the least mean cost instead of W2, and no bound on errors of preimages.
         X: `(n, dim)` source points. For a density whose base is the source, None draws them.
         Y: `(m, dim)` target points. For a density whose base is the target, None draws them.
@@ -139,7 +138,7 @@ def write_report(
     answer = verdict(found, sides)
     say("drawing")
     shown = [certificate_section(found, sides)]
-    if images is not None and not isinstance(map_, ConditionalMap):
+    if images is not None and map_.conditions is None:
         shown.append(pictures_section(pictures(map_, *images), (sides.x.name, sides.y.name)))
     shown += _sections(sides, seed)
     shown.append(
@@ -193,9 +192,9 @@ def _sections(sides: Sides, seed: int) -> list[Section]:
     return [*shown, worst_section(sides)]
 
 
-def _map_of(fitted: Any) -> AnyMap:  # noqa: ANN401
+def _map_of(fitted: Any) -> TransportMap:  # noqa: ANN401
     map_ = getattr(fitted, "map_", fitted)
-    if not isinstance(map_, TransportMap | ConditionalMap | CostMap):
+    if not isinstance(map_, TransportMap):
         raise InputError(
             f"`fitted` must be a fitted estimator or a map of brenier; got a {type(fitted).__name__}. Call `fit` first."
         )
@@ -203,7 +202,7 @@ def _map_of(fitted: Any) -> AnyMap:  # noqa: ANN401
 
 
 def _with_draws(
-    map_: AnyMap, X: Unchecked, Y: Unchecked, most: int, seed: int
+    map_: TransportMap, X: Unchecked, Y: Unchecked, most: int, seed: int
 ) -> tuple[tuple[Unchecked, Unchecked], str | None]:
     """Both sides, one of them drawn from the base of a density where it is None; and which one that is."""
     if X is not None and Y is not None:

@@ -6,6 +6,8 @@ from typing import Generic, TypeVar
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from brenier._types import Array, Counts, Int, Mask, Points, RowwiseMap, Scalar, Values
 
@@ -23,6 +25,20 @@ class Status(enum.Enum):
         "or check whether the point lies far outside the data of the fit."
     )
     nonfinite = "The map is NaN or infinite at the first guess. Check the point, and the map's parameters."
+    not_the_best = (
+        "A point of the source was found that is a better solution of the inner problem than the one the solver ended "
+        "at. Check whether the point lies far outside the data of the fit, or train longer."
+    )
+
+    @property
+    def code(self) -> int:
+        """Its position in the enumeration, which stands for it in arrays."""
+        return list(Status).index(self)
+
+    @classmethod
+    def of(cls, codes: ArrayLike) -> NDArray[np.object_]:
+        """The members at these positions, an object for each."""
+        return np.array(list(cls), dtype=object)[np.asarray(codes, np.intp)]
 
 
 class Solution(eqx.Module):
@@ -47,7 +63,7 @@ class Solution(eqx.Module):
     @property
     def converged(self) -> Mask:
         """Rows that met their tolerance."""
-        return self.code == list(Status).index(Status.converged)
+        return self.code == Status.converged.code
 
     @property
     def unconverged_fraction(self) -> Scalar:
@@ -56,8 +72,7 @@ class Solution(eqx.Module):
 
     def statuses(self) -> list[Status]:
         """The status of each row, as enumeration members."""
-        members = list(Status)
-        return [members[int(code)] for code in self.code]
+        return Status.of(self.code).tolist()
 
 
 class AbstractSolver(eqx.Module, Generic[State]):

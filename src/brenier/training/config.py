@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from brenier.conjugate import BFGS_DIMENSIONS
+from brenier.conjugates import BFGS_DIMENSIONS
 from brenier.potentials import AbstractPotential
 from brenier.solvers import BFGS, LBFGS, AbstractSolver
 
@@ -50,7 +50,7 @@ class TrainingConfig:
         batch: Pairs of points a step.
         pool: Points a side that are kept with their conjugates; a power of two.
         cycle: Steps between two refreshments of the pool; one compiled call.
-        look: Steps between two looks at the held-out points; a multiple of `cycle`.
+        validation: Steps between two validations, on the held-out points; a multiple of `cycle`.
         jitter: Noise added to every draw of a finite sample, in standard deviations of each coordinate.
         refresh: Share of the target points replaced at a refreshment; the source points all are.
         coupled: Whether batches hold matching points.
@@ -82,7 +82,7 @@ class TrainingConfig:
     batch: int = 512
     pool: int = 1 << 14
     cycle: int = 128
-    look: int = 512
+    validation: int = 512
     jitter: float = 0.0
     refresh: float = 0.25
     coupled: bool = True
@@ -109,8 +109,8 @@ class TrainingConfig:
         """The settings as JSON values, to be stored with a map."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         made = values.pop("potential")
-        own = {} if made is None else {"potential": getattr(made, "__qualname__", type(made).__qualname__)}
-        return values | {"solver": type(self.solver).__name__} | own
+        named = {} if made is None else {"potential": getattr(made, "__qualname__", type(made).__qualname__)}
+        return values | {"solver": type(self.solver).__name__} | named
 
 
 def choose_config(dim: int, size: int | None, **changes: Any) -> TrainingConfig:  # noqa: ANN401

@@ -1,20 +1,23 @@
-"""What all fits share: chunks of steps until the budget, a callback, the keyboard or the lack of progress ends them."""
+"""The outer loop of every fit: chunks of steps, and between them validation, selection, restart and snapshots."""
 
-import abc
 import enum
-from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple, final
 
+import equinox as eqx
+import jax
+import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
-from brenier.coordinates import Coordinates
+from brenier._states import State
+from brenier.geometry import AbstractGeometry
 from brenier.potentials import AbstractFamily
 from brenier.training.config import TrainingConfig
-from brenier.training.schedule import Schedule
-from brenier.training.snapshot import FitState, Keeper
+from brenier.training.history import OnRow
+from brenier.training.objective import AbstractObjective, Chunk, Statistics
+from brenier.training.placement import LOCAL, Placement, placement_for
+from brenier.training.snapshot import Keeper, leaves_of, refill
 
-__all__ = ["SIGNIFICANT", "AbstractFit", "Outcome", "Stop", "gaussian_outcome"]
+__all__ = ["SIGNIFICANT", "Fit", "Outcome", "Stop", "baseline_outcome", "train"]
 
 SIGNIFICANT = 2.0
 """Standard errors by which a network must beat the Gaussian map on held-out points to be returned instead of it."""
@@ -36,9 +39,9 @@ class Outcome(NamedTuple):
 
     Attributes:
         potential: The best potential on held-out points, in the new coordinates.
-        history: A row for each look at the held-out points.
+        history: A row for each validation.
         stop: Why it ended.
-        gaussian: Whether the Gaussian map was returned because no network beat it significantly.
+        baseline: Whether the Gaussian map was returned because no network beat it significantly.
         restarts: How often a diverged state was replaced by the best one.
         best_step: Steps behind the potential.
     """
@@ -46,162 +49,230 @@ class Outcome(NamedTuple):
     potential: AbstractFamily
     history: list[Any]
     stop: Stop
-    gaussian: bool
+    baseline: bool
     restarts: int
     best_step: int = 0
 
 
-def gaussian_outcome(coordinates: Coordinates) -> Outcome:
+def baseline_outcome(coordinates: AbstractGeometry) -> Outcome:
     """The end of a fit that had nothing to train on: the Gaussian map, or what else the baseline is."""
     return Outcome(coordinates.surplus.baseline(), [], Stop.untrained, True, 0)
 
 
-class AbstractFit(abc.ABC):
-    """One fit, from its first chunk of steps to its end; subclasses take the steps and look at held-out points.
+def train(
+    objective: AbstractObjective,
+    config: TrainingConfig,
+    *,
+    on_row: OnRow | None = None,
+    started: float | None = None,
+    until: int | None = None,
+    keeper: Keeper | None = None,
+) -> Outcome:
+    """Fit a potential to an objective, in as many parts as the settings say; arguments as for `Fit`."""
+    return Fit(
+        objective, config, placement_for(config), on_row=on_row, started=started, until=until, keeper=keeper
+    ).run()
+
+
+@final
+class Fit:
+    """One fit, from its first chunk of steps to its end, whatever the objective and wherever it runs.
 
     Args:
+        objective: What is to be made small, and the points for that.
         config: Settings.
-        on_look: Called with every row of the history; a true result ends the fit.
+        placement: Where the parts of the fit are.
+        on_row: Called with every row of the history; a true result ends the fit.
         started: `time.perf_counter()` from which a budget in seconds counts.
-        until: Steps after which the fit ends, whatever the held-out points say.
+        until: Return the state after this number of steps, whatever the held-out points say.
         keeper: Where the state is left for a later process, and where that of an earlier one is; nowhere by default.
 
     Attributes:
-        history: A row for each look.
+        history: A row for each validation.
         steps: Steps taken.
-        best_progress: Share of the budget after which the best state was found.
+        state: The state of the training.
+        statistics: What happened in the steps since the last validation, an entry for each chunk.
+        best: Averaged parameters of the best state so far; None while that is the baseline.
+        best_value: Their held-out value.
+        lowest: The best held-out value so far, which may be that of an earlier state.
+        best_step: Steps behind the best state.
+        best_progress: Share of the budget behind it.
         restarts: How often a diverged state was replaced.
     """
 
-    row: ClassVar[Callable[..., Any]]
-    """Makes a row of the history from its values."""
-
-    clock: ClassVar[type[Schedule]] = Schedule
-    """Where the fit stands in its budget."""
-
     def __init__(
         self,
+        objective: AbstractObjective,
         config: TrainingConfig,
-        on_look: Any,  # noqa: ANN401
-        started: float | None,
-        until: int | None,
+        placement: Placement = LOCAL,
+        *,
+        on_row: OnRow | None = None,
+        started: float | None = None,
+        until: int | None = None,
         keeper: Keeper | None = None,
     ) -> None:
-        self.config, self.on_look, self.until, self.keeper = config, on_look, until, keeper
-        self.schedule = self.clock(config, started)
+        self.objective, self.config, self.placement = objective, config, placement
+        self.on_row, self.until, self.keeper = on_row, until, keeper
+        self.schedule = placement.schedule(config, started)
         self.history: list[Any] = []
+        self.statistics: list[Statistics] = []
+        self.steps = self.restarts = self.best_step = 0
         self.best_progress = 0.0
-        self.steps = self.restarts = 0
+        self.best: AbstractFamily | None = None
+        objective.place(placement)
+        self.initial, self.static = eqx.partition(objective.untrained(), eqx.is_inexact_array)
+        self.state = self._start(self.initial)
+        self.baseline = self.lowest = self.best_value = objective.baseline()
 
     def run(self) -> Outcome:
-        """The fit, from its start or from where its keeper has it.
+        """Run the fit, from its start or from where its keeper has it.
 
         A fit that ended in an earlier process is only read; one that was interrupted from the keyboard has not ended.
         """
-        found = None if self.keeper is None else self.keeper.found()
-        ended = None if found is None else self._restore(found)
+        saved = None if self.keeper is None else self.keeper.saved()
+        ended = None if saved is None else self._restore(saved)
         if ended is None:
             ended = self._until_stopped()
             if self.keeper is not None and ended is not Stop.interrupted:
                 self.keeper.save(self._state(ended))
         return self._outcome(ended)
 
-    @abc.abstractmethod
-    def _outcome(self, stop: Stop) -> Outcome:
-        """What the fit has found."""
-
-    @abc.abstractmethod
-    def _lasting(self) -> FitState:
-        """What the outcome needs of the state."""
-
-    @abc.abstractmethod
-    def _restore_lasting(self, saved: FitState) -> None:
-        """Take up what `_lasting` gave."""
-
-    @abc.abstractmethod
-    def _passing(self) -> FitState:
-        """What further steps need beyond that."""
-
-    @abc.abstractmethod
-    def _restore_passing(self, saved: FitState) -> None:
-        """Take up what `_passing` gave."""
-
-    def _state(self, ended: Stop | None = None) -> FitState:
-        """All that changes in a fit; of one that has ended, what its outcome needs."""
-        return {
-            "ended": None if ended is None else ended.name,
-            "steps": self.steps,
-            "restarts": self.restarts,
-            "best_progress": self.best_progress,
-            "history": [list(row) for row in self.history],
-            "schedule": self.schedule.state(),
-            "lasting": self._lasting(),
-            "passing": self._passing() if ended is None else None,
-        }
-
-    def _restore(self, saved: FitState) -> Stop | None:
-        """Take up a state; why the fit ended, if it has."""
-        self.steps, self.restarts, self.best_progress = saved["steps"], saved["restarts"], saved["best_progress"]
-        self.history = [self.row(*row) for row in saved["history"]]
-        self.schedule.restore(saved["schedule"], self.steps)
-        self._restore_lasting(saved["lasting"])
-        if saved["ended"] is not None:
-            return Stop[saved["ended"]]
-        self._restore_passing(saved["passing"])
-        return None
-
-    @abc.abstractmethod
-    def _advance(self, rates: NDArray[np.float32], tolerances: NDArray[np.float32]) -> None:
-        """Take one step for each rate."""
-
-    @abc.abstractmethod
-    def _look(self, progress: float, rate: float) -> Any:  # noqa: ANN401
-        """Evaluate the present state, keep it if it is the best, and add a row to the history."""
-
-    @property
-    @abc.abstractmethod
-    def _unseen(self) -> bool:
-        """Whether steps were taken since the last look."""
-
     def _until_stopped(self) -> Stop:
         """Take steps until there is a reason to stop."""
-        try:
+        with self.placement.interruptible() as pressed:
             while (end := self._cycle()) is None:
-                self._keep_state()
-        except KeyboardInterrupt:
-            return Stop.interrupted
-        return end
-
-    def _keep_state(self) -> None:
-        """Leave the state with the keeper, if it wants it now."""
-        if self.keeper is not None and self.keeper.between(self.steps):
-            self.keeper.save(self._state())
+                if self.keeper is not None and self.keeper.between(self.steps):
+                    self.keeper.save(self._state())
+                if pressed():
+                    return Stop.interrupted
+            return end
+        return Stop.interrupted  # Ctrl-C, as an exception that the context has taken
 
     def _cycle(self) -> Stop | None:
-        """One chunk of steps, then a look where one is due; a reason once there is one to stop."""
+        """One chunk of steps, then a validation where one is due; a reason once there is one to stop."""
         rates, tolerances = self.schedule.next_cycle(self.steps)
         if not len(rates):
-            if self._unseen:
-                row = self._look(self.schedule.progress(self.steps), 0.0)
-                self._told(row)
+            if self.statistics:
+                self._tell(self._validate(self.schedule.progress(self.steps), 0.0))
             return Stop.budget
-        self._advance(rates, tolerances)
+        self.state, statistics = self.objective.advance(self.state, Chunk(self.steps, rates, tolerances))
+        self.statistics.append(statistics)
         self.steps += len(rates)
         progress = self.schedule.progress(self.steps)
         if self.until is not None and self.steps >= self.until:
             return Stop.reached
-        if self.schedule.ended or not self.history or self.steps % self.config.look == 0:
-            row = self._look(progress, float(rates[-1]))
-            if self._told(row):
+        if self.schedule.ended or not self.history or self.steps % self.config.validation == 0:
+            if self._tell(self._validate(progress, float(rates[-1]))):
                 return Stop.callback
             if self.config.patience is not None and progress - self.best_progress > self.config.patience:
                 return Stop.patience
         return None
 
-    def _told(self, row: Any) -> bool:  # noqa: ANN401
+    def _tell(self, row: Any) -> bool:  # noqa: ANN401
         """Tell the callback of a row; whether it asks for the end."""
-        return bool(self.on_look is not None and self.on_look(row))
+        return self.placement.any_of(bool(self.on_row is not None and self.on_row(row)))
 
-    def _reserve(self, took: float) -> None:
-        """Keep time for the last look: the first one contains its compilation, which the last one will not."""
+    def _validate(self, progress: float, rate: float) -> Any:  # noqa: ANN401
+        """Evaluate the averaged state on the held-out points, keep it if it is the best, and return its row."""
+        since = self.schedule.seconds
+        potential = eqx.combine(self._average, self.static)
+        # One process evaluates, the others wait: the same numbers everywhere, and no device computes them twice.
+        value = self.placement.first(lambda: self.objective.evaluate(potential), self.baseline)
+        took = self.schedule.seconds - since
+        # Time for the last validation: the first one contains its compilation, which the last one will not.
         self.schedule.reserve = min(took, self.schedule.reserve) if self.history else took
+        chunks, self.statistics = self.statistics, []
+        statistics = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+        diverged = self.objective.diverged(value, self.baseline, statistics)
+        best = not diverged and self._keeps(value, progress)
+        gain, error = value.gain_over(self.baseline)
+        row = self.objective.row(
+            step=self.steps,
+            seconds=self.schedule.seconds,
+            progress=progress,
+            gain=gain * self.objective.unit,
+            error=error * self.objective.unit,
+            rate=rate,
+            best=best,
+            **self.objective.figures(value, statistics),
+        )
+        self.history.append(row)
+        if diverged:
+            self._restart()
+        return row
+
+    def _keeps(self, value: Any, progress: float) -> bool:  # noqa: ANN401
+        """Keep a state that is the best, or that the held-out points cannot tell from the best.
+
+        Of two such states the later has the smaller learning rate. But a few points can decide the standard error, and
+        one of them hide a state that is much worse: all but a share of the gain has to be there as well.
+        """
+        gain, error = value.gain_over(self.lowest)
+        best, _ = self.lowest.gain_over(self.baseline)
+        if not gain > -min(error, self.objective.forgiven * best):
+            return False
+        self.best_value, self.best = value, jax.tree.map(jnp.copy, self._average)
+        self.best_progress, self.best_step = progress, self.steps
+        if gain > 0:
+            self.lowest = value
+        return True
+
+    def _restart(self) -> None:
+        """Go back to the best state, or to the start, at half the learning rate."""
+        self.restarts += 1
+        self.schedule.factor *= 0.5
+        self.state = self._start(self.initial if self.best is None else self.best)
+
+    def _start(self, arrays: AbstractFamily) -> Any:  # noqa: ANN401
+        # Copies, because the steps give the memory of their state away.
+        return self.objective.start(eqx.combine(jax.tree.map(jnp.array, arrays), self.static))
+
+    @property
+    def _average(self) -> AbstractFamily:
+        return self.placement.here(self.state.average)
+
+    def _outcome(self, stop: Stop) -> Outcome:
+        """The result of the fit."""
+        gain, error = self.best_value.gain_over(self.baseline)
+        best = self._average if stop is Stop.reached else self.best
+        if stop is not Stop.reached and not gain > SIGNIFICANT * error:
+            best = None
+        if best is None:
+            baseline = self.objective.coordinates.surplus.baseline()
+            return Outcome(baseline, self.history, stop, True, self.restarts)
+        return Outcome(eqx.combine(best, self.static), self.history, stop, False, self.restarts, self.best_step)
+
+    def _state(self, ended: Stop | None = None) -> State:
+        """All that changes in a fit; of one that has ended, what its outcome needs."""
+        state = {
+            "ended": None if ended is None else ended.name,
+            "steps": self.steps,
+            "restarts": self.restarts,
+            "history": [list(row) for row in self.history],
+            "schedule": self.schedule.state(),
+            "average": leaves_of(self._average),
+            "best": None if self.best is None else leaves_of(self.best),
+            "best_step": self.best_step,
+            "best_progress": self.best_progress,
+            "best_value": self.best_value.state(),
+            "lowest": self.lowest.state(),
+        }
+        if ended is None:
+            state |= {"statistics": self.statistics, "objective": self.objective.state(self.state)}
+        return state
+
+    def _restore(self, saved: State) -> Stop | None:
+        """Take up a state; why the fit ended, if it has."""
+        self.steps, self.restarts = saved["steps"], saved["restarts"]
+        self.history = [self.objective.row(*row) for row in saved["history"]]
+        self.schedule.restore(saved["schedule"], self.steps)
+        average = self.placement.everywhere(refill(self._average, saved["average"]))
+        self.state = eqx.tree_at(lambda state: state.average, self.state, average)
+        self.best = None if saved["best"] is None else refill(self.initial, saved["best"])
+        self.best_step, self.best_progress = saved["best_step"], saved["best_progress"]
+        self.best_value, self.lowest = (self.baseline._replace(**saved[name]) for name in ("best_value", "lowest"))
+        if saved["ended"] is not None:
+            return Stop[saved["ended"]]
+        self.statistics = saved["statistics"]
+        self.state = self.objective.restore(self.state, saved["objective"])
+        return None

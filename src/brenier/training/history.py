@@ -1,15 +1,22 @@
-"""What a fit did, a row for each look at the held-out points."""
+"""What a fit did: a row for each validation, that is, each evaluation of the state on the held-out points."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from brenier._text import number, share
 
-__all__ = ["OnLook", "Row", "judged"]
+__all__ = ["HistoryRow", "LossRow", "OnRow", "compact_history", "describe_row"]
+
+_MOST = 200
+"""Rows kept with a map."""
+
+_LEFT_OUT = ("seconds", "progress", "refit")
+"""Fields that vary from run to run, so that one seed would no longer give one file; and one that is always false."""
 
 
-class Row(NamedTuple):
-    """One line of the history.
+class HistoryRow(NamedTuple):
+    """One line of the history of a map's fit.
 
     Attributes:
         step: Steps taken.
@@ -43,15 +50,72 @@ class Row(NamedTuple):
     refit: bool = False
 
     def describe(self) -> str:
-        """What the look has found, in a few words."""
-        found = f"dual {number(self.dual)}  gain {number(self.gain, 3)}  gap {number(self.gap, 2)}"
-        return f"{judged(self, found)}  unconverged {share(self.unconverged)}"
+        """What the validation has found, in a few words."""
+        text = f"dual {number(self.dual)}  gain {number(self.gain, 3)}  gap {number(self.gap, 2)}"
+        return f"{describe_row(self, text)}  unconverged {share(self.unconverged)}"
 
 
-def judged(row: Any, found: str) -> str:  # noqa: ANN401
+class LossRow(NamedTuple):
+    """One line of the history of a fit whose objective has no row of its own.
+
+    Attributes:
+        step: Steps taken.
+        seconds: Wall-clock since the start of the fit.
+        progress: Share of the budget used.
+        loss: Held-out mean of the loss.
+        gain: By how much it is smaller than that of the baseline.
+        error: Standard error of `gain`.
+        rate: Learning rate.
+        best: Whether the state is the best so far.
+        refit: Whether this is the second fit, to all samples, which has seen the points that were held out.
+    """
+
+    step: int
+    seconds: float
+    progress: float
+    loss: float
+    gain: float
+    error: float
+    rate: float
+    best: bool
+    refit: bool = False
+
+    def describe(self) -> str:
+        """What the validation has found, in a few words."""
+        return describe_row(self, f"loss {number(self.loss)}  gain {number(self.gain, 3)}")
+
+
+def describe_row(row: Any, text: str) -> str:  # noqa: ANN401 - rows of several kinds
     """The text, but in a second fit: the held-out points have been seen there, so that their values would flatter."""
-    return "again on all samples" if row.refit else found
+    return "again on all samples" if row.refit else text
 
 
-OnLook: TypeAlias = Callable[[Any], bool | None]
+OnRow: TypeAlias = Callable[[Any], bool | None]
 """Called with every new row; a true result ends the fit, which keeps its best state."""
+
+
+def compact_history(history: Sequence[NamedTuple]) -> dict[str, list[Any]]:
+    """The columns of a history as JSON values, to six digits; null for numbers that are not finite.
+
+    Of long histories, evenly spaced rows, with the last one that was the best, and the last one of all.
+
+    Args:
+        history: Rows of one kind, `HistoryRow` for instance.
+
+    Returns:
+        A list for each field, empty if there are no rows.
+    """
+    if not history:
+        return {}
+    last = len(history) - 1
+    best = [place for place, row in enumerate(history) if getattr(row, "best", False)]
+    places = {round(number * last / (_MOST - 1)) for number in range(_MOST)} | {last, *best[-1:]}
+    rows = [history[place] for place in sorted(places)]
+    names = [name for name in history[0]._fields if name not in _LEFT_OUT]
+    return {name: [_plain(getattr(row, name)) for row in rows] for name in names}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._types import Array, Float, Points, Values
-from brenier.anchors import best_anchors
-from brenier.conjugate import Tolerance, solve_batch, solve_stragglers
-from brenier.coordinates import Coordinates
+from brenier.conjugates import Tolerance, solve_batch, solve_stragglers
+from brenier.conjugates.starts import best_starts
+from brenier.geometry import AbstractGeometry
+from brenier.geometry.surplus import AbstractSurplus, InnerProduct
 from brenier.potentials import AbstractFamily, AbstractFunction
 from brenier.solvers import BFGS, LBFGS, AbstractSolver
-from brenier.surplus import AbstractSurplus, InnerProduct
 
 __all__ = ["Holdout", "HoldoutValue", "mean_and_error"]
 
@@ -106,7 +106,7 @@ class Holdout:
         cls,
         x: NDArray[np.float64],
         y: NDArray[np.float64],
-        coordinates: Coordinates,
+        coordinates: AbstractGeometry,
         solver: AbstractSolver,
         weights: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None] = (None, None),
     ) -> "Holdout":
@@ -134,8 +134,8 @@ class Holdout:
         """Dual value, an estimate of `W2^2 / 2` in squared units of the data."""
         return self._offset - self._unit**2 * value.objective
 
-    def gaussian(self) -> HoldoutValue:
-        """Value of the baseline: of the Gaussian map, half the squared norm in Bures coordinates."""
+    def baseline(self) -> HoldoutValue:
+        """The value of the baseline: of the Gaussian map, half the squared norm in Bures coordinates."""
         dim = len(self._scale)
         x, y = (np.asarray(rows, np.float64)[:, :dim] for rows in (self._x, self._y))
         return HoldoutValue(*self._surplus.baseline_values(x, y), 0.0, weights=self._weights)
@@ -145,7 +145,7 @@ class Holdout:
         floor = self._surplus.floor(u.convexity_floor())
         slack = 0.0 if floor is None else float(0.5 / floor)
         count, filled = len(self._y), _filled(self._y)
-        found, _, converged, _ = solve_batch(
+        solved = solve_batch(
             self._solver,
             u,
             filled,
@@ -156,7 +156,7 @@ class Holdout:
             _UNCONVERGED * count / len(filled),
             self._surplus,
         )
-        self._conjugates, converged = np.asarray(found)[:count], np.asarray(converged)[:count]
+        self._conjugates, converged = np.asarray(solved.points)[:count], np.asarray(solved.converged)[:count]
         if floor is None and not isinstance(self._surplus, InnerProduct):
             converged = self._improved(u, converged)
         value = self._value(u, slack, converged)
@@ -164,14 +164,14 @@ class Holdout:
         if not len(left) or value.charge <= _CHARGED * abs(value.objective):
             return value
         rows = self._y[left], self._conjugates[left]
-        found = solve_stragglers(u, *rows, self._scale, _TOLERANCE, _STRAGGLER_STEPS, self._surplus)
+        again = solve_stragglers(u, *rows, self._scale, _TOLERANCE, _STRAGGLER_STEPS, self._surplus)
         self._conjugates, converged = self._conjugates.copy(), converged.copy()
-        self._conjugates[left], converged[left] = found.points, found.converged
+        self._conjugates[left], converged[left] = again.points, again.converged
         return self._value(u, slack, converged)
 
     def _guess(self) -> NDArray[np.float32]:
         """Conjugates of the baseline."""
-        guess = self._surplus.guess(jnp.asarray(_filled(self._y)[:, : len(self._scale)]))
+        guess = self._surplus.x0(jnp.asarray(_filled(self._y)[:, : len(self._scale)]))
         return np.asarray(guess)[: len(self._y)]
 
     def _improved(self, u: AbstractFamily, converged: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -181,9 +181,9 @@ class Holdout:
         """
         function, points = u.condition(jnp.asarray(self._y))
         anchors = jnp.asarray(self._x[:_ANCHORS, : len(self._scale)])
-        places, largest = best_anchors(function, self._surplus, points, anchors)
-        found, _ = _conjugate_values(function, self._surplus, points, jnp.asarray(self._conjugates))
-        rows = np.flatnonzero(~(np.asarray(found) >= np.asarray(largest)))
+        places, largest = best_starts(function, self._surplus, points, anchors)
+        before, _ = _conjugate_values(function, self._surplus, points, jnp.asarray(self._conjugates))
+        rows = np.flatnonzero(~(np.asarray(before) >= np.asarray(largest)))
         if not len(rows):
             return converged
         starts = np.asarray(anchors)[np.asarray(places)[rows]]
@@ -199,9 +199,9 @@ class Holdout:
     def _value(self, u: AbstractFamily, slack: float, converged: NDArray[np.bool_]) -> HoldoutValue:
         """The value at the present conjugates."""
         x, y, z = (jnp.asarray(_filled(part)) for part in (self._x, self._y, self._conjugates))
-        found = (np.asarray(part, np.float64) for part in _values(u, x, y, z, self._surplus))
+        parts = (np.asarray(part, np.float64) for part in _values(u, x, y, z, self._surplus))
         values, conjugates, residual = (
-            part[: len(rows)] for part, rows in zip(found, (self._x, self._y, self._y), strict=True)
+            part[: len(rows)] for part, rows in zip(parts, (self._x, self._y, self._y), strict=True)
         )
         charges = slack * np.square(residual)
         return HoldoutValue(

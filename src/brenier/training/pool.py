@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._types import Array
-from brenier.coordinates import Coordinates
-from brenier.data.sources import Source
+from brenier.data.streams import PointStream
+from brenier.geometry import AbstractGeometry
+from brenier.geometry.coupling import coupled_orders
 from brenier.training.config import TrainingConfig
-from brenier.training.coupling import coupled_orders
 
 __all__ = ["Pool", "scatter", "strata"]
 
@@ -39,9 +39,9 @@ class Pool:
 
     def __init__(
         self,
-        source: Source,
-        target: Source,
-        coordinates: Coordinates,
+        source: PointStream,
+        target: PointStream,
+        coordinates: AbstractGeometry,
         config: TrainingConfig,
         rng: np.random.Generator,
     ) -> None:

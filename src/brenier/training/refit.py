@@ -1,17 +1,15 @@
 """Finite samples are fitted twice: the held-out ones choose, then all of them train."""
 
-from typing import NamedTuple, Protocol
+from typing import Any
 
-from brenier.coordinates import Coordinates
-from brenier.data.sources import Source
+from brenier.geometry import AbstractGeometry
 from brenier.training.config import TrainingConfig
-from brenier.training.fit import Outcome, Stop
-from brenier.training.history import OnLook, Row
-from brenier.training.holdout import Holdout
-from brenier.training.loop import train
+from brenier.training.fit import Outcome, Stop, train
+from brenier.training.history import OnRow
+from brenier.training.objective import AbstractObjective
 from brenier.training.snapshot import Keeper
 
-__all__ = ["MOST_REFITTED", "Supply", "train_twice"]
+__all__ = ["MOST_REFITTED", "train_twice"]
 
 MOST_REFITTED = 1 << 14
 """Samples up to which the held-out ones are worth a second fit."""
@@ -21,77 +19,15 @@ _SHARE = 0.48
 time to start and to end."""
 
 
-class Trainable(Protocol):
-    """What can be trained once on a part of the samples and once on all of them."""
-
-    @property
-    def coordinates(self) -> Coordinates:
-        """Where the potential lives."""
-        ...
-
-    def train(
-        self,
-        config: TrainingConfig,
-        seed: int,
-        on_look: OnLook | None = None,
-        started: float | None = None,
-        until: int | None = None,
-    ) -> Outcome:
-        """One fit; arguments as for `brenier.training.train`."""
-        ...
-
-
-class Supply(NamedTuple):
-    """What one fit learns from.
-
-    Attributes:
-        source, target: Where points come from, in the units of the data.
-        coordinates: Bures coordinates between the two.
-        holdout: Points kept aside, in these coordinates.
-        inert: Coordinates that are left to the Gaussian map.
-        keeper: Where the state of this fit is left for a later process; nowhere by default.
-    """
-
-    source: Source
-    target: Source
-    coordinates: Coordinates
-    holdout: Holdout
-    inert: tuple[int, ...]
-    keeper: Keeper | None = None
-
-    def train(
-        self,
-        config: TrainingConfig,
-        seed: int,
-        on_look: OnLook | None = None,
-        started: float | None = None,
-        until: int | None = None,
-    ) -> Outcome:
-        """One fit; arguments as for `brenier.training.train`."""
-        return train(
-            self.source,
-            self.target,
-            self.coordinates,
-            self.holdout,
-            config,
-            seed=seed,
-            inert=self.inert,
-            on_look=on_look,
-            started=started,
-            until=until,
-            keeper=self.keeper,
-        )
-
-
 def train_twice(
-    part: Trainable,
-    whole: Trainable,
+    part: AbstractObjective,
+    whole: AbstractObjective,
     config: TrainingConfig,
     *,
-    seed: int,
-    on_look: OnLook | None = None,
+    on_row: OnRow | None = None,
     started: float | None = None,
-) -> tuple[Outcome, Coordinates]:
+    keepers: tuple[Keeper | None, Keeper | None] = (None, None),
+) -> tuple[Outcome, AbstractGeometry]:
     """Let the held-out samples choose the number of steps and judge the network, then train on all samples.
 
     The error of a map falls about as one over the number of samples, so that those held out would be missed. The second
@@ -102,36 +38,34 @@ def train_twice(
         part: The samples that are not held out.
         whole: All samples; its held-out points only tell divergence.
         config: Settings of both; a budget in seconds is for both together.
-        seed: Seed of both.
-        on_look: Called with the rows of both, whose progress is that of the whole.
+        on_row: Called with the rows of both, whose progress is that of the whole.
         started: `time.perf_counter()` from which a budget in seconds counts.
+        keepers: Where the states of the first and of the second fit are left for a later process.
 
     Returns:
         The result, with the first fit's history, and the coordinates that it is in.
     """
 
-    def first_half(row: Row) -> bool | None:
-        return on_look(row._replace(progress=0.5 * row.progress)) if on_look is not None else None
+    def first_half(row: Any) -> bool | None:  # noqa: ANN401 - a row of the objective
+        return on_row(row._replace(progress=0.5 * row.progress)) if on_row is not None else None
 
-    first = part.train(config.replace(share=_SHARE), seed, first_half, started)
-    if first.gaussian:
+    first = train(part, config.replace(share=_SHARE), on_row=first_half, started=started, keeper=keepers[0])
+    if first.baseline:
         return first, whole.coordinates  # which are the Gaussian map, and nothing is left to judge
     if first.stop in (Stop.interrupted, Stop.callback):
         return first, part.coordinates
     last, steps = first.history[-1], first.best_step
 
-    def second_half(row: Row) -> bool | None:
+    def second_half(row: Any) -> bool | None:  # noqa: ANN401
         progress = 0.5 + 0.5 * min(row.step / steps, 1.0)
-        return on_look(row._replace(progress=progress, best=False, refit=True)) if on_look is not None else None
+        return on_row(row._replace(progress=progress, best=False, refit=True)) if on_row is not None else None
 
     # The schedule of the first fit: a budget in seconds has become a number of steps.
     planned = config.max_steps if config.max_seconds is None else round(last.step / last.progress)
-    second = whole.train(
-        config.replace(max_steps=planned, max_seconds=None, patience=None), seed, second_half, started, steps
-    )
+    again = config.replace(max_steps=planned, max_seconds=None, patience=None)
+    second = train(whole, again, on_row=second_half, started=started, until=steps, keeper=keepers[1])
     if second.stop is not Stop.reached or second.restarts:
         stop = first.stop if second.stop is Stop.reached else second.stop
         return first._replace(stop=stop, restarts=first.restarts + second.restarts), part.coordinates
-    return second._replace(history=first.history, stop=first.stop, restarts=first.restarts, best_step=steps), (
-        whole.coordinates
-    )
+    outcome = second._replace(history=first.history, stop=first.stop, restarts=first.restarts, best_step=steps)
+    return outcome, whole.coordinates

@@ -15,7 +15,6 @@ from jax.sharding import Mesh, PartitionSpec
 
 from brenier._types import Array, Float, Int, Points, Scalar
 from brenier.potentials import AbstractFamily
-from brenier.training.shards import AXIS
 from brenier.training.step import (
     Batches,
     Context,
@@ -29,7 +28,10 @@ from brenier.training.step import (
     solve_pool,
 )
 
-__all__ = ["refresh_shards", "run_sharded_steps"]
+__all__ = ["AXIS", "refresh_shards", "run_sharded_steps"]
+
+AXIS = "shards"
+"""Name of the axis over which devices share the work."""
 
 _ALL, _OWN = PartitionSpec(), PartitionSpec(AXIS)
 _STATE = TrainingState(_ALL, _ALL, _ALL, _OWN, _OWN, _ALL)  # type: ignore[arg-type]
@@ -57,9 +59,9 @@ def run_sharded_steps(
         def step(state: TrainingState, batch: Batches) -> tuple[TrainingState, Statistics]:
             pairs = _matched(whole, state, batch)
             usable = pairs.usable.reshape(-1).astype(whole.x.dtype)
-            own, shaped = ravel_pytree(dual_gradient(whole, state.parameters, _side_by_side(pairs.rows), usable))
+            share, shaped = ravel_pytree(dual_gradient(whole, state.parameters, _side_by_side(pairs.rows), usable))
             # Sums of the gradient and of the pairs behind it in one message: small ones cost their latency alone.
-            both = jax.lax.psum(jnp.append(own, jnp.sum(usable)), AXIS)
+            both = jax.lax.psum(jnp.append(share, jnp.sum(usable)), AXIS)
             new = improved(whole, state, shaped(both[:-1] / jnp.maximum(both[-1], 1.0)), batch.rate)
             evaluations = jnp.mean(pairs.solution.evaluations.astype(jnp.float32))
             return _remembering(new, batch, pairs), Statistics(evaluations, 1.0 - jnp.mean(usable))
@@ -88,11 +90,11 @@ def refresh_shards(
 
     def local(arrays: Context, state: TrainingState, rows: Array, slots: Array, tolerance: Scalar) -> TrainingState:
         whole = eqx.combine(arrays, static)
-        found = jax.vmap(lambda own: solve_pool(whole, state.parameters, own, tolerance, max_rounds))(rows)
+        fresh = jax.vmap(lambda part: solve_pool(whole, state.parameters, part, tolerance, max_rounds))(rows)
         conjugates, memory = jax.tree.map(
             lambda old, new: old.at[:, slots].set(new.reshape(len(new), -1, *new.shape[3:])),
             (state.conjugates, state.memory),
-            found,
+            fresh,
         )
         return _with_conjugates(state, conjugates, memory)
 
@@ -110,11 +112,11 @@ def _matched(context: Context, state: TrainingState, batch: Batches) -> Pairs:
     """Pairs of every part of a device, along a leading axis."""
 
     def one(x: Array, y: Array, conjugates: Points, memory: Any, part: Batches) -> Pairs:  # noqa: ANN401
-        own = eqx.tree_at(lambda c: (c.x, c.y), context, (x, y))
-        return match(own, _with_conjugates(state, conjugates, memory), part)
+        here = eqx.tree_at(lambda c: (c.x, c.y), context, (x, y))
+        return match(here, _with_conjugates(state, conjugates, memory), part)
 
-    own = Batches(0, 0, None, None, 0)  # type: ignore[arg-type]
-    return jax.vmap(one, (0, 0, 0, 0, own))(context.x, context.y, state.conjugates, state.memory, batch)
+    axes = Batches(0, 0, None, None, 0)  # type: ignore[arg-type]
+    return jax.vmap(one, (0, 0, 0, 0, axes))(context.x, context.y, state.conjugates, state.memory, batch)
 
 
 def _remembering(state: TrainingState, batch: Batches, pairs: Pairs) -> TrainingState:

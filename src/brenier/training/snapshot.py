@@ -1,6 +1,6 @@
-"""What a fit is between two chunks of steps, as a dictionary of JSON values and arrays, and who keeps it."""
+"""Who keeps the state of a fit between two chunks of steps, and how the arrays of a pytree get there and back."""
 
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -8,17 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
+from brenier._states import State
 
-__all__ = ["FitState", "Keeper", "leaves_of", "refilled"]
-
-FitState: TypeAlias = dict[str, Any]
-"""Dictionaries and lists of JSON values and NumPy arrays: all that a fit in a fresh process needs to go on."""
+__all__ = ["Keeper", "leaves_of", "refill"]
 
 
 class Keeper(Protocol):
     """Where one fit leaves its state, and finds it again."""
 
-    def found(self) -> FitState | None:
+    def saved(self) -> State | None:
         """The state that an earlier process left, None where there is none."""
         ...
 
@@ -26,7 +24,7 @@ class Keeper(Protocol):
         """Called after every chunk of steps: whether the state is to be saved now."""
         ...
 
-    def save(self, state: FitState) -> None:
+    def save(self, state: State) -> None:
         """Keep a state; does not return where the process was told to end."""
         ...
 
@@ -36,8 +34,8 @@ def leaves_of(tree: Any) -> list[NDArray[Any]]:  # noqa: ANN401 - any pytree of 
     return [np.array(leaf) for leaf in jax.tree.leaves(tree)]
 
 
-def refilled(template: Any, leaves: list[NDArray[Any]]) -> Any:  # noqa: ANN401
-    """A pytree like another, with arrays that `leaves_of` took from one of the same kind.
+def refill(template: Any, leaves: list[NDArray[Any]]) -> Any:  # noqa: ANN401
+    """Fill a pytree like the template with arrays that `leaves_of` took from one of the same kind.
 
     Raises:
         InputError: Number, shapes or types of the arrays are not those of the template.

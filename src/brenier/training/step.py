@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import optax
 
 from brenier._types import Array, Bool, Float, Int, Points, Scalar
+from brenier.geometry.surplus import AbstractSurplus, InnerProduct
 from brenier.potentials import AbstractFamily
 from brenier.solvers import AbstractSolver, Solution, iterate
-from brenier.surplus import AbstractSurplus, InnerProduct
 from brenier.training.calibration import Calibration
 
 __all__ = [
@@ -144,7 +144,7 @@ def start(
         parameters=arrays,
         average=jax.tree.map(jnp.copy, arrays),
         optimizer=_OPTIMIZER.init(arrays),  # type: ignore[arg-type]
-        conjugates=y if surplus is None else surplus.guess(y),
+        conjugates=y if surplus is None else surplus.x0(y),
         memory=solver.init(y),
         steps=jnp.zeros((), jnp.int32),
     )
@@ -193,7 +193,7 @@ def match(context: Context, state: TrainingState, batch: Batches) -> Pairs:
         memory = jax.tree.map(lambda array: array[batch.target], state.memory)
         guess = state.conjugates[batch.target]
     else:
-        memory, guess = context.solver.init(points), context.surplus.guess(points)
+        memory, guess = context.solver.init(points), context.surplus.x0(points)
     solution, memory = context.solve(potential, y, guess, memory, batch.tolerance)
     # The pair of a point far from its root is left out whole: its value would make the loss unbounded below, and
     # dropping its partner keeps the two halves of the batch matched. Points that only miss the tolerance stay:
@@ -278,7 +278,7 @@ def solve_pool(
     potential = eqx.combine(parameters, context.static)
 
     def solve(_: None, batch: Float[Array, "b e"]) -> tuple[None, tuple[Points, Any]]:
-        guess = context.surplus.guess(batch[:, : potential.dim])
+        guess = context.surplus.x0(batch[:, : potential.dim])
         solution, memory = context.solve(potential, batch, guess, context.solver.init(guess), tolerance, max_rounds)
         return None, (solution.value, memory)
 

@@ -46,7 +46,7 @@ class DaskArrays(Kind):
 
 
 class Blocks:
-    """The blocks of an array, in random order, to be iterated over again and again: a stream for `IteratorSource`.
+    """The blocks of an array, in random order, to be iterated over again and again: a stream for `IteratorStream`.
 
     Every batch has the rows of up to eight blocks that lie apart, shuffled, as far as they fit into memory.
 

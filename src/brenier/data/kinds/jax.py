@@ -24,7 +24,7 @@ class JaxArrays(Kind):
         if isinstance(value, Tracer):
             raise InputError(
                 f"`{name}` is an array without values, inside `jit`, `grad` or `vmap`. Call this outside of them; "
-                "inside, take `map_.coordinates` and `map_.potential`."
+                "inside, take `map_.geometry` and `map_.potential`."
             )
         return to_array(value, name)
 

@@ -23,7 +23,7 @@ def _way_out(value: Unchecked, name: str) -> str | None:
     if is_from(value, "anndata", "AnnData"):
         return (
             f"; `BrenierMap` and `BrenierDensity` take it, with `obsm` or `layer` to say which part. Elsewhere pass a "
-            f"part, for instance `{name}.obsm['X_pca']`; `brenier.anndata.transport` moves it by any map."
+            f"part, for instance `{name}.obsm['X_pca']`; `brenier.estimators.anndata.transport` moves it by any map."
         )
     if hasattr(value, "nnz"):
         return f"; sparse data are not supported. Pass `{name}.toarray()`."

@@ -1,0 +1,1 @@
+"""Benchmarks of brenier: what `brenier bench` runs, and beside what it is measured."""

@@ -1,0 +1,84 @@
+"""How the processes of a distributed fit agree: on numbers, on states of any size, and on who has failed."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from brenier._errors import DistributedError
+from brenier._states import pack, unpack
+
+__all__ = ["agreed", "any_of", "from_all", "from_first", "together"]
+
+_BROKEN = re.compile("(UNKNOWN|UNAVAILABLE|INTERNAL|ABORTED|CANCELLED|DEADLINE_EXCEEDED|FAILED_PRECONDITION): ")
+"""Statuses of a transfer that did not come about."""
+
+_Tree = TypeVar("_Tree")
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Work that needs all processes.
+
+    Raises:
+        DistributedError: One of them is gone.
+    """
+    try:
+        yield
+    except (jax.errors.JaxRuntimeError, ValueError) as error:  # JAX raises either, with the status of the transfer
+        if jax.process_count() == 1 or not _BROKEN.match(str(error)):
+            raise
+        first = str(error).splitlines()[0]
+        raise DistributedError(
+            f"another of the {jax.process_count()} processes of this fit has ended or cannot be reached ({first}). Its "
+            "own output says why; then start all of them again."
+        ) from error
+
+
+def agreed(tree: _Tree) -> _Tree:
+    """What the first process has, for all of them: numbers and arrays of NumPy; as it is where there is one process.
+
+    Clocks, and what depends on them, differ from process to process, while all of them must take the same steps.
+    """
+    if jax.process_count() == 1:
+        return tree
+    leaves, structure = jax.tree.flatten(tree)
+    return jax.tree.unflatten(structure, from_first(leaves))
+
+
+def any_of(flag: bool) -> bool:
+    """Whether any process says so."""
+    if jax.process_count() == 1:
+        return flag
+    with together():
+        return bool(np.asarray(multihost_utils.process_allgather(np.array([flag]))).any())
+
+
+def from_first(state: Any) -> Any:  # noqa: ANN401 - JSON values and arrays, nested
+    """The state that the first process has, in all of them, whatever its size."""
+    if jax.process_count() == 1:
+        return state
+    message = np.frombuffer(pack(state if jax.process_index() == 0 else None), np.uint8)
+    with together():
+        length = int(np.asarray(multihost_utils.broadcast_one_to_all(np.int32(len(message)))))
+        sent = np.zeros(length, np.uint8)
+        if jax.process_index() == 0:
+            sent[:] = message
+        return unpack(np.asarray(multihost_utils.broadcast_one_to_all(sent)).astype(np.uint8).tobytes())
+
+
+def from_all(state: Any) -> list[Any]:  # noqa: ANN401
+    """The states of all processes, in the order of their numbers, in all of them."""
+    if jax.process_count() == 1:
+        return [state]
+    message = np.frombuffer(pack(state), np.uint8)
+    with together():
+        lengths = np.asarray(multihost_utils.process_allgather(np.array([len(message)], np.int32))).reshape(-1)
+        sent = np.zeros(int(lengths.max()), np.uint8)
+        sent[: len(message)] = message
+        got = np.asarray(multihost_utils.process_allgather(sent[None], tiled=True))
+    return [unpack(part[:length].tobytes()) for part, length in zip(got, lengths.tolist(), strict=True)]

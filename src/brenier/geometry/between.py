@@ -1,0 +1,151 @@
+"""From samples of two sides, with their conditions, to the coordinates of every condition."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brenier.conditions.basis import largest_degree, legendre, terms
+from brenier.geometry.conditional import ConditionalGeometry
+from brenier.geometry.dependence import Dependence, dependence
+
+__all__ = ["conditional_between"]
+
+Matrix = NDArray[np.float64]
+
+_PLACES = 512
+"""Most conditions of each class at which Gaussian maps are computed."""
+
+_CHECKED = 4
+"""One in so many of them judges polynomials that were fitted to the others."""
+
+_MOST_TERMS = 96
+_LARGEST_DEGREE = 24
+
+_ACCURATE = 1e-4
+"""Mean relative error of a factor below which no larger degree is tried."""
+
+_MOST_ROWS = 1 << 18
+"""Rows of a class that its moments are fitted to."""
+
+
+def conditional_between(
+    x: Matrix,
+    y: Matrix,
+    low: Matrix,
+    high: Matrix,
+    scale: Matrix,
+    seed: int,
+    weights: tuple[Matrix | None, Matrix | None] = (None, None),
+) -> ConditionalGeometry:
+    """Coordinates from moments that move with the condition.
+
+    Args:
+        x: `(n, d + 1 + q)` rows of the source: points, the number of their class, numbers.
+        y: `(m, d + 1 + q)` rows of the target; every class has rows on both sides.
+        low: `(classes, q)` lower ends of the ranges of the numbers.
+        high: `(classes, q)` upper ends.
+        scale: `(d,)` units of the columns in the cost.
+        seed: Of the choice of rows and conditions, where there are many.
+        weights: Of the rows of both sides; equal ones by default.
+    """
+    rng = np.random.default_rng(seed)
+    dim = len(scale)
+    spread = [np.maximum(side[:, :dim].std(axis=0), np.finfo(np.float64).tiny) / scale for side in (x, y)]
+    parts = []
+    for number in range(len(low)):
+        sides, places = [], []
+        for side, unit, given in zip((x, y), spread, weights, strict=True):
+            own = np.flatnonzero(side[:, dim] == number)
+            own = rng.choice(own, _MOST_ROWS, replace=False) if len(own) > _MOST_ROWS else own
+            width = np.where(high[number] > low[number], high[number] - low[number], 1.0)
+            numbers = (2.0 * side[own, dim + 1 :] - low[number] - high[number]) / width
+            sides.append(dependence(side[own, :dim] / scale, numbers, unit, None if given is None else given[own]))
+            places.append(numbers)
+        parts.append(_class_part(sides[0], sides[1], _places(np.concatenate(places), rng)))
+    mean = np.mean([covariance for *_, covariance in parts], axis=0)
+    variances, vectors = np.linalg.eigh((mean + mean.T) / 2)
+    unit = float(np.sqrt(variances.mean()))
+    count = max(factor.shape[0] for _, _, factor, _ in parts)
+    mean_x, mean_y, factor = (np.stack([_padded(part[k], count) for part in parts]) for k in range(3))
+    return ConditionalGeometry(
+        mean_x=mean_x * scale,
+        mean_y=mean_y * scale,
+        factor=factor,
+        low=low,
+        high=high,
+        rotation=vectors.T,
+        unit=unit,
+        spread=np.sqrt(variances) / unit,
+        scale=scale,
+        degree=largest_degree(low.shape[1], count),
+    )
+
+
+def _class_part(source: Dependence, target: Dependence, places: Matrix) -> tuple[Matrix, Matrix, Matrix, Matrix]:
+    """Coefficients of both means and of the factor, and the mean covariance in the coordinates that they make."""
+    covariances = source.covariances(places)
+    factors = _factors(covariances, target.covariances(places))
+    rows, columns = np.tril_indices(factors.shape[1])
+    packed = factors[:, rows, columns]
+    on_diagonal = rows == columns
+    packed[:, on_diagonal] = np.log(packed[:, on_diagonal])
+    coefficients = _polynomials(places, packed, max(source.degree, target.degree))
+    count = max(len(coefficients), terms(places.shape[1], max(source.degree, target.degree)))
+    mean = np.mean(factors.transpose(0, 2, 1) @ covariances @ factors, axis=0)
+    mean_x, mean_y = (_padded(side.mean_coefficients(), count) for side in (source, target))
+    return mean_x, mean_y, _padded(coefficients, count), mean
+
+
+def _places(numbers: Matrix, rng: np.random.Generator) -> Matrix:
+    """Conditions at which to compute Gaussian maps: where polynomials are well determined, out to the ends.
+
+    Chebyshev points of the second kind for one number (Trefethen 2019, chapter 2); for several, some of the data's own,
+    with those that are farthest out.
+    """
+    if not numbers.shape[1]:
+        return np.zeros((1, 0))
+    distinct = np.unique(np.clip(numbers, -1.0, 1.0), axis=0)
+    if len(distinct) <= _PLACES:
+        return distinct
+    if numbers.shape[1] == 1:
+        return -np.cos(np.pi * np.arange(_PLACES) / (_PLACES - 1))[:, None]
+    outermost = np.argsort(-np.abs(distinct).max(axis=1), kind="stable")
+    half = _PLACES // 2
+    return distinct[
+        rng.permutation(np.concatenate([outermost[:half], rng.choice(outermost[half:], half, replace=False)]))
+    ]
+
+
+def _factors(source: Matrix, target: Matrix) -> Matrix:
+    """Cholesky factors L of the Bures maps between covariances, `(n, d, d)` each."""
+    # As in `bures_coordinates`: W^T W is the map, and an orthogonal Q with Q W upper triangular has L^T = Q W.
+    lower, other = np.linalg.cholesky(source), np.linalg.cholesky(target)
+    _, values, right = np.linalg.svd(other.transpose(0, 2, 1) @ lower)
+    whitened = np.linalg.solve(lower.transpose(0, 2, 1), right.transpose(0, 2, 1)).transpose(0, 2, 1)
+    upper = np.linalg.qr(np.sqrt(values)[:, :, None] * whitened, mode="r")
+    signs = np.sign(np.einsum("nii->ni", upper))
+    return (signs[:, :, None] * upper).transpose(0, 2, 1)
+
+
+def _polynomials(places: Matrix, values: Matrix, degree: int) -> Matrix:
+    """Coefficients of polynomials through values at places, at a degree that suffices at places left out."""
+    numbers = places.shape[1]
+    if not numbers:
+        return values
+    left_out = np.arange(len(places)) % _CHECKED == 0
+    most = min(_MOST_TERMS, int((~left_out).sum()) // 2, len(np.unique(places, axis=0)))
+    best, smallest = 0, np.inf
+    largest = min(largest_degree(numbers, most), _LARGEST_DEGREE)
+    for tried in range(min(degree, largest), largest + 1):
+        basis = legendre(places, tried)
+        fitted = np.linalg.lstsq(basis[~left_out], values[~left_out], rcond=None)[0]
+        error = float(np.sqrt(np.mean(np.square(basis[left_out] @ fitted - values[left_out]))))
+        if error < smallest:
+            best, smallest = tried, error
+        if error < _ACCURATE * np.sqrt(np.mean(np.square(values))):
+            break
+    return np.asarray(np.linalg.lstsq(legendre(places, best), values, rcond=None)[0], np.float64)
+
+
+def _padded(coefficients: Matrix, count: int) -> Matrix:
+    """The same polynomials with zeros for terms of higher degree."""
+    return np.pad(coefficients, ((0, count - len(coefficients)), (0, 0)))

@@ -1,0 +1,122 @@
+"""Means and covariances that can be trusted: shrunk when samples are few, lifted when columns are collinear."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brenier.data.weights import effective_size
+
+__all__ = ["Moments", "accumulate_moments", "moments"]
+
+_FEW = 20
+"""Samples a dimension below which covariances are shrunk."""
+
+_EIGENVALUE_FLOOR = 1e-6
+"""Least variance of a direction kept, with every column scaled to unit variance."""
+
+
+class Moments(NamedTuple):
+    """Mean and covariance of one side, with what had to be done to make the covariance usable.
+
+    Attributes:
+        mean: `(d,)`.
+        covariance: `(d, d)`, positive definite.
+        count: Samples behind it.
+        shrinkage: Weight given to uncorrelated columns, in [0, 1].
+        lift: `(d, d)` what was added to the covariance in directions without variance: collinear columns. None if
+            there are none.
+    """
+
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    count: int
+    shrinkage: float = 0.0
+    lift: NDArray[np.float64] | None = None
+
+
+def moments(
+    values: NDArray[np.float64],
+    spread: NDArray[np.float64] | None = None,
+    weights: NDArray[np.float64] | None = None,
+) -> Moments:
+    """Mean and positive definite covariance of a sample.
+
+    The covariance is that of the empirical distribution: with `n`, not `n - 1`, under the sum. With fewer than 20
+    samples a dimension, correlations are shrunk towards zero by the Ledoit-Wolf amount. Directions
+    with next to no variance (collinear columns, fewer samples than dimensions) are lifted to a millionth of a unit
+    column's variance, so that coordinates exist; the map is the identity along them, up to scale.
+
+    Args:
+        values: `(n, d)`, `n >= 2`; no constant column, unless `spread` is given.
+        spread: `(d,)` what counts as a unit of each column, their standard deviations by default: a part of a sample
+            may have no variance where all of it has some.
+        weights: `(n,)` share of each row, summing to one; equal ones by default. Kish's effective number of samples
+            then decides about shrinkage.
+    """
+    if weights is None:
+        weights = np.full(len(values), 1.0 / len(values))
+    mean = weights @ values
+    centred = values - mean
+    covariance = (centred * weights[:, None]).T @ centred
+    return _usable(mean, covariance, round(effective_size(weights)), (centred, weights), spread)
+
+
+def accumulate_moments(batches: Iterable[NDArray[np.float64]]) -> Moments:
+    """The same from a stream of batches that are never held together, for samplers.
+
+    References: Chan, Golub, LeVeque 1983, "Algorithms for computing the sample variance", equation 1.5.
+    """
+    count, mean, scatter = 0, np.zeros(()), np.zeros(())
+    for batch in batches:
+        total = count + len(batch)
+        centre = batch.mean(axis=0)
+        centred, shift = batch - centre, centre - mean
+        scatter = scatter + centred.T @ centred + np.outer(shift, shift) * (count * len(batch) / total)
+        mean = mean + shift * (len(batch) / total)
+        count = total
+    return _usable(mean, np.atleast_2d(scatter / count), count, None)
+
+
+def _usable(
+    mean: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    count: int,
+    sample: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+    spread: NDArray[np.float64] | None = None,
+) -> Moments:
+    """Moments that can be used, from those of a sample; its centred rows and their weights, if they are at hand."""
+    spread = np.sqrt(np.diag(covariance)) if spread is None else spread
+    correlation = covariance / np.outer(spread, spread)
+    shrinkage = 0.0
+    if sample is not None and count < _FEW * len(mean):
+        shrinkage = _ledoit_wolf(sample[0] / spread, sample[1], correlation)
+        correlation = (1.0 - shrinkage) * correlation + shrinkage * np.eye(len(mean))
+    eigenvalues, vectors = np.linalg.eigh((correlation + correlation.T) / 2)
+    units = np.outer(spread, spread)
+    low = eigenvalues < _EIGENVALUE_FLOOR
+    if not low.any():
+        return Moments(mean, correlation * units, count, shrinkage)
+    missing = np.maximum(_EIGENVALUE_FLOOR - eigenvalues, 0.0)
+    lift = (vectors * missing) @ vectors.T
+    correlation = (vectors * (eigenvalues + missing)) @ vectors.T
+    return Moments(mean, correlation * units, count, shrinkage, lift * units)
+
+
+def _ledoit_wolf(rows: NDArray[np.float64], weights: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:
+    """Share of the identity that makes a covariance closest to the truth in expectation.
+
+    scikit-learn's `ledoit_wolf_shrinkage` for centred rows, with weights that it does not know: the sampling error of
+    the covariance is that of a weighted mean of the rows' own products.
+
+    References: Ledoit and Wolf 2004, "A well-conditioned estimator for large-dimensional covariance matrices",
+    lemmas 3.2 to 3.4.
+    """
+    dim = len(covariance)
+    squared = float(np.sum(np.square(covariance)))
+    norms = np.sum(np.square(rows), axis=1)
+    products = np.einsum("ij,ij->i", rows @ covariance, rows)
+    error = float(np.sum(np.square(weights) * (np.square(norms) - 2.0 * products + squared)))
+    distance = squared - float(np.trace(covariance)) ** 2 / dim
+    return min(error, distance) / distance if distance > 0 else 0.0

@@ -1,0 +1,65 @@
+"""Rows by their conditions: those of one condition together, and results of them in their places again."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from brenier.data.conditions import Conditions, is_single, read_conditions
+from brenier.data.kinds.dask import blockwise, known_rows
+from brenier.data.table import Matrix, Unchecked
+
+__all__ = ["conditioned_blocks", "group_rows", "merge"]
+
+
+def group_rows(codes: Matrix) -> list[tuple[Matrix, Any]]:
+    """Different conditions, and the rows of each."""
+    if codes.strides[0] == 0:
+        return [(codes[0], slice(None))]
+    different, number = np.unique(codes, axis=0, return_inverse=True)
+    number = number.reshape(-1)  # NumPy 2.0 alone has a column here
+    order = np.argsort(number, kind="stable")
+    return list(zip(different, np.split(order, np.cumsum(np.bincount(number))[:-1]), strict=True))
+
+
+def merge(parts: list[tuple[Any, Any]], count: int) -> Any:  # noqa: ANN401
+    """Rows of several results, arrays or named tuples of them, in their places.
+
+    Args:
+        parts: Row numbers, and the result of those rows.
+        count: How many rows there are in all.
+    """
+    first = parts[0][1]
+    if first is None or len(parts) == 1:
+        return first
+    if isinstance(first, tuple):
+        fields = zip(*(part for _, part in parts), strict=True)
+        rows = [places for places, _ in parts]
+        return type(first)(*(merge(list(zip(rows, field, strict=True)), count) for field in fields))
+    whole = np.empty((count, *first.shape[1:]), first.dtype)
+    for rows, part in parts:
+        whole[rows] = part
+    return whole
+
+
+def conditioned_blocks(
+    given: Unchecked, name: str, dim: int, condition: Unchecked, move: Callable[..., NDArray[Any]]
+) -> Any:  # noqa: ANN401
+    """Move an array of dask block by block, each with its part of the conditions.
+
+    Args:
+        given: `(n, dim)` array of dask.
+        name: The argument's name in messages.
+        dim: Number of columns of the fit.
+        condition: Of all rows, or of each; None without conditions.
+        move: From the points of a block, and the keyword `condition`, to as many others.
+    """
+    if condition is None or is_single(condition):
+        return blockwise(given, name, dim, lambda points: move(points, condition=condition))
+    columns = read_conditions(condition, known_rows(given, name), "condition")
+    rows = np.column_stack([column.values.astype(object) for column in columns])
+    names = [column.name for column in columns]
+    return blockwise(
+        given, name, dim, lambda points, part: move(points, condition=Conditions.of(names, part)), beside=rows
+    )
