@@ -29,7 +29,7 @@ class Frame(Protocol):
     """Where the potential of a fit lives."""
 
     def between(self, source: Moments, target: Moments) -> Any:  # noqa: ANN401 - coordinates of several kinds
-        """AbstractGeometry for sides with these moments."""
+        """The geometry for sides with these moments."""
         ...
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
@@ -54,7 +54,7 @@ class QuadraticFrame:
             self._root = (vectors * np.sqrt(values)) @ vectors.T
 
     def between(self, source: Moments, target: Moments) -> QuadraticGeometry:
-        """AbstractGeometry for sides with these moments."""
+        """The geometry for sides with these moments."""
         return QuadraticGeometry.between(source, target, self._scale, self._root)
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
@@ -63,7 +63,7 @@ class QuadraticFrame:
 
 
 class DisplacementFrame:
-    """AbstractGeometry for other costs of the displacement.
+    """The geometry for other costs of the displacement.
 
     Args:
         scale: `(d,)` units of the columns in the cost.
@@ -80,7 +80,7 @@ class DisplacementFrame:
         self._certify = False
 
     def between(self, source: Moments, target: Moments) -> DisplacementGeometry:
-        """AbstractGeometry for sides with these moments."""
+        """The geometry for sides with these moments."""
         return DisplacementGeometry.between(source, target, self._cost, self._scale, self._pairs, self._certify)
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
@@ -92,7 +92,7 @@ class DisplacementFrame:
 
 
 class SphereFrame:
-    """AbstractGeometry for points on a sphere, the same for every fit to two sides.
+    """The geometry for points on a sphere, the same for every fit to two sides.
 
     Args:
         scale: `(d,)` units of the columns: ones, for there is nothing to scale.
@@ -115,7 +115,7 @@ class SphereFrame:
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
         """Settings for a stiffer equation, and a network on the sphere."""
-        surplus = self._coordinates.surplus
+        surplus = self._coordinates.surplus_in(np.float32)
         config = general_config(config, hidden)
         return config.replace(potential=on_sphere(config.potential, surplus.radius, surplus.centre))
 

@@ -42,7 +42,7 @@ class DualObjective(AbstractObjective):
         holdout: Points kept aside to choose the best state.
         config: Settings.
         seed: One seed gives one result on one machine, if the budget is in steps.
-        degenerate: AbstractGeometry that are left to the Gaussian map.
+        degenerate: Coordinates that are left to the Gaussian map.
     """
 
     row = HistoryRow

@@ -21,7 +21,7 @@ def network(
         config: Settings.
         coordinates: Where it lives.
         seed: Of its weights.
-        degenerate: AbstractGeometry that are left to the Gaussian map.
+        degenerate: Coordinates that are left to the Gaussian map.
 
     Raises:
         InputError: The user's own potential cannot be trained here.
