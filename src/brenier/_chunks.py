@@ -35,7 +35,7 @@ def map_batches(fn: Callable[..., Any], *arrays: NDArray[Any], batch: int = BATC
     Note:
         The last batch is filled up with copies of its last row, to a power of two; those results are cut off.
     """
-    return _gathered(len(arrays[0]), ((count, fn(*rows)) for count, rows in _padded(arrays, batch, least)))
+    return _gather(len(arrays[0]), ((count, fn(*rows)) for count, rows in _pad(arrays, batch, least)))
 
 
 def map_chunks(fn: Callable[..., Any], *arrays: NDArray[Any]) -> Any:  # noqa: ANN401
@@ -46,7 +46,7 @@ def map_chunks(fn: Callable[..., Any], *arrays: NDArray[Any]) -> Any:  # noqa: A
     chunk = chunk_rows(arrays[0][0].size)
     starts = range(0, len(arrays[0]), chunk)
     parts = ([array[start : start + chunk] for array in arrays] for start in starts)
-    return _gathered(len(arrays[0]), ((len(rows[0]), fn(*rows)) for rows in parts))
+    return _gather(len(arrays[0]), ((len(rows[0]), fn(*rows)) for rows in parts))
 
 
 def chunk_rows(columns: int) -> int:
@@ -54,7 +54,7 @@ def chunk_rows(columns: int) -> int:
     return max(BATCH, min(_CHUNK, 1 << (_ENTRIES // max(columns, 1)).bit_length() - 1))
 
 
-def _padded(arrays: tuple[NDArray[Any], ...], batch: int, least: int) -> Iterator[tuple[int, list[NDArray[Any]]]]:
+def _pad(arrays: tuple[NDArray[Any], ...], batch: int, least: int) -> Iterator[tuple[int, list[NDArray[Any]]]]:
     for start in range(0, len(arrays[0]), batch):
         rows = [array[start : start + batch] for array in arrays]
         count = len(rows[0])
@@ -62,7 +62,7 @@ def _padded(arrays: tuple[NDArray[Any], ...], batch: int, least: int) -> Iterato
         yield count, [np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) for part in rows]
 
 
-def _gathered(rows: int, parts: Iterator[tuple[int, Any]]) -> Any:  # noqa: ANN401
+def _gather(rows: int, parts: Iterator[tuple[int, Any]]) -> Any:  # noqa: ANN401
     """Write the first `count` rows of each part behind those of the part before, into arrays of all rows."""
     whole, start = None, 0
     for count, part in parts:

@@ -169,5 +169,5 @@ def _w2_squared_1d(x: Array, y: Array, a: Array, b: Array) -> float:
 
 
 def _shares(weight: Array | None, rows: int, name: str) -> NDArray[np.float64]:
-    found = as_weights(weight, rows, name)
-    return np.full(rows, 1.0 / rows) if found is None else found
+    weights = as_weights(weight, rows, name)
+    return np.full(rows, 1.0 / rows) if weights is None else weights

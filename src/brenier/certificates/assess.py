@@ -59,7 +59,7 @@ def assess(
     """
     a, b = (None if weights is None or np.ptp(weights) == 0 else weights for weights in (a, b))
     terms = dual_terms(geometry, family, x, y, conjugates)
-    interval, test = _compared(geometry, x, y, images, terms, seed, a, b) if empirical else (None, None)
+    interval, test = _compare(geometry, x, y, images, terms, seed, a, b) if empirical else (None, None)
     return Distance(
         value=float(np.average(terms.source, weights=a) + np.average(terms.target, weights=b)),
         moved=float(np.average(geometry.costs(x[:, : geometry.dim], images), weights=a)),
@@ -108,7 +108,7 @@ def average(parts: Mapping[str, Distance], shares: Array) -> Distance:
     )
 
 
-def _compared(
+def _compare(
     geometry: AbstractGeometry,
     x: Array,
     y: Array,
@@ -125,7 +125,7 @@ def _compared(
         # One centre for all: differences stay, and units are divided out of numbers of the size of the clouds.
         centre = 0.5 * (points[0].mean(axis=0) + points[1].mean(axis=0))
         points = [cloud - centre for cloud in points]
-    points_x, points_y, points_images = (geometry.measured(cloud) for cloud in points)
+    points_x, points_y, points_images = (geometry.measure(cloud) for cloud in points)
     if geometry.conditions is None:
         test = mismatch(points_images, points_y, seed, a, b)
         if geometry.quadratic:
@@ -134,7 +134,7 @@ def _compared(
     # Numbers in units of the spread of the target.
     size = float(np.sqrt(np.mean(np.var(points_y, axis=0))))
     joint_x, joint_y = (
-        np.column_stack([own, size * rows[:, dim + 1 :]]) for own, rows in ((points_images, x), (points_y, y))
+        np.column_stack([points, size * rows[:, dim + 1 :]]) for points, rows in ((points_images, x), (points_y, y))
     )
     return None, mismatch(joint_x, joint_y, seed, a, b)
 

@@ -99,7 +99,7 @@ def general_interval(
     a = np.full(len(x), 1.0 / len(x)) if a is None else a
     b = np.full(len(y), 1.0 / len(y)) if b is None else b
     pairs = len(x) * len(y)
-    costs = partial(_lifted, cost)
+    costs = partial(_lift, cost)
     if pairs <= exact:
         plan, dual = exact_plan(x, y, a, b, costs)
         bounds, method = _by_transforms(cost, x, y, dual, a, b), "exact"
@@ -127,7 +127,7 @@ def _check(x: Array, y: Array, images: Array, source_values: Array) -> None:
             )
 
 
-def _lifted(cost: AbstractCost, x: Array, y: Array) -> Array:
+def _lift(cost: AbstractCost, x: Array, y: Array) -> Array:
     """Costs of all pairs, and where some are negative the least added to all: POT's simplex fails on negative ones."""
     costs = cost_matrix(cost, x, y)
     return costs - min(0.0, costs.min())

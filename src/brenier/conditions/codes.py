@@ -6,7 +6,7 @@ from brenier._errors import DataWarning, InputError, warn
 from brenier.conditions.space import ConditionSpace
 from brenier.data.table import Matrix, Unchecked, listed
 
-__all__ = ["described", "read_codes"]
+__all__ = ["describe", "read_codes"]
 
 
 def read_codes(space: ConditionSpace, condition: Unchecked, rows: int, name: str) -> Matrix:
@@ -26,7 +26,7 @@ def read_codes(space: ConditionSpace, condition: Unchecked, rows: int, name: str
     """
     if condition is None:
         raise InputError(
-            f"`{name}` is missing: this map was fitted with conditions ({described(space)}). Pass one for all "
+            f"`{name}` is missing: this map was fitted with conditions ({describe(space)}). Pass one for all "
             "points, or one for each."
         )
     codes = space.encode(condition, rows, name)
@@ -36,19 +36,19 @@ def read_codes(space: ConditionSpace, condition: Unchecked, rows: int, name: str
         return codes
     which = "" if alike else f" in rows {listed([str(row) for row in beyond])}"
     warn(
-        f"`{name}` has numbers{which} outside the range of the fit ({described(space)}); they are taken as "
+        f"`{name}` has numbers{which} outside the range of the fit ({describe(space)}); they are taken as "
         "the nearest number inside.",
         DataWarning,
     )
     # Only these: what happens to a row never depends on those beside it.
     low, high = space.scaled_ranges
     moved = codes[:1].copy() if alike else codes.copy()
-    own = moved[beyond, 0].astype(np.intp)
-    moved[beyond, 1:] = np.clip(moved[beyond, 1:], low[own], high[own])
+    number = moved[beyond, 0].astype(np.intp)
+    moved[beyond, 1:] = np.clip(moved[beyond, 1:], low[number], high[number])
     return np.broadcast_to(moved, codes.shape) if alike else moved
 
 
-def described(space: ConditionSpace) -> str:
+def describe(space: ConditionSpace) -> str:
     """The conditions for people."""
     parts = []
     if space.classes != ((),):

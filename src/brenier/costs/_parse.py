@@ -29,11 +29,11 @@ def parse_cost(text: str) -> AbstractCost:
     """
     name, colon, given = (part.strip() for part in text.partition(":"))
     if name not in COSTS:
-        choices = ", ".join(_spelling(own) for own in sorted(COSTS))
+        choices = ", ".join(_spelling(known) for known in sorted(COSTS))
         raise InputError(f"`cost` must be one of {choices}; got {text!r}.")
     parameters = list(inspect.signature(COSTS[name]).parameters.values())
     if not given:
-        if colon or any(own.default is own.empty for own in parameters):
+        if colon or any(parameter.default is parameter.empty for parameter in parameters):
             raise InputError(f"`cost` {name!r} needs its argument: write {_spelling(name)}; got {text!r}.")
         return COSTS[name]()
     if not _accepts(name):

@@ -26,10 +26,10 @@ def to_record(cost: AbstractCost) -> dict[str, Any]:
     """
     arguments = dict(cost.arguments())
     if COSTS.get(cost.name) is not type(cost):
-        own = type(cost).__name__
+        kind = type(cost).__name__
         raise InputError(
-            f"`cost` ({cost}) cannot be saved: `brenier.costs.COSTS` does not have `{own}` as {cost.name!r}. Add it, "
-            f"`COSTS[{cost.name!r}] = {own}`, here and before `load`."
+            f"`cost` ({cost}) cannot be saved: `brenier.costs.COSTS` does not have `{kind}` as {cost.name!r}. Add it, "
+            f"`COSTS[{cost.name!r}] = {kind}`, here and before `load`."
         )
     return {"name": cost.name, "arguments": arguments}
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from brenier._errors import InputError
 from brenier._types import Points, Values
 
-__all__ = ["exponential", "logarithm", "squared_angle", "tangential", "to_degrees", "to_vectors", "unit_vectors"]
+__all__ = ["exponential", "logarithm", "project", "squared_angle", "to_degrees", "to_vectors", "unit_vectors"]
 
 _NEAR = 1e-3
 """Squared chord, or squared length of a tangent vector, up to which series stand for angles: five terms of them are
@@ -26,7 +26,7 @@ def unit_vectors(x: Points) -> Points:
     return x / jnp.linalg.norm(x, axis=1, keepdims=True)
 
 
-def tangential(x: Points, v: Points) -> Points:
+def project(x: Points, v: Points) -> Points:
     """The part of each row of `v` that is orthogonal to the same row of `x`, unit vectors."""
     return v - jnp.sum(x * v, axis=1, keepdims=True) * x
 
@@ -45,7 +45,7 @@ def logarithm(x: Points, y: Points) -> Points:
     none, and returns zero.
     """
     chord, angle = _chord_and_angle(x, y)
-    along = tangential(x, y - x)
+    along = project(x, y - x)
     square = jnp.sum(jnp.square(along), axis=1)
     far = angle / jnp.sqrt(jnp.where(square > _TINY, square, 1.0))
     near = _series(chord, (1.0, 1 / 6, 1 / 30, 1 / 140, 1 / 630))  # angle over sine
@@ -122,11 +122,11 @@ def to_degrees(vectors: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.floa
 
 def _chord_and_angle(x: Points, y: Points) -> tuple[Values, Values]:
     """Squared chord, and the angle; the latter without derivatives where the points are near or opposite."""
-    chord, other = jnp.sum(jnp.square(x - y), axis=1), jnp.sum(jnp.square(x + y), axis=1)
-    between = (chord >= _NEAR) & (other > _TINY)
-    safe, opposite = jnp.where(between, chord, 1.0), jnp.where(between, other, 1.0)
+    chord, antipodal = jnp.sum(jnp.square(x - y), axis=1), jnp.sum(jnp.square(x + y), axis=1)
+    between = (chord >= _NEAR) & (antipodal > _TINY)
+    safe, opposite = jnp.where(between, chord, 1.0), jnp.where(between, antipodal, 1.0)
     angle = 2.0 * jnp.arctan2(jnp.sqrt(safe), jnp.sqrt(opposite))
-    return chord, jnp.where(other > _TINY, angle, jnp.pi)
+    return chord, jnp.where(antipodal > _TINY, angle, jnp.pi)
 
 
 def _series(t: Values, coefficients: tuple[float, ...]) -> Values:

@@ -90,9 +90,9 @@ class DensityMethods(abc.ABC):
         Raises:
             InputError: The cost is not quadratic.
         """
-        found = self.log_density_with_status(points, base, condition=condition, side=side)
-        warn_unconverged_densities(found)
-        return found.value
+        result = self.log_density_with_status(points, base, condition=condition, side=side)
+        warn_unconverged_densities(result)
+        return result.value
 
     def log_density_with_status(
         self,
@@ -168,31 +168,31 @@ class DensityMethods(abc.ABC):
     @property
     def density_side(self) -> str:
         """The side that densities are on unless said otherwise: that without the base, or `"target"` without one."""
-        own = self.info.get("base")
-        return "source" if own is not None and own["side"] == "target" else "target"
+        record = self.info.get("base")
+        return "source" if record is not None and record["side"] == "target" else "target"
 
     def _base(self, base: Unchecked, side: str | None) -> tuple[Base, str]:
         """The base distribution, and the side of what it becomes."""
-        own = self.info.get("base")
+        record = self.info.get("base")
         where = self.density_side if side is None else check_side(side)
         if base is not None:
             return as_base(base, self.dim), where
-        if own is None:
+        if record is None:
             raise InputError(
                 "`base` is missing: the fit of this map had no base distribution. Pass 'normal' or a distribution with "
                 "`logpdf`, that of the points on the other side."
             )
-        if where == own["side"]:
+        if where == record["side"]:
             raise InputError(f"`side` is that of the base of this map, {where!r}. Leave it out, or pass another base.")
-        return Normal.read(own), where
+        return Normal.read(record), where
 
 
-def warn_unconverged_densities(found: LogDensity) -> None:
+def warn_unconverged_densities(result: LogDensity) -> None:
     """Warn, at the line that called its caller, of densities at points that are not exactly those asked for."""
-    failed = np.flatnonzero(~found.converged)
+    failed = np.flatnonzero(~result.converged)
     if len(failed):
         warn(
-            f"{len(failed)} of {len(found.value)} log densities are at points whose preimages are not converged: rows "
+            f"{len(failed)} of {len(result.value)} log densities are at points whose preimages are not converged: rows "
             f"{listed([str(row) for row in failed], 10)}. `log_density_with_status` has the status of each row.",
             ConvergenceWarning,
         )

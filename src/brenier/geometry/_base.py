@@ -155,7 +155,7 @@ class AbstractGeometry(eqx.Module):
         return float(np.average(self.source_offsets(x), weights=a) + np.average(self.target_offsets(y), weights=b))
 
     @abc.abstractmethod
-    def measured(self, points: Matrix) -> Matrix:
+    def measure(self, points: Matrix) -> Matrix:
         """Points as the cost takes them: with each column in units of its scale, for instance."""
 
     def column_weights(self, direction: Matrix) -> Matrix:
@@ -165,7 +165,7 @@ class AbstractGeometry(eqx.Module):
     def costs(self, x: Matrix, y: Matrix) -> Matrix:
         """Cost of each point of `x` to that of `y`, in double precision."""
         with jax.enable_x64(True):
-            return np.asarray(self.cost(jnp.asarray(self.measured(x)), jnp.asarray(self.measured(y))))
+            return np.asarray(self.cost(jnp.asarray(self.measure(x)), jnp.asarray(self.measure(y))))
 
     def geodesic(self, x: Matrix, y: Matrix, t: float) -> Matrix:
         """Points a share `t` of the way: straight lines are shortest for every convex function of the displacement."""

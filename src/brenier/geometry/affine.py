@@ -95,8 +95,8 @@ def bures_coordinates(source: Moments, target: Moments, scale: Matrix) -> dict[s
     # With S = L L^T, T = M M^T and M^T L = U diag(s) V^T, the matrix W = diag(s)^(1/2) V^T L^-1 has W^T W = A, the
     # Bures map, and gives both sides the covariance diag(s): square root and rotation in one, from the factors,
     # which have half the digits of condition of the covariances.
-    lower, other = (np.linalg.cholesky(side.covariance / units) for side in (source, target))
-    left, variances, right = np.linalg.svd(other.T @ lower)
+    lower, lower_target = (np.linalg.cholesky(side.covariance / units) for side in (source, target))
+    left, variances, right = np.linalg.svd(lower_target.T @ lower)
     roots, unit = np.sqrt(variances)[:, None], float(np.sqrt(variances.mean()))
     return {
         "mean_x": source.mean,
@@ -104,7 +104,7 @@ def bures_coordinates(source: Moments, target: Moments, scale: Matrix) -> dict[s
         "to_x": roots * np.linalg.solve(lower.T, right.T).T / (unit * scale),
         "to_y": right @ lower.T / roots / (unit * scale),
         "from_x": scale[:, None] * unit * (lower @ right.T / roots.T),
-        "from_y": scale[:, None] * unit * (other @ left / roots.T),
+        "from_y": scale[:, None] * unit * (lower_target @ left / roots.T),
         "unit": unit,
         "spread": np.sqrt(variances) / unit,
     }

@@ -144,7 +144,7 @@ class DisplacementGeometry(AbstractAffine):
         normal = np.random.default_rng(seed).standard_normal((count, self.dim))
         return np.clip(normal * self.spread, -self.reach, self.reach).astype(np.float32)
 
-    def measured(self, points: Matrix) -> Matrix:
+    def measure(self, points: Matrix) -> Matrix:
         """Points with each column in units of its scale, as the cost takes them."""
         return points / self.scale
 

@@ -110,7 +110,7 @@ class SphereGeometry(AbstractGeometry):
         return self._enter(points, "Y")
 
     def leave_x(self, points: NDArray[np.floating], codes: Matrix | None = None) -> Matrix:
-        return self.radius * self.measured(np.asarray(points, np.float64))
+        return self.radius * self.measure(np.asarray(points, np.float64))
 
     def leave_y(self, points: NDArray[np.floating], codes: Matrix | None = None) -> Matrix:
         return self.leave_x(points)
@@ -118,20 +118,20 @@ class SphereGeometry(AbstractGeometry):
     def geodesic(self, x: Matrix, y: Matrix, t: float) -> Matrix:
         """Points a share `t` of the way along the great circle."""
         with jax.enable_x64(True):
-            one, two = jnp.asarray(self.measured(x)), jnp.asarray(self.measured(y))
+            one, two = jnp.asarray(self.measure(x)), jnp.asarray(self.measure(y))
             return self.radius * np.asarray(exponential(one, t * logarithm(one, two)))
 
     def starts(self, count: int, seed: int = 0) -> NDArray[np.float32]:
         """Points where the source is: drawn from the Gaussian with its moments, and put onto the sphere."""
         normal = np.random.default_rng(seed).standard_normal((count, self.dim))
-        return (self.measured(self.mean + normal @ self.root.T) / self.unit).astype(np.float32)
+        return (self.measure(self.mean + normal @ self.root.T) / self.unit).astype(np.float32)
 
-    def measured(self, points: Matrix) -> Matrix:
+    def measure(self, points: Matrix) -> Matrix:
         """Points as unit vectors."""
         return points / np.linalg.norm(points, axis=1, keepdims=True)
 
     def source_offsets(self, rows: Matrix) -> Matrix:
-        return -self.measured(rows) @ self.pull
+        return -self.measure(rows) @ self.pull
 
     def target_offsets(self, rows: Matrix) -> Matrix:
         return np.full(len(rows), 0.5 * self.unit**2 * self.dim)

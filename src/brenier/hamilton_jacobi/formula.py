@@ -17,7 +17,7 @@ from brenier.data.checks import as_points
 from brenier.hamilton_jacobi.bundle import planes_for, settle
 from brenier.hamilton_jacobi.descent import descend
 from brenier.hamilton_jacobi.objective import Initial, Objective, value_and_gradient
-from brenier.hamilton_jacobi.starts import chosen_starts, given_starts
+from brenier.hamilton_jacobi.starts import check_starts, choose_starts
 from brenier.potentials import AbstractFunction, AbstractPotential, double
 
 __all__ = ["HopfLax", "hopf_lax"]
@@ -125,7 +125,7 @@ def hopf_lax(
     _check_functions(g, lagrangian, dim)
     times = _times(t, rows)
     _check_budget(tolerance, max_steps, seed)
-    count, own = _starts(starts, g, rows, dim)
+    count, given = _starts(starts, g, rows, dim)
     with jax.enable_x64(True):
         precise = double(g) if isinstance(g, AbstractPotential) else g
         _check_shape(precise, dim)
@@ -137,7 +137,7 @@ def hopf_lax(
             if times[chosen[0]] == 0:
                 part = _at_start(precise, points[chosen])
             else:
-                guesses = None if own is None else own[chosen]
+                guesses = None if given is None else given[chosen]
                 part = _later(
                     precise, lagrangian, points[chosen], times[chosen], guesses, count, key, tolerance, max_steps
                 )
@@ -169,7 +169,7 @@ def _later(
     rows, dim = x.shape
     begun, spent = guesses, 0
     if begun is None:
-        begun = map_batches(lambda a, b: _guesses(g, lagrangian, a, b, key, count), x, t, batch=_batch(count * dim))
+        begun = map_batches(lambda a, b: _choose(g, lagrangian, a, b, key, count), x, t, batch=_batch(count * dim))
         spent = count // 2
     every_x, every_t = np.repeat(x, count, axis=0), np.repeat(t, count)
     limits = jnp.asarray(tolerance), jnp.asarray(max_steps, jnp.int32)
@@ -215,8 +215,8 @@ def _initial(g: Initial, x: Array) -> tuple[Array, Array]:
 
 
 @eqx.filter_jit
-def _guesses(g: Initial, lagrangian: AbstractDisplacementCost, x: Array, t: Array, key: Array, count: int) -> Array:
-    return chosen_starts(Objective(g, lagrangian, jnp.asarray(x), jnp.asarray(t)), key, count)
+def _choose(g: Initial, lagrangian: AbstractDisplacementCost, x: Array, t: Array, key: Array, count: int) -> Array:
+    return choose_starts(Objective(g, lagrangian, jnp.asarray(x), jnp.asarray(t)), key, count)
 
 
 @eqx.filter_jit
@@ -270,9 +270,9 @@ def _check_functions(g: object, lagrangian: object, dim: int) -> None:
 
 def _check_shape(g: Initial, dim: int) -> None:
     """What initial data return, found without evaluating them."""
-    found = jax.eval_shape(g, jax.ShapeDtypeStruct((3, dim), jnp.float64))
-    if not hasattr(found, "shape") or found.shape != (3,) or not jnp.issubdtype(found.dtype, jnp.floating):
-        shown = f"{found.dtype} of shape {found.shape}" if hasattr(found, "shape") else repr(found)
+    returned = jax.eval_shape(g, jax.ShapeDtypeStruct((3, dim), jnp.float64))
+    if not hasattr(returned, "shape") or returned.shape != (3,) or not jnp.issubdtype(returned.dtype, jnp.floating):
+        shown = f"{returned.dtype} of shape {returned.shape}" if hasattr(returned, "shape") else repr(returned)
         raise InputError(
             f"`g` must return one real number a row, shape (3,) for points of shape (3, {dim}); it returned {shown}. "
             f"Sum over `axis=1`."
@@ -309,5 +309,5 @@ def _starts(starts: int | ArrayLike | None, g: Initial, rows: int, dim: int) -> 
         if count < 1:
             raise InputError(f"`starts` must be at least 1; got {starts!r}.")
         return count, None
-    own = given_starts(starts, rows, dim)
-    return own.shape[1], own
+    given = check_starts(starts, rows, dim)
+    return given.shape[1], given

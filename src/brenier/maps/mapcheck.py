@@ -62,19 +62,19 @@ def check_potential(kind: str, hyperparameters: Mapping[str, Any], dim: int, ten
         if inner == "sphere":
             raise ValueError("a potential on a sphere cannot hold another one")
         numbers = [hyperparameters["radius"], *hyperparameters["centre"]]
-        if not all(_is_finite(own) for own in numbers) or not numbers[0] > 0 or len(numbers) != dim + 1:
+        if not all(_is_finite(value) for value in numbers) or not numbers[0] > 0 or len(numbers) != dim + 1:
             raise ValueError(f"the sphere needs a radius above zero and a centre of {dim} finite numbers")
         check_potential(inner, hyperparameters["inner"], dim, tensors)
         return
-    own = {
+    counts = {
         name: _whole(name, hyperparameters[name]) for name in ("dim", "classes", "numbers") if name in hyperparameters
     }
-    if own.get("dim", dim) != dim:
-        raise ValueError(f"the potential has {own['dim']} columns, the coordinates have {dim}")
+    if counts.get("dim", dim) != dim:
+        raise ValueError(f"the potential has {counts['dim']} columns, the coordinates have {dim}")
     if "start" in hyperparameters and not _is_finite(hyperparameters["start"]):
         raise ValueError("`start` must be a finite number")
-    inert = hyperparameters.get("inert", ())
-    if not isinstance(inert, list | tuple) or len({_whole("inert", column) for column in inert}) != len(inert):
+    degenerate = hyperparameters.get("inert", ())
+    if not isinstance(degenerate, list | tuple) or len({_whole("inert", k) for k in degenerate}) != len(degenerate):
         raise ValueError("`inert` must list columns, each once")
     stored = {name: array for name, array in tensors.items() if name.startswith("potential.")}
     held = sum(array.size for array in stored.values())
@@ -85,11 +85,11 @@ def check_potential(kind: str, hyperparameters: Mapping[str, Any], dim: int, ten
     if 0 in sizes:
         raise ValueError("`widths` must be at least 1")
     # What every network has at least: a weight between units of layers that follow each other.
-    implied = sum(a * b for a, b in pairwise([dim, *sizes])) + own.get("classes", 0) + own.get("numbers", 0)
+    implied = sum(a * b for a, b in pairwise([dim, *sizes])) + counts.get("classes", 0) + counts.get("numbers", 0)
     if kind in ("icnn", "modulated"):
         implied += dim * sum(sizes[1:])
     if kind == "modulated":
-        implied += own.get("classes", 0) * sum(sizes)
+        implied += counts.get("classes", 0) * sum(sizes)
     if kind == "quadratic":
         implied = dim * dim
     if implied > held:
@@ -104,7 +104,7 @@ def check_names(columns: Any, dim: int) -> tuple[str, ...] | None:  # noqa: ANN4
     """
     if columns is None:
         return None
-    if not isinstance(columns, list) or len(columns) != dim or not all(_is_text(own) for own in columns):
+    if not isinstance(columns, list) or len(columns) != dim or not all(_is_text(name) for name in columns):
         raise ValueError(f"`columns` must be null or the names of {dim} columns")
     return tuple(columns)
 
@@ -123,8 +123,8 @@ def check_base(info: Any, dim: int) -> Mapping[str, Any]:  # noqa: ANN401 - what
     if not isinstance(base, dict) or base.get("side") not in ("source", "target"):
         raise ValueError("`base` must be an object with a side")
     for name in ("mean", "deviation"):
-        own = base.get(name)
-        if not isinstance(own, list) or len(own) != dim or not all(map(_is_finite, own)):
+        values = base.get(name)
+        if not isinstance(values, list) or len(values) != dim or not all(map(_is_finite, values)):
             raise ValueError(f"`base` must have {dim} finite numbers as its {name}")
     if min(base["deviation"]) <= 0:
         raise ValueError("`base` must have deviations above zero")

@@ -101,7 +101,7 @@ def save(path: str | PathLike[str], contents: Contents) -> None:
     text = json.dumps(description, sort_keys=True)
     written = to_bytes(tensors, metadata={"brenier": text, "sha256": _digest(text, tensors)})
     with atomic_write(path) as file:
-        file.write(_ordered(written))
+        file.write(_order_header(written))
 
 
 def load(path: str | PathLike[str]) -> Contents:
@@ -164,7 +164,7 @@ def _check_conditions(geometry: AbstractGeometry, potential: AbstractFamily, con
         raise ValueError(f"the potential has {sizes} classes and numbers, the conditions have {expected}")
 
 
-def _ordered(written: bytes) -> bytes:
+def _order_header(written: bytes) -> bytes:
     """A safetensors file with the entries of its header in order; the library writes those of the metadata in any."""
     end = 8 + int.from_bytes(written[:8], "little")
     header = json.dumps(json.loads(written[8:end]), sort_keys=True, separators=(",", ":")).encode()

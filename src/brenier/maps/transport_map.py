@@ -13,7 +13,7 @@ from brenier._chunks import map_batches, map_chunks
 from brenier._errors import InputError
 from brenier._words import map_lines, summary
 from brenier.certificates import Distance, inverse_errors
-from brenier.conditions import ConditionSpace, described, read_codes
+from brenier.conditions import ConditionSpace, describe, read_codes
 from brenier.conjugates import (
     GlobalConjugates,
     Tolerance,
@@ -325,7 +325,7 @@ class TransportMap(DensityMethods, eqx.Module):
             cost=str(self.cost),
             potential=type(self.potential).__name__,
             hyperparameters=self.potential.hyperparameters(),
-            conditions=None if self.conditions is None else described(self.conditions),
+            conditions=None if self.conditions is None else describe(self.conditions),
             info=self.info,
         )
 
