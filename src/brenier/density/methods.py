@@ -54,7 +54,7 @@ class DensityMethods(abc.ABC):
 
         Args:
             X: `(n, dim)` source points.
-            condition: Where the fit had conditions: of all points, or of each; here and below, each condition is a map
+            condition: Needed where the fit had conditions: one for all points, or one for each; here and below, each condition is a map
                 of its own.
 
         Returns:
@@ -79,7 +79,7 @@ class DensityMethods(abc.ABC):
             points: `(n, dim)` points.
             base: Distribution on the other side: `"normal"` for the standard normal one, a distribution with a method
                 `logpdf`, or a function from points to log densities. By default the one that the fit had.
-            condition: Where the fit had conditions: of all points, or of each.
+            condition: Needed where the fit had conditions: one for all points, or one for each.
             side: The side that the points are on: `"target"` for the image of the base, `"source"` for its preimage.
                 By default the other side than that of the fit's base; `"target"` where there was none.
 
@@ -108,7 +108,7 @@ class DensityMethods(abc.ABC):
         Args:
             points: `(n, dim)` points.
             base: As for `log_density`.
-            condition: Where the fit had conditions: of all points, or of each.
+            condition: Needed where the fit had conditions: one for all points, or one for each.
             side: As for `log_density`.
             exact: Whether log determinants are exact or estimated; by default exact up to 256 columns.
         """
@@ -143,7 +143,7 @@ class DensityMethods(abc.ABC):
         Args:
             n: How many.
             base: As for `log_density`; a distribution of the user's own needs `rvs(size=n, random_state=generator)`.
-            condition: Where the fit had conditions: of all points, or of each of the `n`.
+            condition: Needed where the fit had conditions: one for all points, or one for each of the `n`.
             side: The side that the points are to be on, as for `log_density`.
             seed: Of the draw.
         """

@@ -17,7 +17,7 @@ Tensors = Mapping[str, NDArray[Any]]
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; of two entries with one name, programs differ in which they take.
+    """Make a JSON object, without repeated names: programs differ in which of two entries they take.
 
     Raises:
         ValueError: Two entries have one name.
@@ -32,7 +32,7 @@ def check_tensors(tensors: Tensors) -> None:
     """Refuse tensors that are not finite real numbers.
 
     Raises:
-        ValueError: The first that is none, and what it has.
+        ValueError: Names the first that is not, and what it holds.
     """
     for name, array in tensors.items():
         if array.dtype.kind != "f":
@@ -42,13 +42,13 @@ def check_tensors(tensors: Tensors) -> None:
 
 
 def check_potential(kind: str, hyperparameters: Mapping[str, Any], dim: int, tensors: Tensors) -> None:
-    """Refuse a description of a potential that takes other memory than the tensors of the file.
+    """Refuse a description of a potential that would take more memory than the tensors of the file.
 
-    Kinds that others entered into `POTENTIALS` are checked as far as they use the same names.
+    Kinds that users added to `POTENTIALS` are checked as far as they use the same names.
 
     Args:
-        kind: As in the file.
-        hyperparameters: As in the file.
+        kind: Name of the potential's class in `POTENTIALS`.
+        hyperparameters: What the file says of its shape.
         dim: Number of columns of the coordinates.
         tensors: All tensors of the file.
 
@@ -97,10 +97,10 @@ def check_potential(kind: str, hyperparameters: Mapping[str, Any], dim: int, ten
 
 
 def check_names(columns: Any, dim: int) -> tuple[str, ...] | None:  # noqa: ANN401 - whatever the file says
-    """Names of the columns.
+    """Check the names of the columns, and return them.
 
     Raises:
-        ValueError: They are no `dim` texts.
+        ValueError: They are not `dim` texts.
     """
     if columns is None:
         return None
@@ -110,10 +110,10 @@ def check_names(columns: Any, dim: int) -> tuple[str, ...] | None:  # noqa: ANN4
 
 
 def check_base(info: Any, dim: int) -> Mapping[str, Any]:  # noqa: ANN401 - whatever the file says
-    """How the map was made, with the base distribution of a density where it has one.
+    """Check the record of how a map was made, and in it the base distribution of a density; return the record.
 
     Raises:
-        ValueError: It is no object, or the base is no normal distribution of `dim` columns.
+        ValueError: It is not an object, or the base is not a normal distribution of `dim` columns.
     """
     if not isinstance(info, dict):
         raise ValueError(f"`info` must be an object; got {type(info).__name__}")

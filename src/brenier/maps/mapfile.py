@@ -68,11 +68,11 @@ Tensors = dict[str, NDArray[Any]]
 
 
 def save(path: str | PathLike[str], contents: Contents) -> None:
-    """Write a map, whole or not at all. Maps that are equal, but for the order of their entries, give equal files.
+    """Write a map, whole or not at all. Equal maps give equal files, whatever the order of their entries.
 
     Raises:
-        InputError: The path cannot be written, `POTENTIALS` does not have the kind of the potential, or `COSTS` that of
-            the cost.
+        InputError: The path cannot be written, `POTENTIALS` lacks the class of the potential, or `COSTS` that of the
+            cost.
     """
     geometry, potential, conditions, columns, info = contents
     kinds = {cls: kind for kind, cls in POTENTIALS.items()}
@@ -105,7 +105,7 @@ def save(path: str | PathLike[str], contents: Contents) -> None:
 
 
 def load(path: str | PathLike[str]) -> Contents:
-    """Read a map.
+    """Read what `save` wrote. Runs no code from the file.
 
     Raises:
         MapFileError: The file is missing, truncated, altered, of a newer format, or not a map: its tensors are not
@@ -146,10 +146,10 @@ def load(path: str | PathLike[str]) -> Contents:
 
 
 def checksum(path: str | PathLike[str]) -> str:
-    """SHA-256 of what a file holds, as it is stored there: one map has one, wherever its file lies.
+    """SHA-256 of what a map file holds, as stored in it: copies of a map have one and the same.
 
     Raises:
-        MapFileError: As for `load`, which checks it.
+        MapFileError: The file is missing, truncated, or not a map. Only `load` checks that the contents match.
     """
     return _read(Path(fspath(path)))[1]
 
