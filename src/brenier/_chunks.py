@@ -25,9 +25,9 @@ def map_batches(fn: Callable[..., Any], *arrays: NDArray[Any], batch: int = BATC
     Args:
         fn: Takes one array for each of `arrays`, with the same number of rows, and returns a pytree of arrays that
             have that number of rows.
-        arrays: One or more, with the same number of rows, at least one.
-        batch: Rows a call; a power of two.
-        least: Fewest rows a call; equal to `batch`, it keeps the number of compilations at one.
+        arrays: One or more arrays with the same number of rows, at least one row.
+        batch: Rows of one call; a power of two.
+        least: Fewest rows of one call; equal to `batch`, it keeps the number of compilations at one.
 
     Returns:
         The results of all rows, in NumPy. Beside them, memory for one batch.
@@ -39,7 +39,7 @@ def map_batches(fn: Callable[..., Any], *arrays: NDArray[Any], batch: int = BATC
 
 
 def map_chunks(fn: Callable[..., Any], *arrays: NDArray[Any]) -> Any:  # noqa: ANN401
-    """Apply any row-wise function to slices of many rows, the last of them as short as it comes.
+    """Apply any row-wise function to slices of many rows, the last of which may be short.
 
     For functions that do more than one compiled call: what they hold between calls then fits a chunk, not the input.
     """
@@ -50,7 +50,7 @@ def map_chunks(fn: Callable[..., Any], *arrays: NDArray[Any]) -> Any:  # noqa: A
 
 
 def chunk_rows(columns: int) -> int:
-    """Rows of one chunk: slices of so many rows, moved one by one, give what all of them together do."""
+    """Rows of one chunk of a table: chunks of so many rows, moved one by one, give what moving all rows does."""
     return max(BATCH, min(_CHUNK, 1 << (_ENTRIES // max(columns, 1)).bit_length() - 1))
 
 

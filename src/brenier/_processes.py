@@ -22,10 +22,10 @@ _Tree = TypeVar("_Tree")
 
 @contextmanager
 def need_all() -> Iterator[None]:
-    """Work that needs all processes.
+    """Run work that needs all processes, and say so where another process has failed.
 
     Raises:
-        DistributedError: One of them is gone.
+        DistributedError: Another process has ended or cannot be reached.
     """
     try:
         yield
@@ -40,7 +40,7 @@ def need_all() -> Iterator[None]:
 
 
 def agree(tree: _Tree) -> _Tree:
-    """What the first process has, for all of them: numbers and arrays of NumPy; as it is where there is one process.
+    """Give all processes what the first one has: numbers and NumPy arrays. A single process keeps its own.
 
     Clocks, and what depends on them, differ from process to process, while all of them must take the same steps.
     """
@@ -51,7 +51,7 @@ def agree(tree: _Tree) -> _Tree:
 
 
 def any_of(flag: bool) -> bool:
-    """Whether any process says so."""
+    """Whether `flag` is true in any process."""
     if jax.process_count() == 1:
         return flag
     with need_all():
@@ -59,7 +59,7 @@ def any_of(flag: bool) -> bool:
 
 
 def from_first(state: Any) -> Any:  # noqa: ANN401 - JSON values and arrays, nested
-    """The state that the first process has, in all of them, whatever its size."""
+    """Give all processes the state that the first one has, whatever its size."""
     if jax.process_count() == 1:
         return state
     message = np.frombuffer(pack(state if jax.process_index() == 0 else None), np.uint8)
@@ -72,7 +72,7 @@ def from_first(state: Any) -> Any:  # noqa: ANN401 - JSON values and arrays, nes
 
 
 def from_all(state: Any) -> list[Any]:  # noqa: ANN401
-    """The states of all processes, in the order of their numbers, in all of them."""
+    """Give all processes the states of all of them, in the order of their numbers."""
     if jax.process_count() == 1:
         return [state]
     message = np.frombuffer(pack(state), np.uint8)

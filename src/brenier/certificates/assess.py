@@ -36,7 +36,7 @@ def assess(
     a: Array | None = None,
     b: Array | None = None,
 ) -> Distance:
-    """The answer of `TransportMap.distance`, of one condition or of one class whose conditions are numbers.
+    """Compute the answer of `TransportMap.distance`, for one condition or for one class whose conditions are numbers.
 
     Rows are points, with the codes of their condition behind them where each has its own. No two points share a
     condition then: there is no interval around the distance of the samples, and the test of the image is one of points
@@ -52,7 +52,7 @@ def assess(
         converged: `(m,)` which of them met their tolerance.
         confidence: Level of the bound on the populations.
         empirical: Whether to enclose the distance of the samples, and to test the image.
-        seed: Of that test.
+        seed: Seed of that test.
         disagree: `(m,)` for which of them two starts led to different solutions; for none by default.
         a: `(n,)` weights of the source points, summing to one; equal ones by default.
         b: `(m,)` weights of the target points; those under which their conditions are distributed as the source's.
@@ -81,10 +81,10 @@ def assess(
 
 
 def average(parts: Mapping[str, Distance], shares: Array) -> Distance:
-    """The mean over classes, with the classes as its `parts`.
+    """Average the distances of classes, which the result has as its `parts`.
 
     Args:
-        parts: The distance of each class.
+        parts: The distance of each class, by its name.
         shares: Share of the source that each has, summing to one.
     """
     classes = list(parts.values())

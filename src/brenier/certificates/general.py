@@ -91,8 +91,8 @@ def general_interval(
         >>> from brenier.certificates import general_interval
         >>> from brenier.costs import PNorm
         >>> x, y = np.array([[0.0], [1.0]]), np.array([[3.0], [2.0]])
-        >>> found = general_interval(PNorm(3.0), x, y, images=x, source_values=np.zeros(2))
-        >>> print(f"{found.lower:.6f} to {found.upper:.6f}")  # both points move by 2: 2^3 / 3
+        >>> bounds = general_interval(PNorm(3.0), x, y, images=x, source_values=np.zeros(2))
+        >>> print(f"{bounds.lower:.6f} to {bounds.upper:.6f}")  # both points move by 2: 2^3 / 3
         2.666667 to 2.666667
     """
     _check(x, y, images, source_values)

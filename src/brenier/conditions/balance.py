@@ -41,7 +41,7 @@ class Balance(NamedTuple):
         x, y: `(n,)` and `(m,)`, each summing to one.
         effective: `(classes, 2)` share of the rows of a class and side that are left in effect: Kish's effective
             sample size over that of the given weights.
-        unequal: Classes whose numbers no weights bring to one mean; theirs are equal.
+        unequal: Classes whose numbers no weights bring to one mean; their rows keep the given weights.
     """
 
     x: Matrix
@@ -51,7 +51,7 @@ class Balance(NamedTuple):
 
     @property
     def sides(self) -> tuple[Matrix, Matrix]:
-        """The weights alone."""
+        """The weights of both sides, `(x, y)`."""
         return self.x, self.y
 
 
@@ -64,7 +64,7 @@ def balance(
 
     Args:
         codes_x: `(n, 1 + q)` number of the class, then the numbers.
-        codes_y: `(m, 1 + q)` the same; every class has rows on both sides.
+        codes_y: `(m, 1 + q)` those of the target; every class has rows on both sides.
         low: `(classes, q)` lower ends of the ranges of the numbers.
         high: `(classes, q)` upper ends.
         given: Weights that the rows have already, positive; equal ones by default.
@@ -95,7 +95,7 @@ def weights_towards(
 
     Args:
         codes_x: `(n, 1 + q)` number of the class, then the numbers.
-        codes_y: `(m, 1 + q)` the same, with every class that `codes_x` has.
+        codes_y: `(m, 1 + q)` those of the target, with every class that `codes_x` has.
         low: `(classes, q)` lower ends of the ranges of the numbers.
         high: `(classes, q)` upper ends.
         given: Weights that the rows of both sides have already, positive; equal ones by default.
@@ -118,7 +118,7 @@ def weights_towards(
 
 
 def _unscale(numbers: Matrix, low: Matrix, high: Matrix) -> Matrix:
-    """From -1 to 1 over the range."""
+    """Numbers, rescaled so that their range is from -1 to 1."""
     return (2.0 * numbers - low - high) / np.where(high > low, high - low, 1.0)
 
 
@@ -156,10 +156,10 @@ def _match_target(x: Matrix, y: Matrix, a: Matrix, b: Matrix) -> Matrix | None:
 
 
 def entropy_weights(features: Matrix, target: Matrix, prior: Matrix | None = None) -> Matrix | None:
-    r"""The weights closest to others, in relative entropy, with :math:`\sum_i w_i f_i` as given.
+    r"""The weights closest to `prior` in relative entropy whose mean :math:`\sum_i w_i f_i` is `target`.
 
     Args:
-        features: `(n, p)`.
+        features: `(n, p)` the values :math:`f_i`.
         target: `(p,)` means to reach.
         prior: `(n,)` positive weights to stay close to; equal ones by default.
 

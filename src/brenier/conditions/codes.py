@@ -1,4 +1,4 @@
-"""From conditions that users pass to the codes of a map, or a message of what is wrong."""
+"""From conditions that users pass to the codes of a map, or to a message about what is wrong."""
 
 import numpy as np
 
@@ -10,16 +10,19 @@ __all__ = ["describe", "read_codes"]
 
 
 def read_codes(space: ConditionSpace, condition: Unchecked, rows: int, name: str) -> Matrix:
-    """Codes of conditions for so many points; numbers beyond the range of the fit are taken as its ends.
+    """Check conditions, and return their codes; numbers beyond the range of the fit are moved to its ends.
 
     Args:
         space: The conditions of the fit.
         condition: One for all points, or one for each.
-        rows: How many points.
+        rows: Number of points.
         name: The argument's name in messages.
 
+    Returns:
+        `(rows, 1 + q)` number of the class, then the numbers.
+
     Raises:
-        InputError: No condition, or one that the fit has not seen.
+        InputError: The condition is missing, or the fit has not seen it.
 
     Warns:
         DataWarning: Numbers beyond the range of the fit.
@@ -49,7 +52,7 @@ def read_codes(space: ConditionSpace, condition: Unchecked, rows: int, name: str
 
 
 def describe(space: ConditionSpace) -> str:
-    """The conditions for people."""
+    """The conditions of a fit in words, for messages and summaries."""
     parts = []
     if space.classes != ((),):
         parts.append(f"classes {listed([repr(name) for name in space.class_names()], 8)}")

@@ -32,7 +32,7 @@ class Variable(NamedTuple):
     """One column of the conditions.
 
     Attributes:
-        name: Its name, None where it has none.
+        name: Its name; None where it has none.
         kind: `"label"` or `"number"`.
     """
 
@@ -46,7 +46,7 @@ class ConditionSpace:
 
     Attributes:
         variables: The columns, in order.
-        classes: Each combination of labels that both sides have; one empty one without labels.
+        classes: Each combination of labels that both sides have; without labels, one that is empty.
         low, high: `(classes, q)` ranges of the numbers that both sides cover, in their own units.
     """
 
@@ -66,7 +66,7 @@ class ConditionSpace:
         return self._scale(self.low), self._scale(self.high)
 
     def class_names(self) -> list[str]:
-        """The classes for people."""
+        """Names of the classes for people: their labels with commas between; `"all"` without labels."""
         return [", ".join(labels) if labels else "all" for labels in self.classes]
 
     def encode(self, value: Unchecked, rows: int, name: str) -> Matrix:
@@ -81,7 +81,7 @@ class ConditionSpace:
             `(rows, 1 + q)`; the same row repeated, without copies, for one condition.
 
         Raises:
-            InputError: Other columns than in the fit, a class that was not in it, text for a number.
+            InputError: The columns are not those of the fit, a class was not in it, or a number is text.
         """
         single = is_single(value)
         columns = single_condition(value, name) if single else read_conditions(value, rows, name)
@@ -89,7 +89,7 @@ class ConditionSpace:
         return np.broadcast_to(codes, (rows, codes.shape[1])) if single else codes
 
     def encode_known(self, columns: list[Column], name: str) -> tuple[Matrix, NDArray[np.bool_]]:
-        """Codes of those rows of checked columns whose class is known, and which rows these are."""
+        """Codes of those rows of checked columns whose class is known, and a mask of these rows."""
         classes = set(self.classes)
         known = np.array([labels in classes for labels in _combine(*_parts(columns, self.variables, name))])
         parts = [Column(column.name, column.values[known]) for column in columns]
@@ -104,7 +104,7 @@ class ConditionSpace:
         return np.flatnonzero(beyond.any(axis=1))
 
     def record(self) -> dict[str, Any]:
-        """All of it as JSON values; `from_record` undoes it."""
+        """The space as JSON values, from which `from_record` makes it again."""
         return {
             "variables": [list(variable) for variable in self.variables],
             "classes": [list(labels) for labels in self.classes],
@@ -117,7 +117,7 @@ class ConditionSpace:
         """The space that a record describes.
 
         Raises:
-            ValueError, TypeError, KeyError: It describes none.
+            ValueError, TypeError, KeyError: It does not describe a space.
         """
         variables = tuple(Variable(*variable) for variable in record["variables"])
         if not variables or not all(
@@ -171,15 +171,15 @@ class ConditionSpace:
 
 
 def find_space(columns_x: list[Column], columns_y: list[Column], kinds: Kinds) -> tuple[ConditionSpace, list[str]]:
-    """The conditions that both sides have, and what had to be left out of either, a sentence each.
+    """Find the conditions that both sides have, and say what had to be left out, a sentence each.
 
     Args:
         columns_x: Conditions of the source.
         columns_y: Conditions of the target.
-        kinds: What the columns are; detected where it is None.
+        kinds: What the columns are, see `Kinds`; detected where it is None.
 
     Raises:
-        InputError: Different columns, no class or no range in common, a number that never changes.
+        InputError: The sides have different columns, or no class or no range in common, or a number never changes.
     """
     variables = _variables(columns_x, columns_y, kinds)
     sides = [

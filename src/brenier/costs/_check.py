@@ -52,7 +52,7 @@ def check_cost(cost: AbstractDisplacementCost, dim: int) -> None:
         dim: Number of columns of the points.
 
     Raises:
-        InputError: It is no such function. The message names the one of its functions that is wrong, with numbers.
+        InputError: They do not. The message names the function that is wrong, with numbers.
 
     Note: Cost: a few hundred evaluations of each function.
 
@@ -120,7 +120,7 @@ def _check_scale(cost: AbstractDisplacementCost, scale: float, rng: np.random.Ge
 
 
 def _displacements(rng: np.random.Generator, rows: int, dim: int, scale: float) -> Array:
-    """None close to an axis, where costs may have kinks."""
+    """Random displacements, none of them close to an axis, where costs may have kinks."""
     return scale * rng.choice([-1.0, 1.0], (rows, dim)) * rng.uniform(0.5, 1.5, (rows, dim))
 
 

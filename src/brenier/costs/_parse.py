@@ -11,7 +11,7 @@ __all__ = ["parse_cost"]
 
 
 def parse_cost(text: str) -> AbstractCost:
-    """A cost from its name and, after a colon, its argument.
+    """Make a cost from its name and, after a colon, its argument.
 
     Args:
         text: `squared`, `pnorm:1.5`, `log-cosh`, `log-cosh:0.3`, `elastic-net:0.5`, `great-circle`, or
@@ -20,7 +20,7 @@ def parse_cost(text: str) -> AbstractCost:
             the number.
 
     Raises:
-        InputError: No such cost, an argument that is missing, not wanted or no number, or one that the cost refuses.
+        InputError: There is no such cost, or its argument is missing, not wanted, not a number, or refused by the cost.
 
     Example:
         >>> from brenier.costs import parse_cost

@@ -35,13 +35,13 @@ def to_record(cost: AbstractCost) -> dict[str, Any]:
 
 
 def from_record(record: Mapping[str, Any]) -> AbstractCost:
-    """The cost of such an entry.
+    """Make the cost that an entry of a map file describes.
 
     Args:
-        record: As made by `to_record`.
+        record: An entry that `to_record` made.
 
     Raises:
-        InputError: It is no such entry, its name is not in `COSTS`, or the class refuses the arguments.
+        InputError: It is not such an entry, its name is not in `COSTS`, or the class refuses the arguments.
 
     Example:
         >>> from brenier.costs import from_record

@@ -27,7 +27,7 @@ def unit_vectors(x: Points) -> Points:
 
 
 def project(x: Points, v: Points) -> Points:
-    """The part of each row of `v` that is orthogonal to the same row of `x`, unit vectors."""
+    """Project each row of `v` on the directions that are orthogonal to the same row of `x`, a unit vector."""
     return v - jnp.sum(x * v, axis=1, keepdims=True) * x
 
 
@@ -39,7 +39,7 @@ def squared_angle(x: Points, y: Points) -> Values:
 
 
 def logarithm(x: Points, y: Points) -> Points:
-    r"""Where to set out from `x` to reach `y`: the tangent vector at `x`, as long as the angle between them.
+    r"""The tangent vector at `x` that leads to `y`, as long as the angle between them.
 
     That is minus the gradient in `x` of half the squared angle. Of the many shortest ways between antipodes it takes
     none, and returns zero.
@@ -53,7 +53,7 @@ def logarithm(x: Points, y: Points) -> Points:
 
 
 def exponential(x: Points, v: Points) -> Points:
-    """Where one gets from `x` along the great circle that sets out as the tangent vector `v`, after its length."""
+    """The point that the tangent vector `v` at `x` leads to, along a great circle and as far as `v` is long."""
     square = jnp.sum(jnp.square(v), axis=1)
     length = jnp.sqrt(jnp.where(square < _NEAR, 1.0, square))
     near = _series(square, (1.0, -1 / 6, 1 / 120, -1 / 5040, 1 / 362880))  # sine over angle
@@ -73,7 +73,7 @@ def to_vectors(latitude: ArrayLike, longitude: ArrayLike) -> NDArray[np.float64]
         `(n, 3)`.
 
     Raises:
-        InputError: The two have different shapes, or numbers that are no latitudes.
+        InputError: The two have different shapes, a latitude is out of range, or a number is not finite.
 
     Example:
         >>> to_vectors([0.0, 90.0], [180.0, 0.0]).round(6).tolist()

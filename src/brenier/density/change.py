@@ -47,7 +47,7 @@ class LogDensity(NamedTuple):
 
 
 def check_side(side: str) -> str:
-    """Refuse what is no side."""
+    """Raise `InputError` for a side other than `"source"` or `"target"`; return it otherwise."""
     if side not in ("source", "target"):
         raise InputError(f"`side` must be 'source' or 'target', the side that the points are on; got {side!r}.")
     return side
@@ -63,7 +63,7 @@ def log_density(
         points: `(n, d)` checked points.
         base: Distribution on the other side.
         side: `"target"` for the image of the base, `"source"` for its preimage.
-        exact: As for `log_dets`.
+        exact: Whether to build Hessians whole; by default up to 256 columns.
     """
     # Of one condition: affine coordinates, and a potential.
     c: Any = map_.geometry

@@ -34,12 +34,12 @@ OPTIMIZER = optax.chain(optax.clip_by_global_norm(_LARGEST_GRADIENT), optax.scal
 
 
 def log_likelihood(u: AbstractPotential, spread: Float[Array, " d"], x: Points) -> Values:
-    """Log densities at points in Bures coordinates, but for the constant of the base and the coordinates."""
+    """Log densities at points in Bures coordinates, without the constants of the base and of the coordinates."""
     return log_base(u, spread, x) + cholesky_log_det(u.hessian(x))
 
 
 def log_base(u: AbstractPotential, spread: Float[Array, " d"], x: Points) -> Values:
-    """Log density of the base at the images of points, but for its constant."""
+    """Log density of the base at the images of points, without its constant."""
     return -0.5 * jnp.sum(jnp.square(u.gradient(x) / spread), axis=1)
 
 

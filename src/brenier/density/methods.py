@@ -18,7 +18,7 @@ __all__ = ["DensityMethods", "warn_unconverged_densities"]
 
 
 class DensityMethods(abc.ABC):
-    """The methods of `TransportMap` that take its base distribution, or another one, along."""
+    """The methods of `TransportMap` for densities and draws, from its base distribution or another one."""
 
     geometry: AbstractGeometry
     potential: AbstractFamily
@@ -54,8 +54,8 @@ class DensityMethods(abc.ABC):
 
         Args:
             X: `(n, dim)` source points.
-            condition: Needed where the fit had conditions: one for all points, or one for each; here and below, each condition is a map
-                of its own.
+            condition: Needed where the fit had conditions: one for all points, or one for each. Each
+                condition has a map, and so a density, of its own.
 
         Returns:
             `(n,)`. Cost: up to 256 columns, `dim` Hessian-vector products, one factor and `dim^2` memory a point;
@@ -81,7 +81,7 @@ class DensityMethods(abc.ABC):
                 `logpdf`, or a function from points to log densities. By default the one that the fit had.
             condition: Needed where the fit had conditions: one for all points, or one for each.
             side: The side that the points are on: `"target"` for the image of the base, `"source"` for its preimage.
-                By default the other side than that of the fit's base; `"target"` where there was none.
+                By default the side without the base of the fit; `"target"` where there was none.
 
         Returns:
             `(n,)` natural logarithms, for volumes in the units of the data; see `log_density_with_status` for what is
@@ -103,7 +103,7 @@ class DensityMethods(abc.ABC):
         side: str | None = None,
         exact: bool | None = None,
     ) -> LogDensity:
-        """Log densities as `log_density` gives them, with standard error and status for each row; never warns.
+        """Log densities as from `log_density`, with standard error and status of each; without warnings.
 
         Args:
             points: `(n, dim)` points.
@@ -122,7 +122,7 @@ class DensityMethods(abc.ABC):
     ) -> Matrix:
         """Gradients of `log_density` in the points, `(n, dim)`: the score, for samplers and optimisers.
 
-        Normal bases and up to 256 columns only.
+        For normal bases and up to 256 columns only. The arguments are those of `log_density`.
         """
         distribution, where = self._base(base, side)
         return self._densities(
@@ -141,11 +141,14 @@ class DensityMethods(abc.ABC):
         """Draw from a base distribution and move the points by this map.
 
         Args:
-            n: How many.
+            n: Number of points.
             base: As for `log_density`; a distribution of the user's own needs `rvs(size=n, random_state=generator)`.
             condition: Needed where the fit had conditions: one for all points, or one for each of the `n`.
-            side: The side that the points are to be on, as for `log_density`.
-            seed: Of the draw.
+            side: The side that the points are to be on; by default as for `log_density`.
+            seed: Seed of the draw.
+
+        Returns:
+            `(n, dim)` points, in the units of their side.
         """
         self._check_quadratic()
         distribution, where = self._base(base, side)
@@ -167,7 +170,7 @@ class DensityMethods(abc.ABC):
 
     @property
     def density_side(self) -> str:
-        """The side that densities are on unless said otherwise: that without the base, or `"target"` without one."""
+        """The side of densities by default: the one without the base of the fit; `"target"` without a base."""
         record = self.info.get("base")
         return "source" if record is not None and record["side"] == "target" else "target"
 
@@ -188,7 +191,7 @@ class DensityMethods(abc.ABC):
 
 
 def warn_unconverged_densities(result: LogDensity) -> None:
-    """Warn, at the line that called its caller, of densities at points that are not exactly those asked for."""
+    """Warn, at the user's line, of densities at preimages that were not found to tolerance."""
     failed = np.flatnonzero(~result.converged)
     if len(failed):
         warn(

@@ -70,7 +70,7 @@ class AbstractAffine(AbstractGeometry):
         return np.asarray(points, np.float64) @ self.from_y.T + self.mean_y
 
     def degenerate(self, source: Moments, target: Moments) -> tuple[int, ...]:
-        """New coordinates in which one side has next to no variance but what its covariance was given.
+        """Numbers of the new coordinates in which a side has next to no variance of its own, but what was added to it.
 
         Nothing can be learned there: the samples do not say how a potential changes across such a direction.
         """
@@ -82,7 +82,7 @@ class AbstractAffine(AbstractGeometry):
 
 
 def bures_coordinates(source: Moments, target: Moments, scale: Matrix) -> dict[str, Any]:
-    """The fields of `AbstractAffine` that match two covariances under the cost `|(x - y) / scale|^2 / 2`.
+    """Compute the fields of `AbstractAffine` that match two covariances under the cost `|(x - y) / scale|^2 / 2`.
 
     Then `to_x^T to_y = I / (unit scale)^2`.
 
@@ -115,7 +115,7 @@ def affine_rounding(to_x: Matrix, to_y: Matrix, unit: float) -> Matrix:
 
     Args:
         to_x: `(..., d, d)` matrices of the coordinates of the source, for points in units of the cost.
-        to_y: `(..., d, d)` those of the target, with `to_x^T to_y = I / unit^2` but for rounding.
+        to_y: `(..., d, d)` matrices for the target, with `to_x^T to_y = I / unit^2` but for rounding.
         unit: Length of one unit of the new coordinates.
 
     Returns:
@@ -130,7 +130,7 @@ def affine_rounding(to_x: Matrix, to_y: Matrix, unit: float) -> Matrix:
 
 
 def read_affine(tensors: Tensors) -> dict[str, Any]:
-    """The fields of `AbstractAffine`, of a map file.
+    """Read the fields of `AbstractAffine` from the tensors of a map file.
 
     Raises:
         ValueError, KeyError: One is missing, or they do not belong to one number of columns.

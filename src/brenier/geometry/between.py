@@ -36,7 +36,7 @@ def conditional_between(
     seed: int,
     weights: tuple[Matrix | None, Matrix | None] = (None, None),
 ) -> ConditionalGeometry:
-    """Coordinates from moments that move with the condition.
+    """Choose coordinates for every condition, from means and covariances that vary smoothly with it.
 
     Args:
         x: `(n, d + 1 + q)` rows of the source: points, the number of their class, numbers.
@@ -44,8 +44,8 @@ def conditional_between(
         low: `(classes, q)` lower ends of the ranges of the numbers.
         high: `(classes, q)` upper ends.
         scale: `(d,)` units of the columns in the cost.
-        seed: Of the choice of rows and conditions, where there are many.
-        weights: Of the rows of both sides; equal ones by default.
+        seed: Seed of the choice of rows and conditions, where there are many.
+        weights: Weights of the rows of both sides; equal ones by default.
     """
     rng = np.random.default_rng(seed)
     dim = len(scale)
@@ -147,5 +147,5 @@ def _polynomials(places: Matrix, values: Matrix, degree: int) -> Matrix:
 
 
 def _pad(coefficients: Matrix, count: int) -> Matrix:
-    """The same polynomials with zeros for terms of higher degree."""
+    """Coefficients of polynomials, with zeros for the terms of higher degree."""
     return np.pad(coefficients, ((0, count - len(coefficients)), (0, 0)))

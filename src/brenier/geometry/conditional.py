@@ -43,11 +43,11 @@ class ConditionalGeometry(AbstractGeometry):
         factor: `(classes, p, d (d + 1) / 2)` coefficients of the lower triangle of L, in units of the cost, with the
             diagonal as logarithms.
         low, high: `(classes, q)` range of the numbers of each class; beyond it, they are taken as its ends.
-        rotation: `(d, d)`.
+        rotation: `(d, d)` the matrix R.
         unit: Length of one unit of the new coordinates.
         spread: `(d,)` standard deviation of each new coordinate over all conditions, about the same for both sides.
         scale: `(d,)` units in which the cost measures the columns.
-        degree: Of the polynomials.
+        degree: Degree of the polynomials.
     """
 
     mean_x: Matrix
@@ -85,14 +85,14 @@ class ConditionalGeometry(AbstractGeometry):
         return InnerProduct(self.dim)
 
     def measure(self, points: Matrix) -> Matrix:
-        """Points, or differences of points, in units in which the cost is half the squared Euclidean distance."""
+        """Points, or their differences, in units in which the cost is half the squared Euclidean distance."""
         return points / self.scale
 
     def costs(self, x: Matrix, y: Matrix) -> Matrix:
         return 0.5 * np.sum(np.square(self.measure(x - y)), axis=1)
 
     def at(self, code: Matrix) -> QuadraticGeometry:
-        """The geometry of one condition."""
+        """The geometry for one condition, without conditions, given by its code `(1 + q,)`."""
         number, basis = int(code[0]), self._basis(code[None])
         lower = self._lower(number, basis)[0]
         scale, turn = self.scale, self.rotation
@@ -144,7 +144,7 @@ class ConditionalGeometry(AbstractGeometry):
         return self._move(_join(points, codes), self.mean_y, leave)[:, : self.dim]
 
     def source_offsets(self, rows: Matrix) -> Matrix:
-        """Kantorovich potential of the source at each row, as for `QuadraticGeometry`, under its condition."""
+        """Kantorovich potential of the source at each row under its condition, before `unit^2 u` is subtracted."""
         mean_x, mean_y = self._means(rows)
         centred, shift = (rows[:, : self.dim] - mean_x) / self.scale, (mean_x - mean_y) / self.scale
         return np.sum(centred * (0.5 * centred + shift), axis=1)
@@ -275,7 +275,7 @@ def _solve_forward(lower: Matrix, values: Matrix) -> Matrix:
 
 
 def _solve_backward(lower: Matrix, values: Matrix) -> Matrix:
-    """`L^-T values` in the same way."""
+    """`L^-T values`, a row and a factor at a time, all rows together."""
     result = np.empty_like(values)
     for j in reversed(range(values.shape[1])):
         known = np.einsum("nk,nk->n", lower[:, j + 1 :, j], result[:, j + 1 :])

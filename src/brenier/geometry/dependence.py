@@ -48,7 +48,7 @@ class Dependence(NamedTuple):
     variance is `exp(p(c) log_noise_j)`.
 
     Attributes:
-        degree: Of the polynomials.
+        degree: Degree of the polynomials.
         centre: `(d,)`.
         whiten, colour: `(d, d)` and its inverse.
         shift: `(p, d)`.
@@ -71,7 +71,7 @@ class Dependence(NamedTuple):
         return legendre(numbers, self.degree) @ self.shift @ self.colour.T + self.centre
 
     def mean_coefficients(self) -> Matrix:
-        """`(p, d)` coefficients of the polynomials that the mean is."""
+        """`(p, d)` coefficients of the mean as polynomials of the numbers."""
         coefficients = self.shift @ self.colour.T
         coefficients[0] += self.centre
         return coefficients
@@ -88,16 +88,16 @@ class Dependence(NamedTuple):
 
 
 def dependence(points: Matrix, numbers: Matrix, spread: Matrix, weights: Matrix | None = None) -> Dependence:
-    """Fit mean and covariance, at the degree with the least AIC.
+    """Fit mean and covariance as functions of the numbers of a condition, at the degree of least AIC.
 
     The criterion is corrected for the comparison on some of the rows: twice the negative log-likelihood a row is too
     small by `k / n` for a fit to `n` rows with `k` parameters, and above the least by `k / N` for a fit to all `N`.
 
     Args:
-        points: `(n, d)`.
+        points: `(n, d)` points.
         numbers: `(n, q)` numbers from -1 to 1.
         spread: `(d,)` what one unit of each column is, for directions without variance.
-        weights: `(n,)` of the rows; equal ones by default. Degrees are then chosen for their effective number.
+        weights: `(n,)` weights of the rows; equal ones by default. Degrees are then chosen for their effective number.
     """
     dim = points.shape[1]
     shares = np.full(len(points), 1.0 / len(points)) if weights is None else weights / weights.sum()

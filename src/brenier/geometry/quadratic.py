@@ -63,7 +63,7 @@ class QuadraticGeometry(AbstractAffine):
 
     @property
     def cost(self) -> SquaredEuclidean | Mahalanobis:
-        """The cost, of points with each column in units of its scale; its matrix is known up to rounding."""
+        """The cost, for points with each column in units of its scale; its matrix is known up to rounding."""
         return SquaredEuclidean() if self.root is None else Mahalanobis(self.root.T @ self.root)
 
     @property
@@ -76,7 +76,7 @@ class QuadraticGeometry(AbstractAffine):
 
     @property
     def baseline_distance(self) -> float:
-        """Distance between the Gaussians with the moments of the fit: both are images of one standard one."""
+        """Distance between the Gaussians with the moments of the two sides."""
         deviations = (self.from_x - self.from_y) * self.spread
         moved = self.measure(np.column_stack([self.mean_x - self.mean_y, deviations]).T)
         return float(np.sqrt(np.sum(moved**2)))
@@ -85,12 +85,12 @@ class QuadraticGeometry(AbstractAffine):
         return InnerProduct(self.dim)
 
     def measure(self, points: Matrix) -> Matrix:
-        """Points, or differences of points, in units in which the cost is half the squared Euclidean distance."""
+        """Points, or their differences, in units in which the cost is half the squared Euclidean distance."""
         return points / self.scale if self.root is None else (points / self.scale) @ self.root.T
 
     @property
     def unmeasured(self) -> Matrix:
-        """Matrix that takes columns of differences in those units back to the units of the data."""
+        """Matrix that takes differences in the units of `measure`, as columns, back to the units of the data."""
         return np.diag(self.scale) if self.root is None else self.scale[:, None] * np.linalg.inv(self.root)
 
     def certified_x(self, rows: Matrix) -> tuple[Matrix, Matrix]:

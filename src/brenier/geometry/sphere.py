@@ -47,17 +47,17 @@ class SphereGeometry(AbstractGeometry):
     def between(
         cls, x: Matrix, y: Matrix, a: Matrix | None = None, b: Matrix | None = None, seed: int = 0
     ) -> "SphereGeometry":
-        """Choose coordinates.
+        """Choose coordinates from points of a sphere.
 
         Args:
             x: `(n, d)` points of the source, vectors of one length.
             y: `(m, d)` points of the target, of the same length.
             a: `(n,)` weights of the source points, summing to one; equal ones by default.
             b: `(m,)` weights of the target points.
-            seed: Of the points that choose the start.
+            seed: Seed of the choice of points from which the start is computed.
 
         Raises:
-            InputError: The points are no vectors of one length.
+            InputError: The points are not vectors of one length.
         """
         lengths = [np.linalg.norm(points, axis=1) for points in (x, y)]
         radius = float(np.median(np.concatenate(lengths)))
@@ -94,7 +94,7 @@ class SphereGeometry(AbstractGeometry):
 
     @property
     def spread(self) -> Matrix:
-        """`(dim,)` standard deviation of the new coordinates, about: one for all, so that no direction is special."""
+        """`(dim,)` standard deviation of the new coordinates, roughly: one for all, so that no direction is special."""
         return np.ones(self.dim)
 
     def surplus_in(self, dtype: type[np.floating]) -> SphereSurplus:
@@ -116,7 +116,7 @@ class SphereGeometry(AbstractGeometry):
         return self.leave_x(points)
 
     def geodesic(self, x: Matrix, y: Matrix, t: float) -> Matrix:
-        """Points a share `t` of the way along the great circle."""
+        """Points a share `t` of the way from `x` to `y` along great circles."""
         with jax.enable_x64(True):
             one, two = jnp.asarray(self.measure(x)), jnp.asarray(self.measure(y))
             return self.radius * np.asarray(exponential(one, t * logarithm(one, two)))

@@ -35,13 +35,13 @@ _CLOSER = 1e-2
 
 
 class Stationary(NamedTuple):
-    """Where a descent with planes has come to.
+    """Where a descent with planes ended.
 
     Attributes:
-        y, value: Points and F there.
+        y, value: The last point of each row, and F there.
         slope: Convex combination of gradients of g close to `y`.
         residual: Norm of the same combination of gradients of F.
-        bend: The same combination of how far the planes of g lie below g at `y`; no more than rounding for smooth g.
+        bend: How far the planes of g lie below g at `y`, combined with the same weights; only rounding for smooth g.
         converged: Whether the residual met the tolerance with gradients from within the radius asked for.
         evaluations: Evaluations of the gradient of g, per row.
     """
@@ -106,7 +106,7 @@ class _Model(NamedTuple):
 
 
 def planes_for(dim: int) -> int:
-    """Planes kept a row: enough for a combination, which needs `dim + 1`, and some on their way in or out."""
+    """Number of planes of a row: enough for a combination, which needs `dim + 1`, and some on their way in or out."""
     return min(2 * dim, dim + 10) + 6
 
 

@@ -35,7 +35,7 @@ _TIE = 1e-12
 
 
 class HopfLax(NamedTuple):
-    """The solution at the rows of `x`, in NumPy and double precision.
+    """Solution u of a Hamilton-Jacobi equation at the rows of `x`, from `hopf_lax`; NumPy in double precision.
 
     Attributes:
         value: `(n,)` u(x, t), the lowest value found. It is an upper bound, whatever the other fields say: no minimum
@@ -87,15 +87,15 @@ def hopf_lax(
     Args:
         g: Initial data: a function of JAX arrays of rows, `(n, d)` to `(n,)`, in which a row depends on no other, or a
             potential. It should be bounded below by minus something that L outgrows; otherwise there is no solution.
-        x: `(n, d)` where.
-        t: When: a number, at least 0, or one a row.
+        x: `(n, d)` points at which to solve.
+        t: Times, at least 0: one number, or one for each row.
         lagrangian: L; half the squared norm by default, so that H is that too. H need not be given.
-        starts: How many first guesses a row, or the guesses, `(k, d)` or `(n, k, d)`. By default 8, and one for
-            potentials known to be convex, which have one minimum. Guesses are x, the point that the slope of g at x
+        starts: How many starts a row has, or the starts, `(k, d)` or `(n, k, d)`. By default 8, and one for
+            potentials known to be convex, which have one minimum. Starts are x, the point that the slope of g at x
             leads to, and random points of the size of what can be reached.
-        seed: Randomness of the guesses.
-        tolerance: See `converged`.
-        max_steps: Evaluations of the gradient of g a start at most, and as many rounds again at kinks.
+        seed: Seed of the random starts.
+        tolerance: Relative norm at which a gradient counts as zero; see `HopfLax.converged`.
+        max_steps: Evaluations of the gradient of g at most for each start, and as many rounds again at kinks.
 
     Returns:
         Values, gradients, and a status for each row; rows that failed are marked, never dropped.
@@ -137,9 +137,9 @@ def hopf_lax(
             if times[chosen[0]] == 0:
                 part = _at_start(precise, points[chosen])
             else:
-                guesses = None if given is None else given[chosen]
+                first = None if given is None else given[chosen]
                 part = _later(
-                    precise, lagrangian, points[chosen], times[chosen], guesses, count, key, tolerance, max_steps
+                    precise, lagrangian, points[chosen], times[chosen], first, count, key, tolerance, max_steps
                 )
             parts.append((chosen, part))
     order = np.argsort(np.concatenate([chosen for chosen, _ in parts]), kind="stable")
@@ -159,7 +159,7 @@ def _later(
     lagrangian: AbstractDisplacementCost,
     x: NDArray[np.float64],
     t: NDArray[np.float64],
-    guesses: NDArray[np.float64] | None,
+    starts: NDArray[np.float64] | None,
     count: int,
     key: Array,
     tolerance: float,
@@ -167,9 +167,9 @@ def _later(
 ) -> HopfLax:
     """Every start of every row to its end, and the best of each row."""
     rows, dim = x.shape
-    begun, spent = guesses, 0
-    if begun is None:
-        begun = map_batches(lambda a, b: _choose(g, lagrangian, a, b, key, count), x, t, batch=_batch(count * dim))
+    spent = 0
+    if starts is None:
+        starts = map_batches(lambda a, b: _choose(g, lagrangian, a, b, key, count), x, t, batch=_batch(count * dim))
         spent = count // 2
     every_x, every_t = np.repeat(x, count, axis=0), np.repeat(t, count)
     limits = jnp.asarray(tolerance), jnp.asarray(max_steps, jnp.int32)
@@ -177,7 +177,7 @@ def _later(
         lambda a, b, c: _descend(g, lagrangian, a, b, c, *limits),
         every_x,
         every_t,
-        np.reshape(begun, (rows * count, dim)),
+        np.reshape(starts, (rows * count, dim)),
         batch=_batch(dim * dim),
     )
     left = np.flatnonzero(~ends[5])

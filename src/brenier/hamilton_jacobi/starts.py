@@ -17,18 +17,18 @@ _SLOPE = 0.5
 
 
 def choose_starts(objective: Objective, key: Key, count: int) -> Float[Array, "n k d"]:
-    r"""First guesses for each row.
+    r"""Choose the points from which the descents of each row start: `(n, count, d)`.
 
     A minimiser is one of the points :math:`y = x - t \nabla H(p)` where p is a slope of g: that is the reachable set.
-    Guesses are x itself, that point for the slope at x, and then in turn other points z and the points that the slopes
-    at z lead to. The first z is as far from x as the second guess, but on the other side, up the slope, since minima on
+    Starts are x itself, that point for the slope at x, and then in turn other points z and the points that the slopes
+    at z lead to. The first z is as far from x as the second start, but on the other side, up the slope, since minima on
     the far side of a ridge are what a descent cannot find; the others are random around x, uniform in direction, and in
-    radius up to twice that distance. They are the same for a row whatever the others are.
+    radius up to twice that distance. Those of a row do not depend on other rows.
 
     Args:
         objective: What will be minimised.
         key: Randomness of the points.
-        count: How many, a row.
+        count: Number of starts for each row.
 
     Note: Cost: `count / 2` gradients of g.
     """
@@ -59,10 +59,10 @@ def _length(rows: Points) -> Array:
 
 
 def check_starts(starts: ArrayLike, rows: int, dim: int) -> NDArray[np.float64]:
-    """Check the caller's own first guesses: `(k, d)` for all rows, or `(n, k, d)`.
+    """Check starts that the user gave, `(k, d)` for all rows or `(n, k, d)`, and return `(n, k, d)`.
 
     Raises:
-        InputError: Of another shape, not numbers, or not finite.
+        InputError: They have another shape, or are not finite numbers.
     """
     try:
         given = np.asarray(starts, np.float64)

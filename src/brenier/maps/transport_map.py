@@ -244,9 +244,9 @@ class TransportMap(DensityMethods, eqx.Module):
             x_weight: `(n,)` weights of the source points; equal ones by default. Points without weight are left out.
             y_weight: `(m,)` weights of the target points.
             confidence: Level of the lower bound on the distance between the populations, in (0, 1).
-            empirical: Whether to enclose the distance of exactly these samples and to test the image against the target,
-                too: for the interval an exact solver up to 5,000,000 pairs of points, otherwise time in proportion to
-                the number of pairs, up to a few minutes.
+            empirical: Whether to enclose the distance of these samples as they are and to test the image against the
+                target, too: for the interval an exact solver up to 5,000,000 pairs of points, otherwise time in
+                proportion to the number of pairs, up to a few minutes.
             seed: Seed of the random directions and relabellings of the test.
 
         Raises:

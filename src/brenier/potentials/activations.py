@@ -41,7 +41,7 @@ def _soft_square_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Arr
 def smooth_relu(x: Array) -> Array:
     """Zero below -1, the identity above 1, and twice continuously differentiable between: slope `3 t^2 - 2 t^3`.
 
-    The slope of the usual smooth ramps, at the price of a polynomial.
+    The slope of the usual smooth rectifiers, at the price of a polynomial.
     """
     t = jnp.clip(0.5 * x + 0.5, 0.0, 1.0)
     return t * t * t * (2.0 - t) + jnp.maximum(x - 1.0, 0.0)
@@ -66,7 +66,7 @@ def _celu_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Arr
 
 
 def softplus(x: Array) -> Array:
-    """`log(1 + exp(x))`: analytic, for densities that should be smooth; several times the cost of `ramp`."""
+    """`log(1 + exp(x))`: analytic, for densities that should be smooth; several times the cost of `smooth_relu`."""
     return jax.nn.softplus(x)
 
 

@@ -52,7 +52,7 @@ class ModulatedICNN(AbstractFamily):
         dim: Number of columns.
         classes: Number of classes, at least one.
         numbers: Numbers in a condition.
-        widths, rng, floor, activation, sharpness: As for `ICNN`.
+        widths, rng, floor, activation, sharpness: Those of an `ICNN`.
 
     References:
         Amos, Xu, Kolter 2017, "Input convex neural networks", section 3.2, for networks convex in some inputs; Perez
