@@ -49,7 +49,7 @@ _LARGE = 4096
 
 
 class Tolerance(NamedTuple):
-    """A point is solved when its residual norm is at most `atol + rtol * |y|`.
+    """When a point counts as solved: its residual norm is at most `atol + rtol * |y|`, by default `3e-6 (1 + |y|)`.
 
     Both norms are root mean squares over the coordinates, in units of each coordinate's standard deviation. The inverse
     of a `TransportMap` is solved in single precision and judged in double: there a row may have twice as much, and

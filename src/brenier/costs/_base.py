@@ -60,7 +60,7 @@ class AbstractDisplacementCost(AbstractCost):
         """The `z` at which `p` is the gradient of `h`, or a subgradient; not finite where there is none."""
 
     def within_domain(self, p: Points) -> Points:
-        """The slopes, with those that no displacement has moved to the nearest that one has; by default, as they are."""
+        """The slopes, with those that no displacement has moved to the nearest that one has; as they are by default."""
         return p
 
     def conjugate(self, p: Points) -> Values:

@@ -53,7 +53,7 @@ def log_dets(u: AbstractPotential, x: NDArray[np.floating], *, exact: bool | Non
         u: Potential.
         x: `(n, d)` points, in the coordinates of the potential.
         exact: Whether to build Hessians whole; by default up to 256 dimensions.
-        seed: Of the random signs of the estimate.
+        seed: Seed of the random signs of the estimate.
 
     Note: Cost a point: exact, `d` Hessian-vector products, one Cholesky factor and `d^2` memory; otherwise 256
     products and memory for 16 vectors.

@@ -107,9 +107,9 @@ class DensityMethods(abc.ABC):
 
         Args:
             points: `(n, dim)` points.
-            base: As for `log_density`.
+            base: Distribution on the other side, in a form that `log_density` takes; by default that of the fit.
             condition: Needed where the fit had conditions: one for all points, or one for each.
-            side: As for `log_density`.
+            side: The side that the points are on, `"target"` or `"source"`; by default the one without the base.
             exact: Whether log determinants are exact or estimated; by default exact up to 256 columns.
         """
         distribution, where = self._base(base, side)
@@ -142,9 +142,10 @@ class DensityMethods(abc.ABC):
 
         Args:
             n: Number of points.
-            base: As for `log_density`; a distribution of the user's own needs `rvs(size=n, random_state=generator)`.
+            base: Distribution to draw from: `"normal"`, or one with `rvs(size=n, random_state=generator)`. By default
+                that of the fit.
             condition: Needed where the fit had conditions: one for all points, or one for each of the `n`.
-            side: The side that the points are to be on; by default as for `log_density`.
+            side: The side that the points are to be on, `"target"` or `"source"`; by default the one without the base.
             seed: Seed of the draw.
 
         Returns:

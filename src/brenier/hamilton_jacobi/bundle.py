@@ -136,7 +136,7 @@ def settle(objective: Objective, y: Points, tolerance: Array | float, max_steps:
     def turn(carry: tuple[_Rows, Array]) -> tuple[_Rows, Array]:
         rows, rounds = carry
         model = _model(objective, rows, tolerance)
-        value, fresh = _look(objective, rows.y + model.step, aside)
+        value, fresh = _evaluate(objective, rows.y + model.step, aside)
         least = tolerance * (1.0 + _norm(rows.y))
         done = rows.done | (model.flat & (rows.radius <= least))
         sound = ~done & jnp.isfinite(value) & jnp.isfinite(fresh.normal).all(axis=1)
@@ -167,7 +167,7 @@ def settle(objective: Objective, y: Points, tolerance: Array | float, max_steps:
         kept = rows._replace(weight=model.weight, residual=model.residual, done=done, evaluations=new.evaluations)
         return where_rows(rows.done, rows, where_rows(done, kept, new)), rounds + 1
 
-    value, fresh = _look(objective, y, aside)
+    value, fresh = _evaluate(objective, y, aside)
     first = jnp.zeros((count, size), y.dtype).at[:, 0].set(1.0)
     curved = objective.lagrangian.smooth or objective.lagrangian.strong_convexity() > 0
     start = _Rows(
@@ -191,7 +191,7 @@ def settle(objective: Objective, y: Points, tolerance: Array | float, max_steps:
     return Stationary(rows.y, rows.value, slope, rows.residual, bend, converged, rows.evaluations)
 
 
-def _look(objective: Objective, points: Points, aside: Array) -> tuple[Values, _Planes]:
+def _evaluate(objective: Objective, points: Points, aside: Array) -> tuple[Values, _Planes]:
     """F at points, and its planes there; gradients are those beside a point that has none."""
     value, gradient, slope = objective(points)
     _, gradient_beside, slope_beside = objective(points + aside)

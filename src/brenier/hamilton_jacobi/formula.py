@@ -138,7 +138,7 @@ def hopf_lax(
                 part = _at_start(precise, points[chosen])
             else:
                 first = None if given is None else given[chosen]
-                part = _later(
+                part = _solve(
                     precise, lagrangian, points[chosen], times[chosen], first, count, key, tolerance, max_steps
                 )
             parts.append((chosen, part))
@@ -147,14 +147,14 @@ def hopf_lax(
 
 
 def _at_start(g: Initial, x: NDArray[np.float64]) -> HopfLax:
-    """The initial data themselves."""
+    """The solution at time zero: the initial data themselves."""
     values, slopes = (np.array(part) for part in map_batches(lambda part: _initial(g, part), x))
     sound = np.isfinite(values) & np.isfinite(slopes).all(axis=1)
     zeros, no = np.zeros(len(x)), np.zeros(len(x), bool)
     return HopfLax(values, slopes, x.copy(), zeros, zeros.copy(), sound, no, np.ones(len(x), np.int64))
 
 
-def _later(
+def _solve(
     g: Initial,
     lagrangian: AbstractDisplacementCost,
     x: NDArray[np.float64],
@@ -165,7 +165,7 @@ def _later(
     tolerance: float,
     max_steps: int,
 ) -> HopfLax:
-    """Every start of every row to its end, and the best of each row."""
+    """Descend from every start of every row, and keep the best end of each row."""
     rows, dim = x.shape
     spent = 0
     if starts is None:
@@ -192,11 +192,11 @@ def _later(
         new[6] += ends[6][left]
         for old, part in zip(ends, new, strict=True):
             old[left] = part
-    return _best([part.reshape(rows, count, *part.shape[1:]) for part in ends], spent)
+    return _pick_best([part.reshape(rows, count, *part.shape[1:]) for part in ends], spent)
 
 
-def _best(ends: list[NDArray[Any]], spent: int) -> HopfLax:
-    """The start with the lowest value in each row; of several that differ by rounding, that of the least residual."""
+def _pick_best(ends: list[NDArray[Any]], spent: int) -> HopfLax:
+    """Pick the end with the lowest value in each row; of several that differ by rounding, that of least residual."""
     value, _, _, residual, _, _, evaluations = ends
     value = np.where(np.isnan(value), np.inf, value)
     lowest = value.min(axis=1, keepdims=True)
@@ -244,7 +244,7 @@ def _settle(
 
 
 def _finite_gap(gap: Array) -> Array:
-    """Rounding may make a gap negative, and H may be infinite."""
+    """A gap, at least zero in spite of rounding, and infinite where H is."""
     return jnp.where(jnp.isnan(gap), jnp.inf, jnp.maximum(gap, 0.0))
 
 
@@ -269,7 +269,7 @@ def _check_functions(g: object, lagrangian: object, dim: int) -> None:
 
 
 def _check_shape(g: Initial, dim: int) -> None:
-    """What initial data return, found without evaluating them."""
+    """Check what initial data return, without evaluating them."""
     returned = jax.eval_shape(g, jax.ShapeDtypeStruct((3, dim), jnp.float64))
     if not hasattr(returned, "shape") or returned.shape != (3,) or not jnp.issubdtype(returned.dtype, jnp.floating):
         shown = f"{returned.dtype} of shape {returned.shape}" if hasattr(returned, "shape") else repr(returned)

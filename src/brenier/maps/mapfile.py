@@ -37,7 +37,7 @@ FORMAT = 3
 """Newest version of the format; every version up to it is read, and each map is written in the oldest that has it."""
 
 _PREFIX = "coordinates."
-"""Of the names of a geometry's tensors."""
+"""Prefix of the names of a geometry's tensors."""
 
 _SHOWN = 500
 """Characters of a complaint that may hold what a file says."""
