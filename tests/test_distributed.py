@@ -19,7 +19,7 @@ from jax.flatten_util import ravel_pytree
 from asserts import assert_close, assert_same
 from brenier import BrenierMap, Training, TransportMap
 from brenier._errors import DistributedError, InputError
-from brenier._processes import agreed, any_of, from_all, from_first, together
+from brenier._processes import agree, any_of, from_all, from_first, need_all
 from brenier._states import pack, unpack
 from brenier.data.streams import ArrayStream, IteratorStream, PointStream, SamplerStream
 from brenier.data.weights import WeightedStream
@@ -342,13 +342,13 @@ def test_shards_go_to_devices_that_divide_them():
 
 def test_one_process_agrees_with_itself():
     tree = {"a": 1, "b": (2.5, True, np.arange(3))}
-    assert agreed(tree) is tree
+    assert agree(tree) is tree
     assert any_of(True)
     assert not any_of(False)
 
 
 def test_failures_of_one_process_alone_are_its_own():
-    with pytest.raises(jax.errors.JaxRuntimeError, match="some other"), together():
+    with pytest.raises(jax.errors.JaxRuntimeError, match="some other"), need_all():
         raise jax.errors.JaxRuntimeError("some other")
 
 
@@ -357,10 +357,10 @@ def test_a_lost_process_has_a_message(monkeypatch, kind):
     monkeypatch.setattr(jax, "process_count", lambda: 3)
     with (
         pytest.raises(DistributedError, match=r"another of the 3 processes of this fit has ended .*closed by peer"),
-        together(),
+        need_all(),
     ):
         raise kind("UNKNOWN: Gloo all-reduce failed: closed by peer\nat 0x123")
-    with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE"), together():
+    with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE"), need_all():
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
 
 

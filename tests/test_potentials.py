@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from asserts import assert_at_most, assert_close, assert_gradient, assert_same
 from brenier.potentials import ICNN, MLP, POTENTIALS, Quadratic
-from brenier.potentials.activations import ACTIVATIONS, bowl
+from brenier.potentials.activations import ACTIVATIONS, soft_square
 from networks import ICNNS, KINDS, double, fresh, perturb, quadratic
 
 every_kind = pytest.mark.parametrize("kind", KINDS)
@@ -200,12 +200,12 @@ def test_activations_are_finite_far_out(activation):
 def test_the_bowl_is_a_square_at_the_bottom_straight_outside_and_smooth_at_its_rim(x64):
     # Its value by integrating its curvature 2 - x^2 / 2 twice, its slope by finite differences.
     x = np.linspace(-5, 5, 201) + 0.0123
-    slope = jax.jit(jax.grad(lambda z: jnp.sum(bowl(z))))
+    slope = jax.jit(jax.grad(lambda z: jnp.sum(soft_square(z))))
     curvature = np.asarray(jax.jit(jax.grad(lambda z: jnp.sum(slope(z))))(x))
     inside = np.abs(x) < 2
-    assert_close(bowl(jnp.asarray(x))[inside], (x**2 - x**4 / 24)[inside], rtol=1e-12)
-    assert_close(bowl(jnp.asarray(x))[~inside], (8 / 3 * np.abs(x) - 2)[~inside], rtol=1e-12)
-    assert_gradient(lambda z: np.sum(bowl(z)), slope(x), x, rtol=1e-7)
+    assert_close(soft_square(jnp.asarray(x))[inside], (x**2 - x**4 / 24)[inside], rtol=1e-12)
+    assert_close(soft_square(jnp.asarray(x))[~inside], (8 / 3 * np.abs(x) - 2)[~inside], rtol=1e-12)
+    assert_gradient(lambda z: np.sum(soft_square(z)), slope(x), x, rtol=1e-7)
     assert_close(curvature, np.maximum(2 - x**2 / 2, 0), atol=1e-12)
 
 

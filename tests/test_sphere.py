@@ -11,7 +11,7 @@ import pytest
 from asserts import assert_at_most, assert_close, assert_gradient, assert_same
 from brenier import BrenierMap, InputError, Training
 from brenier.costs import GreatCircle
-from brenier.costs.sphere import exponential, logarithm, squared_angle, tangential, to_degrees, to_vectors, unit_vectors
+from brenier.costs.sphere import exponential, logarithm, project, squared_angle, to_degrees, to_vectors, unit_vectors
 from brenier.geometry.sphere import SphereGeometry
 from brenier.geometry.surplus import SphereSurplus
 from brenier.maps import TransportMap
@@ -193,7 +193,7 @@ class TestSurplus:
         off = np.asarray(surplus.residual(longer, u.gradient(longer), y))
         assert_close(np.linalg.norm(off, axis=1), np.full(30, 0.1 * self.RADIUS), rtol=1e-9)
         # Near the image, the residual is the way to it; across the great circle, longer by angle over sine.
-        short = 1e-4 * np.asarray(tangential(unit_vectors(y), jnp.asarray(rng.standard_normal((30, dim)))))
+        short = 1e-4 * np.asarray(project(unit_vectors(y), jnp.asarray(rng.standard_normal((30, dim)))))
         near = self.RADIUS * exponential(unit_vectors(y), jnp.asarray(short))
         found = np.linalg.norm(surplus.residual(jnp.asarray(x), slope, near), axis=1)
         way, angle = self.RADIUS * np.linalg.norm(short, axis=1), angles(unit(x), unit(np.asarray(y)))

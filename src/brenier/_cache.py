@@ -41,7 +41,7 @@ def enable_cache(path: str | os.PathLike[str] | None = None, *, max_bytes: int =
         path: Folder of the cache, made if missing. By default the folder of the environment variable
             `BRENIER_CACHE_DIR`; where that is not set, the one that JAX uses already, as it is; otherwise the user's
             folder for caches.
-        max_bytes: Size on disk; the programs that were not used for longest are removed, now and when the process ends.
+        max_bytes: Size on disk; the least recently used programs are removed, now and when the process ends.
 
     Returns:
         The folder with the programs.
@@ -68,7 +68,7 @@ def enable_cache(path: str | os.PathLike[str] | None = None, *, max_bytes: int =
 
 
 def cache_root() -> Path:
-    """The folder of the cache where none is named."""
+    """The folder of the cache by default: `BRENIER_CACHE_DIR`, or else one in the user's folder for caches."""
     from platformdirs import user_cache_path
 
     return Path(os.environ.get("BRENIER_CACHE_DIR") or user_cache_path("brenier"))
@@ -78,7 +78,7 @@ def claim_cache(root: Path, max_bytes: int) -> Path:
     """Make the folder of this machine's programs, check who may write there, and bound it, also when the process ends.
 
     Raises:
-        InputError: As for `enable_cache`.
+        InputError: The folder cannot be made or written, or is not safe to load code from; see `enable_cache`.
     """
     shelf = root / "programs"
     folder = shelf / _machine()
@@ -96,7 +96,7 @@ def claim_cache(root: Path, max_bytes: int) -> Path:
 
 
 def jax_settings(folder: Path) -> dict[str, str | int]:
-    """What JAX is told, by the names of its settings: everything is kept, and bounded by us."""
+    """The settings of JAX, by name: it keeps every program, and leaves the bound on their size to us."""
     return {
         "jax_compilation_cache_dir": str(folder),
         "jax_compilation_cache_max_size": -1,
@@ -107,7 +107,7 @@ def jax_settings(folder: Path) -> dict[str, str | int]:
 
 
 def kept_programs(root: Path) -> list[Program]:
-    """The programs that were kept, on any machine; the one that was not used for longest first."""
+    """The programs that were kept, for any kind of machine, the least recently used first."""
     programs = []
     for path in root.glob("programs/*/*"):
         if not _PROGRAM.fullmatch(path.name):
@@ -140,7 +140,7 @@ def _check_owner(folder: Path, *, shared: bool) -> None:
 
 
 def _bound(root: Path, max_bytes: int) -> None:
-    """Remove programs, those not used for longest first, until the others are no larger than they may be."""
+    """Remove the least recently used programs until the others are no larger than they may be."""
     programs = kept_programs(root)
     total = sum(program.bytes for program in programs)
     for program in programs:

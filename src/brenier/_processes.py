@@ -12,7 +12,7 @@ from jax.experimental import multihost_utils
 from brenier._errors import DistributedError
 from brenier._states import pack, unpack
 
-__all__ = ["agreed", "any_of", "from_all", "from_first", "together"]
+__all__ = ["agree", "any_of", "from_all", "from_first", "need_all"]
 
 _BROKEN = re.compile("(UNKNOWN|UNAVAILABLE|INTERNAL|ABORTED|CANCELLED|DEADLINE_EXCEEDED|FAILED_PRECONDITION): ")
 """Statuses of a transfer that did not come about."""
@@ -21,11 +21,11 @@ _Tree = TypeVar("_Tree")
 
 
 @contextmanager
-def together() -> Iterator[None]:
-    """Work that needs all processes.
+def need_all() -> Iterator[None]:
+    """Run work that needs all processes, and say so where another process has failed.
 
     Raises:
-        DistributedError: One of them is gone.
+        DistributedError: Another process has ended or cannot be reached.
     """
     try:
         yield
@@ -39,8 +39,8 @@ def together() -> Iterator[None]:
         ) from error
 
 
-def agreed(tree: _Tree) -> _Tree:
-    """What the first process has, for all of them: numbers and arrays of NumPy; as it is where there is one process.
+def agree(tree: _Tree) -> _Tree:
+    """Give all processes what the first one has: numbers and NumPy arrays. A single process keeps its own.
 
     Clocks, and what depends on them, differ from process to process, while all of them must take the same steps.
     """
@@ -51,19 +51,19 @@ def agreed(tree: _Tree) -> _Tree:
 
 
 def any_of(flag: bool) -> bool:
-    """Whether any process says so."""
+    """Whether `flag` is true in any process."""
     if jax.process_count() == 1:
         return flag
-    with together():
+    with need_all():
         return bool(np.asarray(multihost_utils.process_allgather(np.array([flag]))).any())
 
 
 def from_first(state: Any) -> Any:  # noqa: ANN401 - JSON values and arrays, nested
-    """The state that the first process has, in all of them, whatever its size."""
+    """Give all processes the state that the first one has, whatever its size."""
     if jax.process_count() == 1:
         return state
     message = np.frombuffer(pack(state if jax.process_index() == 0 else None), np.uint8)
-    with together():
+    with need_all():
         length = int(np.asarray(multihost_utils.broadcast_one_to_all(np.int32(len(message)))))
         sent = np.zeros(length, np.uint8)
         if jax.process_index() == 0:
@@ -72,11 +72,11 @@ def from_first(state: Any) -> Any:  # noqa: ANN401 - JSON values and arrays, nes
 
 
 def from_all(state: Any) -> list[Any]:  # noqa: ANN401
-    """The states of all processes, in the order of their numbers, in all of them."""
+    """Give all processes the states of all of them, in the order of their numbers."""
     if jax.process_count() == 1:
         return [state]
     message = np.frombuffer(pack(state), np.uint8)
-    with together():
+    with need_all():
         lengths = np.asarray(multihost_utils.process_allgather(np.array([len(message)], np.int32))).reshape(-1)
         sent = np.zeros(int(lengths.max()), np.uint8)
         sent[: len(message)] = message

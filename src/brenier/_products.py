@@ -15,12 +15,12 @@ __all__ = ["contract", "product"]
 
 
 def product(a: Array, b: Array) -> Array:
-    """`a @ b`. Code under `jax.default_matmul_precision` gets what that asks for, all other code full precision."""
+    """`a @ b`, in full precision, or in that of `jax.default_matmul_precision` where it is set."""
     return jnp.matmul(a, b, precision=_precision())
 
 
 def contract(subscripts: str, *arrays: Array) -> Array:
-    """`jnp.einsum` in the same precision."""
+    """`jnp.einsum`, in full precision, or in that of `jax.default_matmul_precision` where it is set."""
     return jnp.einsum(subscripts, *arrays, precision=_precision())
 
 

@@ -19,7 +19,7 @@ _ARRAY = "array named"
 
 
 def pack(state: Any) -> bytes:  # noqa: ANN401 - JSON values and arrays, nested
-    """Write the arrays of a state as tensors, a record of all else as one more, and a digest of all of them.
+    """Turn a state into bytes: its arrays as tensors, all else as one record, and a digest of them.
 
     Tuples become lists, and scalars of NumPy those of Python.
     """

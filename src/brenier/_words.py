@@ -20,14 +20,14 @@ Lines = Sequence[tuple[str, str]]
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """A console that prints text as it is."""
+    """A console that prints text unchanged: no markup, no highlighting."""
     from rich.console import Console
 
     return Console(stderr=stderr, **_PLAIN)
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A number for people to read, to some significant digits."""
+    """A number to so many significant digits; `unknown` where it is None or not finite."""
     if value is None or not math.isfinite(value):
         return "unknown"
     # The alternate form keeps trailing zeros, and a point even where nothing follows it.
@@ -40,7 +40,7 @@ def share(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time in the largest unit that leaves two digits."""
+    """Seconds as a time in the largest unit that leaves two digits."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
@@ -95,7 +95,7 @@ def map_lines(
 
 
 def fit_summary(parameters: str, lines: Lines | None) -> str:
-    """An estimator: its parameters, and the map that it has learned, if it has."""
+    """Summary of an estimator: its parameters, and its map once it is fitted."""
     learned = [("Fitted", "not yet")] if lines is None else lines
     return summary([("Estimator", _short(parameters)), *learned])
 

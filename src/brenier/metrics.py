@@ -47,6 +47,12 @@ def unexplained_variance(
 def cosine_similarity(mapped: Array, truth: Array, start: Array, *, weight: Array | None = None) -> float:
     """Cosine between learned and exact displacements, as vectors in L2: 1 is the same direction everywhere.
 
+    Args:
+        mapped: `(n, d)` images under the learned map.
+        truth: `(n, d)` images under the exact map.
+        start: `(n, d)` the points themselves.
+        weight: `(n,)` weights of the rows; equal ones by default.
+
     References: Korotin et al. 2021, section 4.1.
 
     Example:
@@ -81,7 +87,7 @@ def sliced_w2(
         projections: Number of random directions.
         seed: Seed of the directions; equal seeds compare on equal directions.
         x_weight: `(n,)` weights of the rows of `x`; equal ones by default.
-        y_weight: `(m,)` the same for `y`.
+        y_weight: `(m,)` weights of the rows of `y`; equal ones by default.
 
     Returns:
         The distance (not squared, not halved), in the units left after `scale`.
@@ -126,7 +132,7 @@ def mmd_squared(
         y: `(m, d)` points.
         width: Width of the kernel.
         x_weight: `(n,)` weights of the rows of `x`; equal ones by default.
-        y_weight: `(m,)` the same for `y`.
+        y_weight: `(m,)` weights of the rows of `y`; equal ones by default.
 
     Note: Cost: `(n + m)^2` kernel values, a few million in memory at a time.
 
@@ -169,5 +175,5 @@ def _w2_squared_1d(x: Array, y: Array, a: Array, b: Array) -> float:
 
 
 def _shares(weight: Array | None, rows: int, name: str) -> NDArray[np.float64]:
-    found = as_weights(weight, rows, name)
-    return np.full(rows, 1.0 / rows) if found is None else found
+    weights = as_weights(weight, rows, name)
+    return np.full(rows, 1.0 / rows) if weights is None else weights

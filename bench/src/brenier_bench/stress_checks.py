@@ -185,7 +185,7 @@ def _history_faults(estimator: BrenierMap, x: Array, y: Array, seed: int) -> lis
         split_side(Sample(name, as_points(points, name)), share=0.1, most=config.holdout, least=500, seed=part)
         for points, name, part in zip((x, y), "XY", seeds, strict=False)
     ]
-    measured_x, measured_y = (estimator.map_.geometry.measured(side.holdout) for side in sides)
+    measured_x, measured_y = (estimator.map_.geometry.measure(side.holdout) for side in sides)
     bound = _coupling_cost(measured_x, measured_y)
     slack = _SINGLE * 0.5 * (measured_x.var(axis=0).sum() + measured_y.var(axis=0).sum())
     for row in estimator.history_:
@@ -291,7 +291,7 @@ def _check_distance(map_: TransportMap, new: New, record: dict[str, Any]) -> Non
     assert distance.empirical is not None
     assert distance.mismatch is not None
     c = new.geometry
-    exact, rounding = _exact_cost(*(c.measured(points - x.mean(axis=0)) for points in (x, y)))
+    exact, rounding = _exact_cost(*(c.measure(points - x.mean(axis=0)) for points in (x, y)))
     numbers = [distance.w2, distance.value, distance.cost, *distance.mismatch, *distance.empirical[:2]]
     if distance.population is not None:
         numbers += list(distance.population[:3])
@@ -299,7 +299,7 @@ def _check_distance(map_: TransportMap, new: New, record: dict[str, Any]) -> Non
         record[FAILURES].append(f"`distance` has numbers that are not finite: {distance.record()}")
     terms = dual_terms(c, new.potential, x, y, new.places)
     centre = 0.5 * (x.mean(axis=0) + y.mean(axis=0))
-    measured_x, measured_y, images = (c.measured(points - centre) for points in (x, y, np.asarray(map_.forward(x))))
+    measured_x, measured_y, images = (c.measure(points - centre) for points in (x, y, np.asarray(map_.forward(x))))
     intervals = [distance.empirical]
     for most in (10**12, 0):  # operations: by transforms, and by the potential as it is
         intervals.append(empirical_interval(measured_x, measured_y, images, terms, exact=0, transformed=most))

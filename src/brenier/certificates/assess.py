@@ -36,7 +36,7 @@ def assess(
     a: Array | None = None,
     b: Array | None = None,
 ) -> Distance:
-    """The answer of `TransportMap.distance`, of one condition or of one class whose conditions are numbers.
+    """Compute the answer of `TransportMap.distance`, for one condition or for one class whose conditions are numbers.
 
     Rows are points, with the codes of their condition behind them where each has its own. No two points share a
     condition then: there is no interval around the distance of the samples, and the test of the image is one of points
@@ -52,14 +52,14 @@ def assess(
         converged: `(m,)` which of them met their tolerance.
         confidence: Level of the bound on the populations.
         empirical: Whether to enclose the distance of the samples, and to test the image.
-        seed: Of that test.
+        seed: Seed of that test.
         disagree: `(m,)` for which of them two starts led to different solutions; for none by default.
         a: `(n,)` weights of the source points, summing to one; equal ones by default.
         b: `(m,)` weights of the target points; those under which their conditions are distributed as the source's.
     """
     a, b = (None if weights is None or np.ptp(weights) == 0 else weights for weights in (a, b))
     terms = dual_terms(geometry, family, x, y, conjugates)
-    interval, test = _compared(geometry, x, y, images, terms, seed, a, b) if empirical else (None, None)
+    interval, test = _compare(geometry, x, y, images, terms, seed, a, b) if empirical else (None, None)
     return Distance(
         value=float(np.average(terms.source, weights=a) + np.average(terms.target, weights=b)),
         moved=float(np.average(geometry.costs(x[:, : geometry.dim], images), weights=a)),
@@ -81,10 +81,10 @@ def assess(
 
 
 def average(parts: Mapping[str, Distance], shares: Array) -> Distance:
-    """The mean over classes, with the classes as its `parts`.
+    """Average the distances of classes, which the result has as its `parts`.
 
     Args:
-        parts: The distance of each class.
+        parts: The distance of each class, by its name.
         shares: Share of the source that each has, summing to one.
     """
     classes = list(parts.values())
@@ -108,7 +108,7 @@ def average(parts: Mapping[str, Distance], shares: Array) -> Distance:
     )
 
 
-def _compared(
+def _compare(
     geometry: AbstractGeometry,
     x: Array,
     y: Array,
@@ -125,7 +125,7 @@ def _compared(
         # One centre for all: differences stay, and units are divided out of numbers of the size of the clouds.
         centre = 0.5 * (points[0].mean(axis=0) + points[1].mean(axis=0))
         points = [cloud - centre for cloud in points]
-    points_x, points_y, points_images = (geometry.measured(cloud) for cloud in points)
+    points_x, points_y, points_images = (geometry.measure(cloud) for cloud in points)
     if geometry.conditions is None:
         test = mismatch(points_images, points_y, seed, a, b)
         if geometry.quadratic:
@@ -134,7 +134,7 @@ def _compared(
     # Numbers in units of the spread of the target.
     size = float(np.sqrt(np.mean(np.var(points_y, axis=0))))
     joint_x, joint_y = (
-        np.column_stack([own, size * rows[:, dim + 1 :]]) for own, rows in ((points_images, x), (points_y, y))
+        np.column_stack([points, size * rows[:, dim + 1 :]]) for points, rows in ((points_images, x), (points_y, y))
     )
     return None, mismatch(joint_x, joint_y, seed, a, b)
 

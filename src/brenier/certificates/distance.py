@@ -48,7 +48,7 @@ class Distance:
         unconverged: Share of the target points whose conjugate missed its tolerance, by weight.
         disagree: Share of the target points for which two starts of the inner problem led to different solutions: the
             estimate rests on the better of the two being the best. Zero where there can only be one.
-        name: The cost.
+        name: The cost, in words.
         quadratic: Whether the cost is half a squared distance.
         dim: Number of columns.
         counts: Points of the two clouds.
@@ -160,7 +160,7 @@ class Distance:
     def notes(self) -> list[str]:
         """What a reader of the numbers should know: which part is at fault where a gap is wide, and what to do.
 
-        Of several classes, class by class.
+        Where there are several classes, this is said of each.
         """
         if len(self.parts) > 1:
             return [f"{name}: {note}" for name, part in self.parts.items() for note in part.notes()]
@@ -212,7 +212,7 @@ class Distance:
         return notes
 
     def record(self) -> dict[str, Any]:
-        """All of it as JSON values."""
+        """All fields and bounds as JSON values."""
         gaps = {"population_gap": self.population_gap, "empirical_gap": self.empirical_gap}
         record = {
             "cost_function": self.name,
@@ -238,7 +238,7 @@ class Distance:
         return record
 
     def lines(self, listed: int = _LISTED) -> list[tuple[str, str]]:
-        """Labels and texts of a printed answer.
+        """Labels and texts of a summary, to be printed.
 
         Args:
             listed: Classes, and notes on classes, that are listed where there are several.

@@ -18,7 +18,7 @@ _TRANSFORMED = 250_000_000_000
 
 
 class Interval(NamedTuple):
-    """Bounds on the least cost of a coupling of two weighted samples: half the squared W2 distance, or any other.
+    """Bounds on the least mean cost of a coupling of two weighted samples; for W2, of half the squared distance.
 
     Attributes:
         lower: Feasible dual value.
@@ -43,7 +43,7 @@ def empirical_interval(
     exact: int = EXACT_PAIRS,
     transformed: int = _TRANSFORMED,
 ) -> Interval:
-    """Enclose the distance between two samples. Rounding errors are bounded, too.
+    """Enclose half the squared W2 distance between two samples. Rounding errors are bounded, too.
 
     Up to five million pairs of points both bounds come from an exact solver and agree but for rounding. Beyond, the
     upper bound is the cost of a coupling that follows the map, exact within cells; the lower one is the dual of the

@@ -91,15 +91,15 @@ def general_interval(
         >>> from brenier.certificates import general_interval
         >>> from brenier.costs import PNorm
         >>> x, y = np.array([[0.0], [1.0]]), np.array([[3.0], [2.0]])
-        >>> found = general_interval(PNorm(3.0), x, y, images=x, source_values=np.zeros(2))
-        >>> print(f"{found.lower:.6f} to {found.upper:.6f}")  # both points move by 2: 2^3 / 3
+        >>> bounds = general_interval(PNorm(3.0), x, y, images=x, source_values=np.zeros(2))
+        >>> print(f"{bounds.lower:.6f} to {bounds.upper:.6f}")  # both points move by 2: 2^3 / 3
         2.666667 to 2.666667
     """
     _check(x, y, images, source_values)
     a = np.full(len(x), 1.0 / len(x)) if a is None else a
     b = np.full(len(y), 1.0 / len(y)) if b is None else b
     pairs = len(x) * len(y)
-    costs = partial(_lifted, cost)
+    costs = partial(_lift, cost)
     if pairs <= exact:
         plan, dual = exact_plan(x, y, a, b, costs)
         bounds, method = _by_transforms(cost, x, y, dual, a, b), "exact"
@@ -127,7 +127,7 @@ def _check(x: Array, y: Array, images: Array, source_values: Array) -> None:
             )
 
 
-def _lifted(cost: AbstractCost, x: Array, y: Array) -> Array:
+def _lift(cost: AbstractCost, x: Array, y: Array) -> Array:
     """Costs of all pairs, and where some are negative the least added to all: POT's simplex fails on negative ones."""
     costs = cost_matrix(cost, x, y)
     return costs - min(0.0, costs.min())

@@ -108,7 +108,7 @@ def inverse_errors(geometry: AbstractGeometry, u: AbstractFamily, y: Array, plac
         geometry: Coordinates of the potential, of one condition.
         u: Potential.
         y: `(m, d)` points whose preimages were sought, in the units of the data.
-        places: `(m, d)` what was found, in the new coordinates.
+        places: `(m, d)` the points that were found, in the new coordinates.
 
     Returns:
         `(m,)`; NaN where the potential certifies nothing, or the cost is not the quadratic one.

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from brenier._errors import CheckpointWarning, InputError, warn
-from brenier._processes import agreed, any_of, from_first
+from brenier._processes import agree, any_of, from_first
 from brenier._states import State
 from brenier.checkpoint.folder import Folder
 from brenier.checkpoint.identity import check_same
@@ -137,7 +137,7 @@ class Checkpoints:
         }
         if ended:
             self._fits = content["fits"]
-        written = agreed(self._folder is not None and self._written(self._folder, content))
+        written = agree(self._folder is not None and self._written(self._folder, content))
         self._last = time.perf_counter()
         self._took = self._last - began
         if self._asked and not content["complete"]:
@@ -213,7 +213,7 @@ def seeded(random_state: Any, checkpoints: Checkpoints | None) -> np.random.Rand
     """The randomness of a fit: with checkpoints, a fit without a seed keeps the one that it began with."""
     if random_state is not None or (checkpoints is None and jax.process_count() == 1):
         return check_random_state(random_state)
-    drawn = agreed(int(check_random_state(None).randint(2**31 - 1)))
+    drawn = agree(int(check_random_state(None).randint(2**31 - 1)))
     return check_random_state(drawn if checkpoints is None else checkpoints.seed(drawn))
 
 

@@ -10,7 +10,7 @@ __all__ = ["parse_cost"]
 
 
 def parse_cost(text: str) -> AbstractCost:
-    """A cost from its name and, after a colon, its argument.
+    """Make a cost from its name and, after a colon, its argument.
 
     Args:
         text: `squared`, `pnorm:1.5`, `log-cosh`, `log-cosh:0.3`, `elastic-net:0.5`, `great-circle`, or
@@ -19,7 +19,7 @@ def parse_cost(text: str) -> AbstractCost:
             the number.
 
     Raises:
-        InputError: No such cost, an argument that is missing, not wanted or no number, or one that the cost refuses.
+        InputError: There is no such cost, or its argument is missing, not wanted, not a number, or refused by the cost.
 
     Example:
         >>> from brenier.cli.cost_names import parse_cost
@@ -28,11 +28,11 @@ def parse_cost(text: str) -> AbstractCost:
     """
     name, colon, given = (part.strip() for part in text.partition(":"))
     if name not in COSTS:
-        choices = ", ".join(_spelling(own) for own in sorted(COSTS))
+        choices = ", ".join(_spelling(known) for known in sorted(COSTS))
         raise InputError(f"`cost` must be one of {choices}; got {text!r}.")
     parameters = list(inspect.signature(COSTS[name]).parameters.values())
     if not given:
-        if colon or any(own.default is own.empty for own in parameters):
+        if colon or any(parameter.default is parameter.empty for parameter in parameters):
             raise InputError(f"`cost` {name!r} needs its argument: write {_spelling(name)}; got {text!r}.")
         return COSTS[name]()
     if not _accepts(name):

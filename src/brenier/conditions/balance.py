@@ -41,7 +41,7 @@ class Balance(NamedTuple):
         x, y: `(n,)` and `(m,)`, each summing to one.
         effective: `(classes, 2)` share of the rows of a class and side that are left in effect: Kish's effective
             sample size over that of the given weights.
-        unequal: Classes whose numbers no weights bring to one mean; theirs are equal.
+        unequal: Classes whose numbers no weights bring to one mean; their rows keep the given weights.
     """
 
     x: Matrix
@@ -51,7 +51,7 @@ class Balance(NamedTuple):
 
     @property
     def sides(self) -> tuple[Matrix, Matrix]:
-        """The weights alone."""
+        """The weights of both sides, `(x, y)`."""
         return self.x, self.y
 
 
@@ -64,7 +64,7 @@ def balance(
 
     Args:
         codes_x: `(n, 1 + q)` number of the class, then the numbers.
-        codes_y: `(m, 1 + q)` the same; every class has rows on both sides.
+        codes_y: `(m, 1 + q)` those of the target; every class has rows on both sides.
         low: `(classes, q)` lower ends of the ranges of the numbers.
         high: `(classes, q)` upper ends.
         given: Weights that the rows have already, positive; equal ones by default.
@@ -75,16 +75,16 @@ def balance(
     for number in range(len(low)):
         rows = [np.flatnonzero(codes[:, 0] == number) for codes in (codes_x, codes_y)]
         numbers = [
-            _unscaled(codes[own, 1:], low[number], high[number])
-            for codes, own in zip((codes_x, codes_y), rows, strict=True)
+            _unscale(codes[chosen, 1:], low[number], high[number])
+            for codes, chosen in zip((codes_x, codes_y), rows, strict=True)
         ]
-        prior = [_normalised(side[own]) for side, own in zip(priors, rows, strict=True)]
-        found = _class_weights(numbers[0], numbers[1], prior[0], prior[1])
-        if found is None:
+        prior = [_normalise(side[chosen]) for side, chosen in zip(priors, rows, strict=True)]
+        matched = _match_both(numbers[0], numbers[1], prior[0], prior[1])
+        if matched is None:
             unequal.append(number)
-        for side, own in enumerate(found or prior):
-            weights[side][rows[side]] = own / len(low)
-            effective[number, side] = effective_size(own) / effective_size(prior[side])
+        for side, shares in enumerate(matched or prior):
+            weights[side][rows[side]] = shares / len(low)
+            effective[number, side] = effective_size(shares) / effective_size(prior[side])
     return Balance(*weights, effective, tuple(unequal))
 
 
@@ -95,7 +95,7 @@ def weights_towards(
 
     Args:
         codes_x: `(n, 1 + q)` number of the class, then the numbers.
-        codes_y: `(m, 1 + q)` the same, with every class that `codes_x` has.
+        codes_y: `(m, 1 + q)` those of the target, with every class that `codes_x` has.
         low: `(classes, q)` lower ends of the ranges of the numbers.
         high: `(classes, q)` upper ends.
         given: Weights that the rows of both sides have already, positive; equal ones by default.
@@ -108,17 +108,17 @@ def weights_towards(
     a, b = (np.ones(len(codes_x)), np.ones(len(codes_y))) if given is None else given
     for number in np.unique(codes_x[:, 0].astype(np.intp)):
         of_x, of_y = codes_x[:, 0] == number, codes_y[:, 0] == number
-        x, y = (_unscaled(side, low[number], high[number]) for side in (codes_x[of_x, 1:], codes_y[of_y, 1:]))
-        own = _towards(x, y, _normalised(a[of_x]), _normalised(b[of_y]))
-        if own is None:
+        x, y = (_unscale(side, low[number], high[number]) for side in (codes_x[of_x, 1:], codes_y[of_y, 1:]))
+        shares = _match_target(x, y, _normalise(a[of_x]), _normalise(b[of_y]))
+        if shares is None:
             unequal.append(int(number))
-            own = _normalised(b[of_y])
-        weights[of_y] = own * (a[of_x].sum() / a.sum())
+            shares = _normalise(b[of_y])
+        weights[of_y] = shares * (a[of_x].sum() / a.sum())
     return weights, tuple(unequal)
 
 
-def _unscaled(numbers: Matrix, low: Matrix, high: Matrix) -> Matrix:
-    """From -1 to 1 over the range."""
+def _unscale(numbers: Matrix, low: Matrix, high: Matrix) -> Matrix:
+    """Numbers, rescaled so that their range is from -1 to 1."""
     return (2.0 * numbers - low - high) / np.where(high > low, high - low, 1.0)
 
 
@@ -127,39 +127,39 @@ def _degrees(numbers: int, rows: int) -> range:
     return range(min(_DEGREE, largest_degree(numbers, rows // _ROWS_A_TERM)), 0, -1)
 
 
-def _normalised(weights: Matrix) -> Matrix:
+def _normalise(weights: Matrix) -> Matrix:
     return weights / weights.sum()
 
 
-def _class_weights(x: Matrix, y: Matrix, a: Matrix, b: Matrix) -> tuple[Matrix, Matrix] | None:
+def _match_both(x: Matrix, y: Matrix, a: Matrix, b: Matrix) -> tuple[Matrix, Matrix] | None:
     """Weights of both sides of a class, close to `a` and `b`; None if no degree has some."""
     if not x.shape[1]:
         return a, b
     for degree in _degrees(x.shape[1], min(len(x), len(y))):
         features = [legendre(side, degree)[:, 1:] for side in (x, y)]
         target = 0.5 * (a @ features[0] + b @ features[1])
-        found = [entropy_weights(side, target, prior) for side, prior in zip(features, (a, b), strict=True)]
-        if found[0] is not None and found[1] is not None:
-            return found[0], found[1]
+        weights = [entropy_weights(side, target, prior) for side, prior in zip(features, (a, b), strict=True)]
+        if weights[0] is not None and weights[1] is not None:
+            return weights[0], weights[1]
     return None
 
 
-def _towards(x: Matrix, y: Matrix, a: Matrix, b: Matrix) -> Matrix | None:
+def _match_target(x: Matrix, y: Matrix, a: Matrix, b: Matrix) -> Matrix | None:
     """Weights of `y` alone, close to `b`, with the means of `x` under `a`; None if no degree has some."""
     if not x.shape[1]:
         return b
     for degree in _degrees(x.shape[1], min(len(x), len(y))):
-        found = entropy_weights(legendre(y, degree)[:, 1:], a @ legendre(x, degree)[:, 1:], b)
-        if found is not None:
-            return found
+        weights = entropy_weights(legendre(y, degree)[:, 1:], a @ legendre(x, degree)[:, 1:], b)
+        if weights is not None:
+            return weights
     return None
 
 
 def entropy_weights(features: Matrix, target: Matrix, prior: Matrix | None = None) -> Matrix | None:
-    r"""The weights closest to others, in relative entropy, with :math:`\sum_i w_i f_i` as given.
+    r"""The weights closest to `prior` in relative entropy whose mean :math:`\sum_i w_i f_i` is `target`.
 
     Args:
-        features: `(n, p)`.
+        features: `(n, p)` the values :math:`f_i`.
         target: `(p,)` means to reach.
         prior: `(n,)` positive weights to stay close to; equal ones by default.
 

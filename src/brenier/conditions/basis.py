@@ -13,12 +13,12 @@ Matrix = NDArray[np.float64]
 
 
 def terms(numbers: int, degree: int) -> int:
-    """How many polynomials of at most this total degree there are in so many variables."""
+    """Number of polynomials of total degree up to `degree` in a basis for `numbers` variables."""
     return comb(numbers + degree, degree)
 
 
 def largest_degree(numbers: int, most: int) -> int:
-    """The largest degree that takes at most `most` terms."""
+    """The largest degree whose basis has at most `most` terms; 0 without numbers."""
     degree = 0
     while numbers and terms(numbers, degree + 1) <= most:
         degree += 1

@@ -1,4 +1,4 @@
-"""From conditions that users pass to the codes of a map, or a message of what is wrong."""
+"""From conditions that users pass to the codes of a map, or to a message about what is wrong."""
 
 import numpy as np
 
@@ -6,27 +6,30 @@ from brenier._errors import DataWarning, InputError, warn
 from brenier.conditions.space import ConditionSpace
 from brenier.data.table import Matrix, Unchecked, listed
 
-__all__ = ["described", "read_codes"]
+__all__ = ["describe", "read_codes"]
 
 
 def read_codes(space: ConditionSpace, condition: Unchecked, rows: int, name: str) -> Matrix:
-    """Codes of conditions for so many points; numbers beyond the range of the fit are taken as its ends.
+    """Check conditions, and return their codes; numbers beyond the range of the fit are moved to its ends.
 
     Args:
         space: The conditions of the fit.
         condition: One for all points, or one for each.
-        rows: How many points.
+        rows: Number of points.
         name: The argument's name in messages.
 
+    Returns:
+        `(rows, 1 + q)` number of the class, then the numbers.
+
     Raises:
-        InputError: No condition, or one that the fit has not seen.
+        InputError: The condition is missing, or the fit has not seen it.
 
     Warns:
         DataWarning: Numbers beyond the range of the fit.
     """
     if condition is None:
         raise InputError(
-            f"`{name}` is missing: this map was fitted with conditions ({described(space)}). Pass one for all "
+            f"`{name}` is missing: this map was fitted with conditions ({describe(space)}). Pass one for all "
             "points, or one for each."
         )
     codes = space.encode(condition, rows, name)
@@ -36,20 +39,20 @@ def read_codes(space: ConditionSpace, condition: Unchecked, rows: int, name: str
         return codes
     which = "" if alike else f" in rows {listed([str(row) for row in beyond])}"
     warn(
-        f"`{name}` has numbers{which} outside the range of the fit ({described(space)}); they are taken as "
+        f"`{name}` has numbers{which} outside the range of the fit ({describe(space)}); they are taken as "
         "the nearest number inside.",
         DataWarning,
     )
     # Only these: what happens to a row never depends on those beside it.
     low, high = space.scaled_ranges
     moved = codes[:1].copy() if alike else codes.copy()
-    own = moved[beyond, 0].astype(np.intp)
-    moved[beyond, 1:] = np.clip(moved[beyond, 1:], low[own], high[own])
+    number = moved[beyond, 0].astype(np.intp)
+    moved[beyond, 1:] = np.clip(moved[beyond, 1:], low[number], high[number])
     return np.broadcast_to(moved, codes.shape) if alike else moved
 
 
-def described(space: ConditionSpace) -> str:
-    """The conditions for people."""
+def describe(space: ConditionSpace) -> str:
+    """The conditions of a fit in words, for messages and summaries."""
     parts = []
     if space.classes != ((),):
         parts.append(f"classes {listed([repr(name) for name in space.class_names()], 8)}")

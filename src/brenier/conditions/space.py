@@ -32,7 +32,7 @@ class Variable(NamedTuple):
     """One column of the conditions.
 
     Attributes:
-        name: Its name, None where it has none.
+        name: Its name; None where it has none.
         kind: `"label"` or `"number"`.
     """
 
@@ -46,7 +46,7 @@ class ConditionSpace:
 
     Attributes:
         variables: The columns, in order.
-        classes: Each combination of labels that both sides have; one empty one without labels.
+        classes: Each combination of labels that both sides have; without labels, one that is empty.
         low, high: `(classes, q)` ranges of the numbers that both sides cover, in their own units.
     """
 
@@ -63,10 +63,10 @@ class ConditionSpace:
     @property
     def scaled_ranges(self) -> tuple[Matrix, Matrix]:
         """The ranges as codes have them: from -1 to 1 over all classes."""
-        return self._scaled(self.low), self._scaled(self.high)
+        return self._scale(self.low), self._scale(self.high)
 
     def class_names(self) -> list[str]:
-        """The classes for people."""
+        """Names of the classes for people: their labels with commas between; `"all"` without labels."""
         return [", ".join(labels) if labels else "all" for labels in self.classes]
 
     def encode(self, value: Unchecked, rows: int, name: str) -> Matrix:
@@ -81,17 +81,17 @@ class ConditionSpace:
             `(rows, 1 + q)`; the same row repeated, without copies, for one condition.
 
         Raises:
-            InputError: Other columns than in the fit, a class that was not in it, text for a number.
+            InputError: The columns are not those of the fit, a class was not in it, or a number is text.
         """
         single = is_single(value)
         columns = single_condition(value, name) if single else read_conditions(value, rows, name)
-        codes = self._codes(self._ordered(columns, name), name)
+        codes = self._codes(self._order(columns, name), name)
         return np.broadcast_to(codes, (rows, codes.shape[1])) if single else codes
 
     def encode_known(self, columns: list[Column], name: str) -> tuple[Matrix, NDArray[np.bool_]]:
-        """Codes of those rows of checked columns whose class is known, and which rows these are."""
+        """Codes of those rows of checked columns whose class is known, and a mask of these rows."""
         classes = set(self.classes)
-        known = np.array([own in classes for own in _combined(*_parts(columns, self.variables, name))])
+        known = np.array([labels in classes for labels in _combine(*_parts(columns, self.variables, name))])
         parts = [Column(column.name, column.values[known]) for column in columns]
         return self._codes(parts, name), known
 
@@ -104,7 +104,7 @@ class ConditionSpace:
         return np.flatnonzero(beyond.any(axis=1))
 
     def record(self) -> dict[str, Any]:
-        """All of it as JSON values; `from_record` undoes it."""
+        """The space as JSON values, from which `from_record` makes it again."""
         return {
             "variables": [list(variable) for variable in self.variables],
             "classes": [list(labels) for labels in self.classes],
@@ -117,19 +117,19 @@ class ConditionSpace:
         """The space that a record describes.
 
         Raises:
-            ValueError, TypeError, KeyError: It describes none.
+            ValueError, TypeError, KeyError: It does not describe a space.
         """
         variables = tuple(Variable(*variable) for variable in record["variables"])
         if not variables or not all(
-            own.kind in ("label", "number") and (own.name is None or isinstance(own.name, str)) for own in variables
+            kind in ("label", "number") and (name is None or isinstance(name, str)) for name, kind in variables
         ):
             raise ValueError("`variables` must list a name, or null, and 'label' or 'number' for each column")
-        numbers = sum(own.kind == "number" for own in variables)
+        numbers = sum(variable.kind == "number" for variable in variables)
         classes = tuple(tuple(labels) for labels in record["classes"])
         width = len(variables) - numbers
         if not classes or len(set(classes)) < len(classes):
             raise ValueError("`classes` must list at least one class, and each once")
-        if not all(len(own) == width and all(isinstance(label, str) for label in own) for own in classes):
+        if not all(len(labels) == width and all(isinstance(text, str) for text in labels) for labels in classes):
             raise ValueError(f"`classes` must list {width} texts for each class")
         low, high = (np.asarray(record[name], np.float64).reshape(len(classes), -1) for name in ("low", "high"))
         if low.shape != (len(classes), numbers) or high.shape != low.shape:
@@ -138,66 +138,66 @@ class ConditionSpace:
             raise ValueError("`low` must lie below `high`, and both be finite")
         return cls(variables, classes, low, high)
 
-    def _scaled(self, values: Matrix) -> Matrix:
+    def _scale(self, values: Matrix) -> Matrix:
         low, high = self.low.min(axis=0), self.high.max(axis=0)
         return (2.0 * values - low - high) / np.where(high > low, high - low, 1.0)
 
-    def _ordered(self, columns: list[Column], name: str) -> list[Column]:
+    def _order(self, columns: list[Column], name: str) -> list[Column]:
         """The columns in the order of the fit."""
         expected = [variable.name for variable in self.variables]
         given = [column.name for column in columns]
         if None not in given and None not in expected and set(given) >= set(expected):
-            return [columns[given.index(own)] for own in expected]
+            return [columns[given.index(column)] for column in expected]
         if len(columns) != len(expected) or (None not in given and None not in expected):
-            wanted = ", ".join("a column without a name" if own is None else f"`{own}`" for own in expected)
+            wanted = ", ".join("a column without a name" if column is None else f"`{column}`" for column in expected)
             raise InputError(
                 f"`{name}` must have the {len(expected)} column(s) of the fit, {wanted}; got {len(given)}: "
-                f"{', '.join('without a name' if own is None else f'`{own}`' for own in given)}."
+                f"{', '.join('without a name' if column is None else f'`{column}`' for column in given)}."
             )
         return columns
 
     def _codes(self, columns: list[Column], name: str) -> Matrix:
         labels, numbers = _parts(columns, self.variables, name)
-        index = {own: number for number, own in enumerate(self.classes)}
-        combined = _combined(labels, numbers)
-        unknown = sorted({own for own in combined if own not in index})
+        index = {labels: number for number, labels in enumerate(self.classes)}
+        combined = _combine(labels, numbers)
+        unknown = sorted({labels for labels in combined if labels not in index})
         if unknown:
             raise InputError(
                 f"`{name}` has classes that the fit has not seen on both sides: {_classes(unknown)}. It knows "
                 f"{_classes(self.classes)}."
             )
-        number = np.array([index[own] for own in combined], np.float64)
-        return np.column_stack([number, self._scaled(numbers)])
+        number = np.array([index[labels] for labels in combined], np.float64)
+        return np.column_stack([number, self._scale(numbers)])
 
 
 def find_space(columns_x: list[Column], columns_y: list[Column], kinds: Kinds) -> tuple[ConditionSpace, list[str]]:
-    """The conditions that both sides have, and what had to be left out of either, a sentence each.
+    """Find the conditions that both sides have, and say what had to be left out, a sentence each.
 
     Args:
         columns_x: Conditions of the source.
         columns_y: Conditions of the target.
-        kinds: What the columns are; detected where it is None.
+        kinds: What the columns are, see `Kinds`; detected where it is None.
 
     Raises:
-        InputError: Different columns, no class or no range in common, a number that never changes.
+        InputError: The sides have different columns, or no class or no range in common, or a number never changes.
     """
     variables = _variables(columns_x, columns_y, kinds)
     sides = [
         _parts(columns, variables, name) for columns, name in ((columns_x, "x_condition"), (columns_y, "y_condition"))
     ]
-    combined = [_combined(*side) for side in sides]
+    combined = [_combine(*side) for side in sides]
     classes = sorted(set(combined[0]) & set(combined[1]))
     notes = []
-    for name, own, other in (("x_condition", *combined), ("y_condition", *reversed(combined))):
-        alone = sorted(set(own) - set(other))
+    for name, present, opposite in (("x_condition", *combined), ("y_condition", *reversed(combined))):
+        alone = sorted(set(present) - set(opposite))
         if alone:
             notes.append(f"`{name}` has classes that the other side lacks: {_classes(alone)}.")
     if not classes:
         raise InputError(f"`x_condition` and `y_condition` have no class in common. {' '.join(notes)}")
     low, high = np.empty((2, len(classes), sides[0][1].shape[1]))
-    for number, own in enumerate(classes):
+    for number, labels in enumerate(classes):
         inside = [
-            numbers[[labels == own for labels in every]] for every, (_, numbers) in zip(combined, sides, strict=True)
+            numbers[[row == labels for row in every]] for every, (_, numbers) in zip(combined, sides, strict=True)
         ]
         low[number] = np.max([part.min(axis=0) for part in inside], axis=0)
         high[number] = np.min([part.max(axis=0) for part in inside], axis=0)
@@ -227,17 +227,17 @@ def _variables(columns_x: list[Column], columns_y: list[Column], kinds: Kinds) -
         )
     if isinstance(kinds, Mapping):
         names = [x if x is not None else y for x, y in zip(names_x, names_y, strict=True)]
-        unknown = [own for own in kinds if own not in names]
+        unknown = [column for column in kinds if column not in names]
         if unknown:
             raise InputError(f"`condition_types` names {unknown}, but the conditions have the columns {names}.")
-    found = []
+    variables = []
     for place, (x, y) in enumerate(zip(columns_x, columns_y, strict=True)):
         name = x.name if x.name is not None else y.name
-        found.append(Variable(name, _declared(kinds, place, name, len(names_x)) or _detected(x, y, name)))
-    return tuple(found)
+        variables.append(Variable(name, _read_kind(kinds, place, name, len(names_x)) or _detect_kind(x, y, name)))
+    return tuple(variables)
 
 
-def _declared(kinds: Kinds, place: int, name: str | None, count: int) -> str | None:
+def _read_kind(kinds: Kinds, place: int, name: str | None, count: int) -> str | None:
     if isinstance(kinds, Mapping):
         kind = kinds.get(name) if name is not None else None
     elif kinds is None or isinstance(kinds, str):
@@ -251,7 +251,7 @@ def _declared(kinds: Kinds, place: int, name: str | None, count: int) -> str | N
     return kind
 
 
-def _detected(x: Column, y: Column, name: str | None) -> str:
+def _detect_kind(x: Column, y: Column, name: str | None) -> str:
     """Text and truth values are labels, and so are a few different integers; other numbers are numbers.
 
     Raises:
@@ -259,14 +259,14 @@ def _detected(x: Column, y: Column, name: str | None) -> str:
     """
     texts = [column.values.dtype.kind in "OUS" for column in (x, y)]
     if texts[0] != texts[1]:
-        text, other = (x, y) if texts[0] else (y, x)
+        text, numeric = (x, y) if texts[0] else (y, x)
         sides = ("x_condition", "y_condition") if texts[0] else ("y_condition", "x_condition")
-        if other.values.dtype.kind != "b" and not _few_integers(other.values):
+        if numeric.values.dtype.kind != "b" and not _few_integers(numeric.values):
             word = next((str(entry) for entry in text.values if not is_number(str(entry))), str(text.values[0]))
             where = "" if name is None else f", column `{name}`,"
             raise InputError(
                 f"`{sides[0]}`{where} holds text, such as {word!r}, where `{sides[1]}` holds numbers, such as "
-                f"{other.values[0]}. Correct the entries that are no numbers, or declare the column with "
+                f"{numeric.values[0]}. Correct the entries that are no numbers, or declare the column with "
                 "`condition_types`."
             )
     kinds = {column.values.dtype.kind for column in (x, y)}
@@ -299,7 +299,7 @@ def _parts(columns: list[Column], variables: tuple[Variable, ...], name: str) ->
     return labels, np.stack(numbers, axis=1) if numbers else np.zeros((len(columns[0].values), 0))
 
 
-def _combined(labels: list[list[str]], numbers: Matrix) -> list[tuple[str, ...]]:
+def _combine(labels: list[list[str]], numbers: Matrix) -> list[tuple[str, ...]]:
     """The labels of each row together."""
     return list(zip(*labels, strict=True)) if labels else [()] * len(numbers)
 

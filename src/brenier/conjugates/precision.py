@@ -60,7 +60,7 @@ def refine(
     Args:
         u: Potential, or a family of them.
         y: `(n, d + k)` rows of the target in the coordinates of `u`.
-        solved: What single precision has found.
+        solved: Solutions found in single precision.
         scale: `(d,)` standard deviation of each coordinate.
         tolerance: When a row is done; by default `Tolerance()`.
         max_steps: Budget of rounds in double precision.

@@ -1,7 +1,7 @@
 r"""Convex conjugates as root problems, :math:`\nabla u(x) = y`, handed to any inner solver.
 
-`conjugate` is the pure batched solve; `conjugate_points` is the same for any number of points at inference: fixed
-memory, full tolerance, and a fallback solver for the stragglers.
+`conjugate` is the pure batched solve; `conjugate_points` solves for any number of points at inference, in fixed memory,
+to full tolerance, and with a second solver for the stragglers.
 """
 
 from typing import Any, NamedTuple
@@ -49,7 +49,7 @@ _LARGE = 4096
 
 
 class Tolerance(NamedTuple):
-    """A point is solved when its residual norm is at most `atol + rtol * |y|`.
+    """When a point counts as solved: its residual norm is at most `atol + rtol * |y|`, by default `3e-6 (1 + |y|)`.
 
     Both norms are root mean squares over the coordinates, in units of each coordinate's standard deviation. The inverse
     of a `TransportMap` is solved in single precision and judged in double: there a row may have twice as much, and
@@ -115,12 +115,12 @@ def conjugate(
 
 
 class ConjugatePoints(NamedTuple):
-    """Roots of `grad u(x) = y` for any number of rows: in NumPy, of one compiled batch in JAX.
+    """Roots of `grad u(x) = y` for any number of rows, in NumPy; within one compiled batch, in JAX.
 
     Attributes:
         points: `(n, d)` best points found.
         residual: `(n,)` Euclidean norms of `grad u(points) - y`.
-        code: `(n,)` position in `brenier.solvers.Status` of how each row ended.
+        code: `(n,)` how each row ended, as a position in `brenier.solvers.Status`.
         steps: `(n,)` rounds each row was active for, over both solvers.
     """
 
@@ -154,9 +154,9 @@ def conjugate_points(
 
     Args:
         u: Potential, or a family of them.
-        y: `(n, d)` target points in the coordinates of `u`; for a family with the numbers of their condition behind
-            them.
-        x0: `(n, d)` first guesses; `y` by default.
+        y: `(n, d)` target points in the coordinates of `u`; for a family, `(n, d + k)` with the codes of their
+            conditions behind them.
+        x0: `(n, d)` first guesses; `surplus.x0(y)` by default, which is `y` for the inner product.
         scale: Standard deviation of each coordinate, the unit of residuals for the tolerance; ones by default.
         tolerance: When a row is done.
         max_steps: Budget of rounds of the first solver.
@@ -193,7 +193,7 @@ def solve_stragglers(
     max_steps: int,
     surplus: AbstractSurplus | None = None,
 ) -> ConjugatePoints:
-    """Solve the few rows that a first solver left, by Newton's method up to 64 dimensions; as `conjugate_points`."""
+    """Solve the few rows that a first solver left, by Newton's method, or by limited-memory BFGS beyond 64 columns."""
     solver = Newton() if u.dim <= NEWTON_DIMENSIONS else LBFGS()
     return map_batches(
         lambda part, start: solve_batch(solver, u, part, start, scale, tolerance, max_steps, surplus=surplus),
@@ -221,9 +221,9 @@ def solve_batch(
     allowed_unconverged: float = 0.0,
     surplus: AbstractSurplus | None = None,
 ) -> ConjugatePoints:
-    """The solutions of one batch.
+    """Solve `grad u(x) = y` for one batch of rows.
 
-    Compiled once for each shape: other tolerances and budgets are not other programs, so that held-out points during
+    Compiled once for each shape: tolerances and budgets do not change the program, so that held-out points during
     training and a later inverse share one.
     """
     steps = jnp.asarray(max_steps, jnp.int32)

@@ -28,7 +28,7 @@ _BLOCK = 1 << 14
 
 
 class GlobalConjugates(NamedTuple):
-    """As `ConjugatePoints`, with what the starts have found.
+    """The best solutions from several starts, and whether the starts agree.
 
     Attributes:
         best: The best solutions. Those with a value below that of some start count as not converged.
@@ -50,16 +50,16 @@ def global_conjugates(
 ) -> GlobalConjugates:
     """Maximise `k(x, y) - u(x)` for each row of `y`.
 
-    Where the problem is known to be concave, or there are no starts, once. Otherwise from the point that the baseline
-    sends there, and from the best of the starts; the larger value wins.
+    It is solved once where it is known to be concave, or there are no starts; otherwise from the point that the
+    baseline sends to `y`, and from the best of the starts, and the larger value wins.
 
     Args:
         u: Potential, or a family of them; several starts are for potentials only.
-        surplus: The `k`.
+        surplus: The function `k`.
         y: Rows of the target in the coordinates of training.
         starts: `(m, d)` points that cover the source.
         scale: Standard deviation of each coordinate.
-        tolerance: When a row is done.
+        tolerance: When a row is done; by default `Tolerance()`.
     """
     first = conjugate_points(u, y, scale=scale, tolerance=tolerance, surplus=surplus)
     if not len(starts):

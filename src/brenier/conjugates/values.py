@@ -27,7 +27,7 @@ def images(family: AbstractFamily, surplus: AbstractSurplus, rows: Float[Array, 
 
 @eqx.filter_jit
 def potential_values(family: AbstractFamily, rows: Float[Array, "n e"]) -> Values:
-    """Values at the points."""
+    """Values at the points, `(n,)`; under conditions, less those at the origin."""
     u, points = family.condition(jnp.asarray(rows))
     return u(points) - _at_origin(u, rows, points)
 
@@ -39,9 +39,9 @@ def conjugate_values(
     """Values of the conjugates at the points, and the residuals that bound by how much the conjugates exceed them.
 
     Args:
-        family: Potentials.
-        surplus: What stands between two points.
-        rows: Points of the target.
+        family: A potential, or a family of them.
+        surplus: What takes the place of the inner product.
+        rows: Points of the target, with the codes of their conditions behind them.
         maximisers: Presumed maximisers for them.
     """
     u, points = family.condition(jnp.asarray(rows))

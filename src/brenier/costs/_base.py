@@ -1,4 +1,4 @@
-"""What a transport cost is."""
+"""What every transport cost offers."""
 
 import abc
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ class AbstractCost(eqx.Module):
     """A cost `c(x, y)` of moving a unit of mass from `x` to `y`. Rows are points.
 
     Attributes:
-        name: How map files and the command line call it.
+        name: Its name in map files and on the command line.
     """
 
     name: ClassVar[str]
@@ -27,7 +27,7 @@ class AbstractCost(eqx.Module):
 
     @abc.abstractmethod
     def arguments(self) -> Mapping[str, Any]:
-        """What makes the same cost again, as JSON values: the keyword arguments of its class."""
+        """Keyword arguments of the class that make the same cost again, as JSON values."""
 
     def __str__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.arguments().items())
@@ -37,7 +37,7 @@ class AbstractCost(eqx.Module):
 class AbstractDisplacementCost(AbstractCost):
     r"""A cost of the displacement alone, :math:`c(x, y) = h(x - y)` with `h` strictly convex.
 
-    A subclass gives `h` (`value`), its gradient, and the gradient of its convex conjugate, which undoes it. The same
+    A subclass gives `h` (`value`), its gradient, and the gradient of its convex conjugate, which undoes it. These
     three make it a Lagrangian for `brenier.hopf_lax`, whose Hamiltonian is the conjugate.
 
     Attributes:
@@ -60,7 +60,7 @@ class AbstractDisplacementCost(AbstractCost):
         """The `z` at which `p` is the gradient of `h`, or a subgradient; not finite where there is none."""
 
     def within_domain(self, p: Points) -> Points:
-        """The slopes, those that no displacement has replaced by the nearest that one has: none by default."""
+        """The slopes, with those that no displacement has moved to the nearest that one has; as they are by default."""
         return p
 
     def conjugate(self, p: Points) -> Values:

@@ -52,7 +52,7 @@ def check_cost(cost: AbstractDisplacementCost, dim: int) -> None:
         dim: Number of columns of the points.
 
     Raises:
-        InputError: It is no such function. The message names the one of its functions that is wrong, with numbers.
+        InputError: They do not. The message names the function that is wrong, with numbers.
 
     Note: Cost: a few hundred evaluations of each function.
 
@@ -70,8 +70,8 @@ def check_cost(cost: AbstractDisplacementCost, dim: int) -> None:
     with jax.enable_x64(True):
         for name, rank in (("value", 1), ("gradient", 2), ("conjugate_gradient", 2)):
             _check_shape(cost, name, rows, dim, rank)
-        found = [_check_scale(cost, scale, rng, rows, dim) for scale in _SCALES]
-        undone = [_check_conjugate(cost, own) for own in found]
+        trials = [_check_scale(cost, scale, rng, rows, dim) for scale in _SCALES]
+        undone = [_check_conjugate(cost, trial) for trial in trials]
     if not any(undone):
         raise InputError(
             f"`conjugate_gradient` of the cost {cost} finds none of the displacements that were tried, between 1e-6 "
@@ -83,7 +83,7 @@ def check_cost(cost: AbstractDisplacementCost, dim: int) -> None:
 def _check_shape(cost: AbstractDisplacementCost, name: str, rows: int, dim: int, rank: int) -> None:
     wanted = (rows, dim)[:rank]
     try:
-        found = jax.eval_shape(getattr(cost, name), jax.ShapeDtypeStruct((rows, dim), jnp.float64))
+        returned = jax.eval_shape(getattr(cost, name), jax.ShapeDtypeStruct((rows, dim), jnp.float64))
     except (TypeError, ValueError, IndexError) as error:
         if isinstance(error, InputError):
             raise
@@ -92,11 +92,11 @@ def _check_shape(cost: AbstractDisplacementCost, name: str, rows: int, dim: int,
             f"displacements, ({rows}, {dim}) here, and return one of shape {wanted}. Is it for another number of "
             "columns?"
         ) from error
-    shape, kind = getattr(found, "shape", None), getattr(found, "dtype", None)
+    shape, kind = getattr(returned, "shape", None), getattr(returned, "dtype", None)
     if shape != wanted:
         raise InputError(
             f"`{name}` of the cost {cost} must return shape {wanted} for displacements ({rows}, {dim}); got "
-            f"{type(found).__name__ if shape is None else shape}. "
+            f"{type(returned).__name__ if shape is None else shape}. "
             + ("Sum over axis 1." if rank == 1 else "Return a row for each row.")
         )
     if kind != jnp.float64:
@@ -108,19 +108,19 @@ def _check_shape(cost: AbstractDisplacementCost, name: str, rows: int, dim: int,
 
 def _check_scale(cost: AbstractDisplacementCost, scale: float, rng: np.random.Generator, rows: int, dim: int) -> _Tried:
     """Check value and gradient at displacements of one length."""
-    found = _try(cost, _displacements(rng, rows, dim, scale), scale)
+    trial = _try(cost, _displacements(rng, rows, dim, scale), scale)
     directions = rng.standard_normal((rows, dim))
-    _check_gradient(cost, found, directions / np.linalg.norm(directions, axis=1, keepdims=True), scale)
-    other = _displacements(rng, rows, dim, scale)
-    near = found.z + 0.1 * scale * rng.standard_normal((rows, dim))
-    beside = found.z + 0.1 * scale * np.eye(dim)[np.arange(rows) % dim]
-    for z in (other, near, beside):
-        _check_convex(cost, found, _try(cost, z, scale))
-    return found
+    _check_gradient(cost, trial, directions / np.linalg.norm(directions, axis=1, keepdims=True), scale)
+    apart = _displacements(rng, rows, dim, scale)
+    near = trial.z + 0.1 * scale * rng.standard_normal((rows, dim))
+    beside = trial.z + 0.1 * scale * np.eye(dim)[np.arange(rows) % dim]
+    for z in (apart, near, beside):
+        _check_convex(cost, trial, _try(cost, z, scale))
+    return trial
 
 
 def _displacements(rng: np.random.Generator, rows: int, dim: int, scale: float) -> Array:
-    """None close to an axis, where costs may have kinks."""
+    """Random displacements, none of them close to an axis, where costs may have kinks."""
     return scale * rng.choice([-1.0, 1.0], (rows, dim)) * rng.uniform(0.5, 1.5, (rows, dim))
 
 
@@ -129,32 +129,32 @@ def _numbers(function: Callable[[Any], Any], z: Array) -> Array:
 
 
 def _try(cost: AbstractDisplacementCost, z: Array, scale: float) -> _Tried:
-    found = _Tried(z, _numbers(cost.value, z), _numbers(cost.gradient, z))
-    for name, own in (("value", found.values), ("gradient", found.slopes)):
-        wrong = ~np.isfinite(own.reshape(len(z), -1)).all(axis=1)
+    trial = _Tried(z, _numbers(cost.value, z), _numbers(cost.gradient, z))
+    for name, numbers in (("value", trial.values), ("gradient", trial.slopes)):
+        wrong = ~np.isfinite(numbers.reshape(len(z), -1)).all(axis=1)
         if wrong.any():
             _fail(
                 cost,
                 name,
-                f"is not finite, {own[wrong][0]}, at {_shown(z[wrong][0])}",
+                f"is not finite, {numbers[wrong][0]}, at {_show(z[wrong][0])}",
                 f"it must be for displacements of {scale:g} units",
             )
-    return found
+    return trial
 
 
-def _check_gradient(cost: AbstractDisplacementCost, found: _Tried, directions: Array, scale: float) -> None:
+def _check_gradient(cost: AbstractDisplacementCost, trial: _Tried, directions: Array, scale: float) -> None:
     step = 1e-5 * scale
-    above, below = (_numbers(cost.value, found.z + sign * step * directions) for sign in (1.0, -1.0))
+    above, below = (_numbers(cost.value, trial.z + sign * step * directions) for sign in (1.0, -1.0))
     numeric = (above - below) / (2.0 * step)
-    claimed = np.sum(found.slopes * directions, axis=1)
+    claimed = np.sum(trial.slopes * directions, axis=1)
     # The slope of a convex function lies between its two one-sided differences, whatever its higher derivatives.
-    bend = np.abs(above - 2.0 * found.values + below) / (2.0 * step)
-    size = np.max(np.abs([above, found.values, below]), axis=0)
-    rounding = 4.0 * _EPS * (found.z.shape[1] + 8) * size / step
-    allowed = bend + rounding + _SLOPE * np.linalg.norm(found.slopes, axis=1)
+    bend = np.abs(above - 2.0 * trial.values + below) / (2.0 * step)
+    size = np.max(np.abs([above, trial.values, below]), axis=0)
+    rounding = 4.0 * _EPS * (trial.z.shape[1] + 8) * size / step
+    allowed = bend + rounding + _SLOPE * np.linalg.norm(trial.slopes, axis=1)
     worst = int(np.argmax(np.abs(numeric - claimed) - allowed))
     if not np.abs(numeric - claimed)[worst] <= allowed[worst]:
-        at, along = _shown(found.z[worst]), _shown(directions[worst])
+        at, along = _show(trial.z[worst]), _show(directions[worst])
         what = f"has the slope {claimed[worst]:.6g} at {at} along {along}, but `value` rises by {numeric[worst]:.6g}"
         _fail(cost, "gradient", what, "return the gradient of `value`")
 
@@ -169,7 +169,7 @@ def _check_convex(cost: AbstractDisplacementCost, one: _Tried, two: _Tried) -> N
     steepest = np.maximum(np.abs(one.slopes), np.abs(two.slopes))
     rounding = 16.0 * _EPS * len(one.z[0]) * np.sum(steepest * np.abs(difference), axis=1)
     worst = int(np.argmin((rises + rounding) / squares))
-    least, pair = rises[worst] / squares[worst], f"between {_shown(one.z[worst])} and {_shown(two.z[worst])}"
+    least, pair = rises[worst] / squares[worst], f"between {_show(one.z[worst])} and {_show(two.z[worst])}"
     if not rises[worst] + rounding[worst] >= 0:
         _fail(
             cost,
@@ -182,16 +182,16 @@ def _check_convex(cost: AbstractDisplacementCost, one: _Tried, two: _Tried) -> N
         _fail(cost, "strong_convexity", what, "promise no more than the least curvature anywhere, or 0")
 
 
-def _check_conjugate(cost: AbstractDisplacementCost, found: _Tried) -> bool:
-    """Check slopes, and return whether all their displacements are found."""
-    again = _numbers(cost.conjugate_gradient, found.slopes)
-    missed = ~(np.abs(again - found.z).max(axis=1) <= _UNDONE * np.abs(found.z).max(axis=1))
-    off = np.abs(_numbers(cost.gradient, again) - found.slopes).max(axis=1)
-    wrong = missed & ~(off <= 64.0 * _EPS * np.abs(found.slopes).max(axis=1))
+def _check_conjugate(cost: AbstractDisplacementCost, trial: _Tried) -> bool:
+    """Check slopes, and return whether all their displacements are found again."""
+    again = _numbers(cost.conjugate_gradient, trial.slopes)
+    missed = ~(np.abs(again - trial.z).max(axis=1) <= _UNDONE * np.abs(trial.z).max(axis=1))
+    off = np.abs(_numbers(cost.gradient, again) - trial.slopes).max(axis=1)
+    wrong = missed & ~(off <= 64.0 * _EPS * np.abs(trial.slopes).max(axis=1))
     if wrong.any():
         row = int(np.argmax(wrong))
-        what = f"does not undo `gradient`: it turns the slope {_shown(found.slopes[row])} of the displacement "
-        what += f"{_shown(found.z[row])} into {_shown(again[row])}"
+        what = f"does not undo `gradient`: it turns the slope {_show(trial.slopes[row])} of the displacement "
+        what += f"{_show(trial.z[row])} into {_show(again[row])}"
         _fail(cost, "conjugate_gradient", what, "return the displacement that has this slope")
     return not missed.any()
 
@@ -200,7 +200,7 @@ def _fail(cost: AbstractDisplacementCost, name: str, what: str, advice: str) -> 
     raise InputError(f"`{name}` of the cost {cost} {what}; {advice}.")
 
 
-def _shown(row: Array) -> str:
+def _show(row: Array) -> str:
     """The first few numbers of a row."""
-    numbers = ", ".join(f"{own:.4g}" for own in row[:4])
+    numbers = ", ".join(f"{entry:.4g}" for entry in row[:4])
     return f"[{numbers}{', ...' if len(row) > 4 else ''}]"

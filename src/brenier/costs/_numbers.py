@@ -8,5 +8,5 @@ __all__ = ["as_number"]
 
 
 def as_number(value: Any) -> float:  # noqa: ANN401 - whatever a user passed
-    """The number, or NaN where it is none, so that one comparison refuses both text and what is out of range."""
+    """An argument as a number; NaN if it is not one, so that one comparison refuses text and what is out of range."""
     return float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan

@@ -26,22 +26,22 @@ def to_record(cost: AbstractCost) -> dict[str, Any]:
     """
     arguments = dict(cost.arguments())
     if COSTS.get(cost.name) is not type(cost):
-        own = type(cost).__name__
+        kind = type(cost).__name__
         raise InputError(
-            f"`cost` ({cost}) cannot be saved: `brenier.costs.COSTS` does not have `{own}` as {cost.name!r}. Add it, "
-            f"`COSTS[{cost.name!r}] = {own}`, here and before `load`."
+            f"`cost` ({cost}) cannot be saved: `brenier.costs.COSTS` does not have `{kind}` as {cost.name!r}. Add it, "
+            f"`COSTS[{cost.name!r}] = {kind}`, here and before `load`."
         )
     return {"name": cost.name, "arguments": arguments}
 
 
 def from_record(record: Mapping[str, Any]) -> AbstractCost:
-    """The cost of such an entry.
+    """Make the cost that an entry of a map file describes.
 
     Args:
-        record: As made by `to_record`.
+        record: An entry that `to_record` made.
 
     Raises:
-        InputError: It is no such entry, its name is not in `COSTS`, or the class refuses the arguments.
+        InputError: It is not such an entry, its name is not in `COSTS`, or the class refuses the arguments.
 
     Example:
         >>> from brenier.costs import from_record

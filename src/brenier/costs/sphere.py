@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from brenier._errors import InputError
 from brenier._types import Points, Values
 
-__all__ = ["exponential", "logarithm", "squared_angle", "tangential", "to_degrees", "to_vectors", "unit_vectors"]
+__all__ = ["exponential", "logarithm", "project", "squared_angle", "to_degrees", "to_vectors", "unit_vectors"]
 
 _NEAR = 1e-3
 """Squared chord, or squared length of a tangent vector, up to which series stand for angles: five terms of them are
@@ -26,8 +26,8 @@ def unit_vectors(x: Points) -> Points:
     return x / jnp.linalg.norm(x, axis=1, keepdims=True)
 
 
-def tangential(x: Points, v: Points) -> Points:
-    """The part of each row of `v` that is orthogonal to the same row of `x`, unit vectors."""
+def project(x: Points, v: Points) -> Points:
+    """Project each row of `v` on the directions that are orthogonal to the same row of `x`, a unit vector."""
     return v - jnp.sum(x * v, axis=1, keepdims=True) * x
 
 
@@ -39,13 +39,13 @@ def squared_angle(x: Points, y: Points) -> Values:
 
 
 def logarithm(x: Points, y: Points) -> Points:
-    r"""Where to set out from `x` to reach `y`: the tangent vector at `x`, as long as the angle between them.
+    r"""The tangent vector at `x` that leads to `y`, as long as the angle between them.
 
     That is minus the gradient in `x` of half the squared angle. Of the many shortest ways between antipodes it takes
     none, and returns zero.
     """
     chord, angle = _chord_and_angle(x, y)
-    along = tangential(x, y - x)
+    along = project(x, y - x)
     square = jnp.sum(jnp.square(along), axis=1)
     far = angle / jnp.sqrt(jnp.where(square > _TINY, square, 1.0))
     near = _series(chord, (1.0, 1 / 6, 1 / 30, 1 / 140, 1 / 630))  # angle over sine
@@ -53,7 +53,7 @@ def logarithm(x: Points, y: Points) -> Points:
 
 
 def exponential(x: Points, v: Points) -> Points:
-    """Where one gets from `x` along the great circle that sets out as the tangent vector `v`, after its length."""
+    """The point that the tangent vector `v` at `x` leads to, along a great circle and as far as `v` is long."""
     square = jnp.sum(jnp.square(v), axis=1)
     length = jnp.sqrt(jnp.where(square < _NEAR, 1.0, square))
     near = _series(square, (1.0, -1 / 6, 1 / 120, -1 / 5040, 1 / 362880))  # sine over angle
@@ -73,7 +73,7 @@ def to_vectors(latitude: ArrayLike, longitude: ArrayLike) -> NDArray[np.float64]
         `(n, 3)`.
 
     Raises:
-        InputError: The two have different shapes, or numbers that are no latitudes.
+        InputError: The two have different shapes, a latitude is out of range, or a number is not finite.
 
     Example:
         >>> to_vectors([0.0, 90.0], [180.0, 0.0]).round(6).tolist()
@@ -122,11 +122,11 @@ def to_degrees(vectors: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.floa
 
 def _chord_and_angle(x: Points, y: Points) -> tuple[Values, Values]:
     """Squared chord, and the angle; the latter without derivatives where the points are near or opposite."""
-    chord, other = jnp.sum(jnp.square(x - y), axis=1), jnp.sum(jnp.square(x + y), axis=1)
-    between = (chord >= _NEAR) & (other > _TINY)
-    safe, opposite = jnp.where(between, chord, 1.0), jnp.where(between, other, 1.0)
+    chord, antipodal = jnp.sum(jnp.square(x - y), axis=1), jnp.sum(jnp.square(x + y), axis=1)
+    between = (chord >= _NEAR) & (antipodal > _TINY)
+    safe, opposite = jnp.where(between, chord, 1.0), jnp.where(between, antipodal, 1.0)
     angle = 2.0 * jnp.arctan2(jnp.sqrt(safe), jnp.sqrt(opposite))
-    return chord, jnp.where(other > _TINY, angle, jnp.pi)
+    return chord, jnp.where(antipodal > _TINY, angle, jnp.pi)
 
 
 def _series(t: Values, coefficients: tuple[float, ...]) -> Values:

@@ -43,7 +43,7 @@ class Normal:
 
     @classmethod
     def read(cls, record: Mapping[str, Any]) -> "Normal":
-        """What `record` wrote."""
+        """The distribution that `record` has described."""
         return cls(np.asarray(record["mean"], np.float64), np.asarray(record["deviation"], np.float64))
 
     def record(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class Normal:
 
 @dataclass(frozen=True, eq=False)
 class _Given:
-    """A distribution of the user's own, with the methods of SciPy's."""
+    """A distribution that the user gave, with the methods of SciPy's."""
 
     logpdf: Callable[[Matrix], Any]
     rvs: Callable[..., Any] | None
@@ -88,7 +88,7 @@ class _Given:
 
 
 def as_base(value: Unchecked, dim: int) -> Base:
-    """The base distribution that an argument `base` means.
+    """Turn an argument `base` into a base distribution.
 
     Args:
         value: `"normal"` for the standard normal distribution; a distribution with methods `logpdf(points)` and, to be

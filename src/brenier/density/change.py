@@ -47,7 +47,7 @@ class LogDensity(NamedTuple):
 
 
 def check_side(side: str) -> str:
-    """Refuse what is no side."""
+    """Raise `InputError` for a side other than `"source"` or `"target"`; return it otherwise."""
     if side not in ("source", "target"):
         raise InputError(f"`side` must be 'source' or 'target', the side that the points are on; got {side!r}.")
     return side
@@ -63,7 +63,7 @@ def log_density(
         points: `(n, d)` checked points.
         base: Distribution on the other side.
         side: `"target"` for the image of the base, `"source"` for its preimage.
-        exact: As for `log_dets`.
+        exact: Whether to build Hessians whole; by default up to 256 columns.
     """
     # Of one condition: affine coordinates, and a potential.
     c: Any = map_.geometry
@@ -72,15 +72,15 @@ def log_density(
 
     def of_source(x: "Matrix") -> LogDensity:
         inner = c.enter_x(x)
-        found = log_dets(u, inner, exact=exact)
-        value = base.log_density(map_.forward(CheckedTable(x))) + found.value + volume
-        return LogDensity(value, found.error, np.ones(len(x), bool))
+        volumes = log_dets(u, inner, exact=exact)
+        value = base.log_density(map_.forward(CheckedTable(x))) + volumes.value + volume
+        return LogDensity(value, volumes.error, np.ones(len(x), bool))
 
     def of_target(y: "Matrix") -> LogDensity:
         solved = conjugate_points(u, c.enter_y(y), scale=c.spread)
-        found = log_dets(u, solved.points, exact=exact)
-        value = base.log_density(c.leave_x(solved.points)) - found.value - volume
-        return LogDensity(value, found.error, solved.converged)
+        volumes = log_dets(u, solved.points, exact=exact)
+        value = base.log_density(c.leave_x(solved.points)) - volumes.value - volume
+        return LogDensity(value, volumes.error, solved.converged)
 
     return map_chunks(of_source if side == "source" else of_target, points)
 
@@ -105,13 +105,13 @@ def density_gradient(map_: "DensityMethods", points: "Matrix", base: Base, side:
 
     def of_source(x: "Matrix") -> "Matrix":
         outer = (normal.gradient(map_.forward(CheckedTable(x))) @ c.from_y).astype(np.float32)
-        inner = map_batches(lambda part, up: _pulled_back(u, part, up), c.enter_x(x), outer, batch=batch)
+        inner = map_batches(lambda part, up: _pull_back(u, part, up), c.enter_x(x), outer, batch=batch)
         return np.asarray(inner, np.float64) @ c.to_x
 
     def of_target(y: "Matrix") -> "Matrix":
-        found = conjugate_points(u, c.enter_y(y), scale=c.spread).points
-        outer = (normal.gradient(c.leave_x(found)) @ c.from_x).astype(np.float32)
-        inner = map_batches(lambda part, up: _pushed_forward(u, part, up), found, outer, batch=batch)
+        preimages = conjugate_points(u, c.enter_y(y), scale=c.spread).points
+        outer = (normal.gradient(c.leave_x(preimages)) @ c.from_x).astype(np.float32)
+        inner = map_batches(lambda part, up: _push_forward(u, part, up), preimages, outer, batch=batch)
         return np.asarray(inner, np.float64) @ c.to_y
 
     return map_chunks(of_source if side == "source" else of_target, points)
@@ -129,12 +129,12 @@ def _log_det_gradient(u: "AbstractPotential", x: Points) -> tuple[Array, Points]
 
 
 @eqx.filter_jit
-def _pulled_back(u: "AbstractPotential", x: Points, outer: Points) -> Points:
+def _pull_back(u: "AbstractPotential", x: Points, outer: Points) -> Points:
     hessians, gradient = _log_det_gradient(u, jnp.asarray(x))
     return contract("nij,nj->ni", hessians, outer) + gradient
 
 
 @eqx.filter_jit
-def _pushed_forward(u: "AbstractPotential", x: Points, outer: Points) -> Points:
+def _push_forward(u: "AbstractPotential", x: Points, outer: Points) -> Points:
     hessians, gradient = _log_det_gradient(u, jnp.asarray(x))
     return jnp.linalg.solve(hessians, (outer - gradient)[..., None])[..., 0]

@@ -34,12 +34,12 @@ OPTIMIZER = optax.chain(optax.clip_by_global_norm(_LARGEST_GRADIENT), optax.scal
 
 
 def log_likelihood(u: AbstractPotential, spread: Float[Array, " d"], x: Points) -> Values:
-    """Log densities at points in Bures coordinates, but for the constant of the base and the coordinates."""
+    """Log densities at points in Bures coordinates, without the constants of the base and of the coordinates."""
     return log_base(u, spread, x) + cholesky_log_det(u.hessian(x))
 
 
 def log_base(u: AbstractPotential, spread: Float[Array, " d"], x: Points) -> Values:
-    """Log density of the base at the images of points, but for its constant."""
+    """Log density of the base at the images of points, without its constant."""
     return -0.5 * jnp.sum(jnp.square(u.gradient(x) / spread), axis=1)
 
 
@@ -68,23 +68,23 @@ def _log_det_surrogate(u: AbstractPotential, x: Points, sign: Points) -> Values:
     """
     frozen = jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if eqx.is_array(leaf) else leaf, u)
     _, product = jax.linearize(frozen.gradient, x)
-    solved = jax.lax.stop_gradient(_solved(product, sign))
+    solved = jax.lax.stop_gradient(_solve(product, sign))
     image = jax.jvp(u.gradient, (x,), (sign,))[1]
     return jnp.sum(solved * image, axis=1)
 
 
-def _solved(product, right: Points) -> Points:  # noqa: ANN001
+def _solve(product, right: Points) -> Points:  # noqa: ANN001
     """`H^-1 v` row by row, by conjugate gradients (Hestenes and Stiefel 1952)."""
 
     def step(_: int, carry: tuple[Points, Points, Points, Values]) -> tuple[Points, Points, Points, Values]:
-        found, residual, direction, square = carry
+        solution, residual, direction, square = carry
         image = product(direction)
         curvature = jnp.sum(direction * image, axis=1)
         length = jnp.where(curvature > 0, square / jnp.maximum(curvature, 1e-30), 0.0)[:, None]
-        found, residual = found + length * direction, residual - length * image
+        solution, residual = solution + length * direction, residual - length * image
         new = jnp.sum(jnp.square(residual), axis=1)
         ratio = jnp.where(square > 1e-12, new / jnp.maximum(square, 1e-30), 0.0)[:, None]
-        return found, residual, residual + ratio * direction, new
+        return solution, residual, residual + ratio * direction, new
 
     square = jnp.sum(jnp.square(right), axis=1)
     return jax.lax.fori_loop(0, _CONJUGATE_GRADIENTS, step, (jnp.zeros_like(right), right, right, square))[0]

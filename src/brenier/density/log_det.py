@@ -53,7 +53,7 @@ def log_dets(u: AbstractPotential, x: NDArray[np.floating], *, exact: bool | Non
         u: Potential.
         x: `(n, d)` points, in the coordinates of the potential.
         exact: Whether to build Hessians whole; by default up to 256 dimensions.
-        seed: Of the random signs of the estimate.
+        seed: Seed of the random signs of the estimate.
 
     Note: Cost a point: exact, `d` Hessian-vector products, one Cholesky factor and `d^2` memory; otherwise 256
     products and memory for 16 vectors.
@@ -65,7 +65,7 @@ def log_dets(u: AbstractPotential, x: NDArray[np.floating], *, exact: bool | Non
         return LogDet(value, np.zeros_like(value))
     signs = np.random.default_rng(seed).choice(np.array([-1.0, 1.0], x.dtype), size=(_PROBES, u.dim))
     size = _batch(u.dim * _LANCZOS_STEPS)
-    value, error = map_batches(lambda part: _estimated(u, part, jnp.asarray(signs)), x, batch=size)
+    value, error = map_batches(lambda part: _estimate(u, part, jnp.asarray(signs)), x, batch=size)
     return LogDet(np.asarray(value, np.float64), np.asarray(error, np.float64))
 
 
@@ -86,15 +86,15 @@ def _exact(u: AbstractPotential, x: Points) -> Values:
 
 
 @eqx.filter_jit
-def _estimated(u: AbstractPotential, x: Points, signs: Array) -> tuple[Values, Values]:
+def _estimate(u: AbstractPotential, x: Points, signs: Array) -> tuple[Values, Values]:
     x = jnp.asarray(x)
     _, product = jax.linearize(u.gradient, x)
 
     def probe(_: None, sign: Array) -> tuple[None, Values]:
         return None, _quadrature(product, jnp.broadcast_to(sign, x.shape))
 
-    found = jax.lax.scan(probe, None, signs)[1]
-    return jnp.mean(found, axis=0), jnp.std(found, axis=0, ddof=1) / jnp.sqrt(len(signs))
+    estimates = jax.lax.scan(probe, None, signs)[1]
+    return jnp.mean(estimates, axis=0), jnp.std(estimates, axis=0, ddof=1) / jnp.sqrt(len(signs))
 
 
 def _quadrature(product, start: Points) -> Values:  # noqa: ANN001

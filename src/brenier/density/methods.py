@@ -18,7 +18,7 @@ __all__ = ["DensityMethods", "warn_unconverged_densities"]
 
 
 class DensityMethods(abc.ABC):
-    """The methods of `TransportMap` that take its base distribution, or another one, along."""
+    """The methods of `TransportMap` for densities and draws, from its base distribution or another one."""
 
     geometry: AbstractGeometry
     potential: AbstractFamily
@@ -54,8 +54,8 @@ class DensityMethods(abc.ABC):
 
         Args:
             X: `(n, dim)` source points.
-            condition: Where the fit had conditions: of all points, or of each; here and below, each condition is a map
-                of its own.
+            condition: Needed where the fit had conditions: one for all points, or one for each. Each
+                condition has a map, and so a density, of its own.
 
         Returns:
             `(n,)`. Cost: up to 256 columns, `dim` Hessian-vector products, one factor and `dim^2` memory a point;
@@ -79,9 +79,9 @@ class DensityMethods(abc.ABC):
             points: `(n, dim)` points.
             base: Distribution on the other side: `"normal"` for the standard normal one, a distribution with a method
                 `logpdf`, or a function from points to log densities. By default the one that the fit had.
-            condition: Where the fit had conditions: of all points, or of each.
+            condition: Needed where the fit had conditions: one for all points, or one for each.
             side: The side that the points are on: `"target"` for the image of the base, `"source"` for its preimage.
-                By default the other side than that of the fit's base; `"target"` where there was none.
+                By default the side without the base of the fit; `"target"` where there was none.
 
         Returns:
             `(n,)` natural logarithms, for volumes in the units of the data; see `log_density_with_status` for what is
@@ -90,9 +90,9 @@ class DensityMethods(abc.ABC):
         Raises:
             InputError: The cost is not quadratic.
         """
-        found = self.log_density_with_status(points, base, condition=condition, side=side)
-        warn_unconverged_densities(found)
-        return found.value
+        result = self.log_density_with_status(points, base, condition=condition, side=side)
+        warn_unconverged_densities(result)
+        return result.value
 
     def log_density_with_status(
         self,
@@ -103,13 +103,13 @@ class DensityMethods(abc.ABC):
         side: str | None = None,
         exact: bool | None = None,
     ) -> LogDensity:
-        """Log densities as `log_density` gives them, with standard error and status for each row; never warns.
+        """Log densities as from `log_density`, with standard error and status of each; without warnings.
 
         Args:
             points: `(n, dim)` points.
-            base: As for `log_density`.
-            condition: Where the fit had conditions: of all points, or of each.
-            side: As for `log_density`.
+            base: Distribution on the other side, in a form that `log_density` takes; by default that of the fit.
+            condition: Needed where the fit had conditions: one for all points, or one for each.
+            side: The side that the points are on, `"target"` or `"source"`; by default the one without the base.
             exact: Whether log determinants are exact or estimated; by default exact up to 256 columns.
         """
         distribution, where = self._base(base, side)
@@ -122,7 +122,7 @@ class DensityMethods(abc.ABC):
     ) -> Matrix:
         """Gradients of `log_density` in the points, `(n, dim)`: the score, for samplers and optimisers.
 
-        Normal bases and up to 256 columns only.
+        For normal bases and up to 256 columns only. The arguments are those of `log_density`.
         """
         distribution, where = self._base(base, side)
         return self._densities(
@@ -141,11 +141,15 @@ class DensityMethods(abc.ABC):
         """Draw from a base distribution and move the points by this map.
 
         Args:
-            n: How many.
-            base: As for `log_density`; a distribution of the user's own needs `rvs(size=n, random_state=generator)`.
-            condition: Where the fit had conditions: of all points, or of each of the `n`.
-            side: The side that the points are to be on, as for `log_density`.
-            seed: Of the draw.
+            n: Number of points.
+            base: Distribution to draw from: `"normal"`, or one with `rvs(size=n, random_state=generator)`. By default
+                that of the fit.
+            condition: Needed where the fit had conditions: one for all points, or one for each of the `n`.
+            side: The side that the points are to be on, `"target"` or `"source"`; by default the one without the base.
+            seed: Seed of the draw.
+
+        Returns:
+            `(n, dim)` points, in the units of their side.
         """
         self._check_quadratic()
         distribution, where = self._base(base, side)
@@ -167,32 +171,32 @@ class DensityMethods(abc.ABC):
 
     @property
     def density_side(self) -> str:
-        """The side that densities are on unless said otherwise: that without the base, or `"target"` without one."""
-        own = self.info.get("base")
-        return "source" if own is not None and own["side"] == "target" else "target"
+        """The side of densities by default: the one without the base of the fit; `"target"` without a base."""
+        record = self.info.get("base")
+        return "source" if record is not None and record["side"] == "target" else "target"
 
     def _base(self, base: Unchecked, side: str | None) -> tuple[Base, str]:
         """The base distribution, and the side of what it becomes."""
-        own = self.info.get("base")
+        record = self.info.get("base")
         where = self.density_side if side is None else check_side(side)
         if base is not None:
             return as_base(base, self.dim), where
-        if own is None:
+        if record is None:
             raise InputError(
                 "`base` is missing: the fit of this map had no base distribution. Pass 'normal' or a distribution with "
                 "`logpdf`, that of the points on the other side."
             )
-        if where == own["side"]:
+        if where == record["side"]:
             raise InputError(f"`side` is that of the base of this map, {where!r}. Leave it out, or pass another base.")
-        return Normal.read(own), where
+        return Normal.read(record), where
 
 
-def warn_unconverged_densities(found: LogDensity) -> None:
-    """Warn, at the line that called its caller, of densities at points that are not exactly those asked for."""
-    failed = np.flatnonzero(~found.converged)
+def warn_unconverged_densities(result: LogDensity) -> None:
+    """Warn, at the user's line, of densities at preimages that were not found to tolerance."""
+    failed = np.flatnonzero(~result.converged)
     if len(failed):
         warn(
-            f"{len(failed)} of {len(found.value)} log densities are at points whose preimages are not converged: rows "
+            f"{len(failed)} of {len(result.value)} log densities are at points whose preimages are not converged: rows "
             f"{listed([str(row) for row in failed], 10)}. `log_density_with_status` has the status of each row.",
             ConvergenceWarning,
         )

@@ -34,8 +34,8 @@ class DensityRow(NamedTuple):
         log_likelihood: Held-out mean of the log density, in nats, for volumes in the units of the data.
         gain: By how much it exceeds that of the normal distribution with the moments of the data.
         error: Standard error of `gain`.
-        training: The same mean on the batches since the last row, without their normalisation where log determinants
-            are estimated.
+        training: Mean log density of the training batches since the last row; without normalisation where log
+            determinants are estimated.
         rate: Learning rate.
         best: Whether the state is the best so far.
         refit: Whether this is the second fit, to all samples, which has seen the points that were held out.
@@ -53,7 +53,7 @@ class DensityRow(NamedTuple):
     refit: bool = False
 
     def describe(self) -> str:
-        """What the validation has found, in a few words."""
+        """The held-out figures, in a few words."""
         return describe_row(self, f"log-likelihood {number(self.log_likelihood)}  gain {number(self.gain, 3)}")
 
 
@@ -65,7 +65,7 @@ class LikelihoodObjective(LossObjective):
         coordinates: Bures coordinates between them and the base.
         holdout: `(n, d)` points kept aside.
         weights: `(n,)` of those, summing to one; None where all count alike.
-        constant: What the log density in the units of the data has beyond `log_likelihood`.
+        constant: What is added to `log_likelihood` for the log density in the units of the data.
         config: Settings.
         seed: One seed gives one result on one machine, if the budget is in steps.
     """

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from brenier._processes import agreed
+from brenier._processes import agree
 from brenier.costs import SquaredEuclidean
 from brenier.data.pairs import check_pair
 from brenier.data.units import cost_units
@@ -29,7 +29,7 @@ class PairTask(AbstractTask):
         self.dim, self.columns, self.rows = self._sides.dim, self._sides.columns, self._sides.rows
         self.enough, self.small = self._sides.enough, self._sides.small
         self.data = self._sides.remembered()
-        self._moments = agreed((source.moments(request.drawing), target.moments(request.drawing)))
+        self._moments = agree((source.moments(request.drawing), target.moments(request.drawing)))
         units = cost_units(_scale(problem), pooled_deviations(*self._moments), source.sample)
         self._frame = frame_of(problem.cost, units, source, target, self._seed)
         sizes = [side.size for side in (source, target) if side.size is not None]

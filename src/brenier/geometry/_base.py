@@ -28,13 +28,13 @@ class AbstractGeometry(eqx.Module):
 
     In the new coordinates a surplus :math:`k` stands for the cost: up to functions of one side it is minus the cost, in
     units of `unit^2`. A potential :math:`u` and its conjugate :math:`u^k(y) = \max_x k(x, y) - u(x)` give the dual pair
-    `source_offsets - unit^2 u` and `target_offsets - unit^2 u^k`, whose sum no pair of points exceeds the cost of.
+    `source_offsets - unit^2 u` and `target_offsets - unit^2 u^k`, whose sum is at most the cost, for every pair.
 
     Attributes:
         unit: Length of one unit of the new coordinates; values of potentials scale with its square.
         spread: `(dim,)` standard deviation of each new coordinate, about the same for both sides.
         scale: `(dim,)` units of the columns in the cost.
-        cost: The cost, of points with each column in units of its scale.
+        cost: The cost, for points with each column in units of its scale.
     """
 
     unit: eqx.AbstractVar[float]
@@ -76,27 +76,27 @@ class AbstractGeometry(eqx.Module):
 
     @property
     def euclidean(self) -> bool:
-        """Whether it is half the squared Euclidean distance, with each column in units of its scale."""
+        """Whether the cost is half the squared Euclidean distance, with each column in units of its scale."""
         return False
 
     @property
     def baseline_name(self) -> str:
-        """What the map that needs no network is called, without an article."""
+        """Name of the map that needs no network, in words without an article."""
         return self.surplus.baseline_name.removeprefix("the ")
 
     @property
     def baseline_distance(self) -> float | None:
-        """Distance that the map without a network stands for; None where there is none, or one for each condition."""
+        """Distance by the map that needs no network; None where there is none, or one for each condition."""
         return None
 
     @property
     def surplus(self) -> AbstractSurplus:
-        """What stands between two points in the new coordinates, in single precision."""
+        """What stands for the cost of two points in the new coordinates, in single precision."""
         return self.surplus_in(np.float32)
 
     @abc.abstractmethod
     def surplus_in(self, dtype: type[np.floating]) -> AbstractSurplus:
-        """What stands between two points in the new coordinates, in some precision."""
+        """What stands for the cost of two points in the new coordinates, in the precision of `dtype`."""
 
     @abc.abstractmethod
     def precise_x(self, points: Matrix) -> Matrix:
@@ -129,11 +129,11 @@ class AbstractGeometry(eqx.Module):
 
     @abc.abstractmethod
     def leave_x(self, points: NDArray[np.floating], codes: Matrix | None = None) -> Matrix:
-        """Source points `(n, dim)` in the units of the data, of rows in the new coordinates or points with `codes`."""
+        """Source points in the units of the data, `(n, dim)`, from new coordinates: rows, or points and `codes`."""
 
     @abc.abstractmethod
     def leave_y(self, points: NDArray[np.floating], codes: Matrix | None = None) -> Matrix:
-        """Target points `(n, dim)` in the units of the data, of rows in the new coordinates or points with `codes`."""
+        """Target points in the units of the data, `(n, dim)`, from new coordinates: rows, or points and `codes`."""
 
     @abc.abstractmethod
     def source_offsets(self, rows: Matrix) -> Matrix:
@@ -144,7 +144,7 @@ class AbstractGeometry(eqx.Module):
         """Kantorovich potential of the target at each row, before `unit^2` times the conjugate is subtracted."""
 
     def dual_offset(self, x: Matrix, y: Matrix, a: Matrix | None = None, b: Matrix | None = None) -> float:
-        """What the dual value is, on rows of both sides, before potentials are subtracted.
+        """Dual value of two samples before potentials are subtracted: the sum of the weighted means of both offsets.
 
         Args:
             x: Rows of the source, in the units of the data.
@@ -155,31 +155,31 @@ class AbstractGeometry(eqx.Module):
         return float(np.average(self.source_offsets(x), weights=a) + np.average(self.target_offsets(y), weights=b))
 
     @abc.abstractmethod
-    def measured(self, points: Matrix) -> Matrix:
-        """Points as the cost takes them: with each column in units of its scale, for instance."""
+    def measure(self, points: Matrix) -> Matrix:
+        """Points as the cost takes them, for instance with each column in units of its scale."""
 
     def column_weights(self, direction: Matrix) -> Matrix:
-        """How much each column, in units of its scale, counts in a direction of measured points."""
+        """How much each column, in units of its scale, counts in a direction among points as `measure` gives them."""
         return direction
 
     def costs(self, x: Matrix, y: Matrix) -> Matrix:
-        """Cost of each point of `x` to that of `y`, in double precision."""
+        """Cost of each row of `x` to the same row of `y`, `(n,)`, in double precision."""
         with jax.enable_x64(True):
-            return np.asarray(self.cost(jnp.asarray(self.measured(x)), jnp.asarray(self.measured(y))))
+            return np.asarray(self.cost(jnp.asarray(self.measure(x)), jnp.asarray(self.measure(y))))
 
     def geodesic(self, x: Matrix, y: Matrix, t: float) -> Matrix:
-        """Points a share `t` of the way: straight lines are shortest for every convex function of the displacement."""
+        """Points a share `t` of the way from `x` to `y`: on straight lines, right for every convex `h(x - y)`."""
         return (1.0 - t) * x + t * y
 
     def starts(self, count: int, seed: int = 0) -> NDArray[np.float32]:
         """Points that cover the source in the new coordinates, from which inner problems are started a second time.
 
-        None, `(0, dim)`, where one start is enough.
+        No points, `(0, dim)`, where one start is enough.
         """
         return np.zeros((0, self.dim), np.float32)
 
     def degenerate(self, source: Moments, target: Moments) -> tuple[int, ...]:
-        """New coordinates in which one side has next to no variance but what its covariance was given: none here."""
+        """Numbers of the new coordinates in which a side has next to no variance of its own; none by default."""
         return ()
 
     @property
@@ -188,17 +188,17 @@ class AbstractGeometry(eqx.Module):
         raise NotImplementedError(f"{type(self).__name__} is no affine change of coordinates")
 
     def at(self, code: Matrix) -> "AbstractGeometry":
-        """The geometry of one condition."""
+        """The geometry for one condition, given by its code `(k,)`."""
         return self
 
     @abc.abstractmethod
     def record(self) -> GeometryRecord:
-        """What a map file keeps of it; `from_record` undoes it."""
+        """What a map file keeps of the geometry, from which `from_record` makes it again."""
 
     @classmethod
     @abc.abstractmethod
     def recognises(cls, entries: Mapping[str, Any]) -> bool:
-        """Whether it is a geometry of this class that wrote these entries into a description."""
+        """Whether the entries of a description are those of a geometry of this class."""
 
     @classmethod
     @abc.abstractmethod
@@ -210,5 +210,5 @@ class AbstractGeometry(eqx.Module):
             tensors: Arrays, by their names without the prefix.
 
         Raises:
-            ValueError, TypeError, KeyError: It describes none, or its arrays do not belong together.
+            ValueError, TypeError, KeyError: It describes no such geometry, or its arrays do not belong together.
         """

@@ -26,15 +26,15 @@ class GeometryRecord(NamedTuple):
 
 
 def check_shapes(tensors: Tensors, shapes: Mapping[str, tuple[int, ...]], positive: Sequence[str] = ()) -> None:
-    """Refuse coordinates whose tensors do not belong to one number of columns.
+    """Refuse tensors of a geometry that do not have the shapes of one number of columns, or entries above zero.
 
     Args:
-        tensors: Those of the geometry.
-        shapes: What each must have.
+        tensors: Tensors of the geometry, by name.
+        shapes: The shape that each must have.
         positive: Names of those whose entries must all be above zero.
 
     Raises:
-        ValueError: The first that does not fit.
+        ValueError: Names the first that does not fit.
         KeyError: One is missing.
     """
     for name, shape in shapes.items():

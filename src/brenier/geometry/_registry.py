@@ -22,14 +22,14 @@ GEOMETRIES: list[type[AbstractGeometry]] = [
 
 
 def read_geometry(entries: Mapping[str, Any], tensors: Tensors) -> AbstractGeometry:
-    """The geometry of a map file.
+    """Read the geometry of a map file.
 
     Args:
         entries: The description of the map.
         tensors: Arrays of the geometry, by their names without the prefix `coordinates.`.
 
     Raises:
-        ValueError, TypeError, KeyError: There is none, or its arrays do not belong together.
+        ValueError, TypeError, KeyError: No class recognises the entries, or the arrays do not belong together.
     """
     kind = next(kind for kind in GEOMETRIES if kind.recognises(entries))
     return kind.from_record(entries, tensors)

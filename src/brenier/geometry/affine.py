@@ -70,7 +70,7 @@ class AbstractAffine(AbstractGeometry):
         return np.asarray(points, np.float64) @ self.from_y.T + self.mean_y
 
     def degenerate(self, source: Moments, target: Moments) -> tuple[int, ...]:
-        """New coordinates in which one side has next to no variance but what its covariance was given.
+        """Numbers of the new coordinates in which a side has next to no variance of its own, but what was added to it.
 
         Nothing can be learned there: the samples do not say how a potential changes across such a direction.
         """
@@ -82,7 +82,7 @@ class AbstractAffine(AbstractGeometry):
 
 
 def bures_coordinates(source: Moments, target: Moments, scale: Matrix) -> dict[str, Any]:
-    """The fields of `AbstractAffine` that match two covariances under the cost `|(x - y) / scale|^2 / 2`.
+    """Compute the fields of `AbstractAffine` that match two covariances under the cost `|(x - y) / scale|^2 / 2`.
 
     Then `to_x^T to_y = I / (unit scale)^2`.
 
@@ -95,8 +95,8 @@ def bures_coordinates(source: Moments, target: Moments, scale: Matrix) -> dict[s
     # With S = L L^T, T = M M^T and M^T L = U diag(s) V^T, the matrix W = diag(s)^(1/2) V^T L^-1 has W^T W = A, the
     # Bures map, and gives both sides the covariance diag(s): square root and rotation in one, from the factors,
     # which have half the digits of condition of the covariances.
-    lower, other = (np.linalg.cholesky(side.covariance / units) for side in (source, target))
-    left, variances, right = np.linalg.svd(other.T @ lower)
+    lower, lower_target = (np.linalg.cholesky(side.covariance / units) for side in (source, target))
+    left, variances, right = np.linalg.svd(lower_target.T @ lower)
     roots, unit = np.sqrt(variances)[:, None], float(np.sqrt(variances.mean()))
     return {
         "mean_x": source.mean,
@@ -104,7 +104,7 @@ def bures_coordinates(source: Moments, target: Moments, scale: Matrix) -> dict[s
         "to_x": roots * np.linalg.solve(lower.T, right.T).T / (unit * scale),
         "to_y": right @ lower.T / roots / (unit * scale),
         "from_x": scale[:, None] * unit * (lower @ right.T / roots.T),
-        "from_y": scale[:, None] * unit * (other @ left / roots.T),
+        "from_y": scale[:, None] * unit * (lower_target @ left / roots.T),
         "unit": unit,
         "spread": np.sqrt(variances) / unit,
     }
@@ -115,7 +115,7 @@ def affine_rounding(to_x: Matrix, to_y: Matrix, unit: float) -> Matrix:
 
     Args:
         to_x: `(..., d, d)` matrices of the coordinates of the source, for points in units of the cost.
-        to_y: `(..., d, d)` those of the target, with `to_x^T to_y = I / unit^2` but for rounding.
+        to_y: `(..., d, d)` matrices for the target, with `to_x^T to_y = I / unit^2` but for rounding.
         unit: Length of one unit of the new coordinates.
 
     Returns:
@@ -130,7 +130,7 @@ def affine_rounding(to_x: Matrix, to_y: Matrix, unit: float) -> Matrix:
 
 
 def read_affine(tensors: Tensors) -> dict[str, Any]:
-    """The fields of `AbstractAffine`, of a map file.
+    """Read the fields of `AbstractAffine` from the tensors of a map file.
 
     Raises:
         ValueError, KeyError: One is missing, or they do not belong to one number of columns.

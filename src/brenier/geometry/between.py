@@ -36,7 +36,7 @@ def conditional_between(
     seed: int,
     weights: tuple[Matrix | None, Matrix | None] = (None, None),
 ) -> ConditionalGeometry:
-    """Coordinates from moments that move with the condition.
+    """Choose coordinates for every condition, from means and covariances that vary smoothly with it.
 
     Args:
         x: `(n, d + 1 + q)` rows of the source: points, the number of their class, numbers.
@@ -44,8 +44,8 @@ def conditional_between(
         low: `(classes, q)` lower ends of the ranges of the numbers.
         high: `(classes, q)` upper ends.
         scale: `(d,)` units of the columns in the cost.
-        seed: Of the choice of rows and conditions, where there are many.
-        weights: Of the rows of both sides; equal ones by default.
+        seed: Seed of the choice of rows and conditions, where there are many.
+        weights: Weights of the rows of both sides; equal ones by default.
     """
     rng = np.random.default_rng(seed)
     dim = len(scale)
@@ -54,18 +54,18 @@ def conditional_between(
     for number in range(len(low)):
         sides, places = [], []
         for side, unit, given in zip((x, y), spread, weights, strict=True):
-            own = np.flatnonzero(side[:, dim] == number)
-            own = rng.choice(own, _MOST_ROWS, replace=False) if len(own) > _MOST_ROWS else own
+            rows = np.flatnonzero(side[:, dim] == number)
+            rows = rng.choice(rows, _MOST_ROWS, replace=False) if len(rows) > _MOST_ROWS else rows
             width = np.where(high[number] > low[number], high[number] - low[number], 1.0)
-            numbers = (2.0 * side[own, dim + 1 :] - low[number] - high[number]) / width
-            sides.append(dependence(side[own, :dim] / scale, numbers, unit, None if given is None else given[own]))
+            numbers = (2.0 * side[rows, dim + 1 :] - low[number] - high[number]) / width
+            sides.append(dependence(side[rows, :dim] / scale, numbers, unit, None if given is None else given[rows]))
             places.append(numbers)
         parts.append(_class_part(sides[0], sides[1], _places(np.concatenate(places), rng)))
     mean = np.mean([covariance for *_, covariance in parts], axis=0)
     variances, vectors = np.linalg.eigh((mean + mean.T) / 2)
     unit = float(np.sqrt(variances.mean()))
     count = max(factor.shape[0] for _, _, factor, _ in parts)
-    mean_x, mean_y, factor = (np.stack([_padded(part[k], count) for part in parts]) for k in range(3))
+    mean_x, mean_y, factor = (np.stack([_pad(part[k], count) for part in parts]) for k in range(3))
     return ConditionalGeometry(
         mean_x=mean_x * scale,
         mean_y=mean_y * scale,
@@ -91,8 +91,8 @@ def _class_part(source: Dependence, target: Dependence, places: Matrix) -> tuple
     coefficients = _polynomials(places, packed, max(source.degree, target.degree))
     count = max(len(coefficients), terms(places.shape[1], max(source.degree, target.degree)))
     mean = np.mean(factors.transpose(0, 2, 1) @ covariances @ factors, axis=0)
-    mean_x, mean_y = (_padded(side.mean_coefficients(), count) for side in (source, target))
-    return mean_x, mean_y, _padded(coefficients, count), mean
+    mean_x, mean_y = (_pad(side.mean_coefficients(), count) for side in (source, target))
+    return mean_x, mean_y, _pad(coefficients, count), mean
 
 
 def _places(numbers: Matrix, rng: np.random.Generator) -> Matrix:
@@ -118,8 +118,8 @@ def _places(numbers: Matrix, rng: np.random.Generator) -> Matrix:
 def _factors(source: Matrix, target: Matrix) -> Matrix:
     """Cholesky factors L of the Bures maps between covariances, `(n, d, d)` each."""
     # As in `bures_coordinates`: W^T W is the map, and an orthogonal Q with Q W upper triangular has L^T = Q W.
-    lower, other = np.linalg.cholesky(source), np.linalg.cholesky(target)
-    _, values, right = np.linalg.svd(other.transpose(0, 2, 1) @ lower)
+    lower, lower_target = np.linalg.cholesky(source), np.linalg.cholesky(target)
+    _, values, right = np.linalg.svd(lower_target.transpose(0, 2, 1) @ lower)
     whitened = np.linalg.solve(lower.transpose(0, 2, 1), right.transpose(0, 2, 1)).transpose(0, 2, 1)
     upper = np.linalg.qr(np.sqrt(values)[:, :, None] * whitened, mode="r")
     signs = np.sign(np.einsum("nii->ni", upper))
@@ -146,6 +146,6 @@ def _polynomials(places: Matrix, values: Matrix, degree: int) -> Matrix:
     return np.asarray(np.linalg.lstsq(legendre(places, best), values, rcond=None)[0], np.float64)
 
 
-def _padded(coefficients: Matrix, count: int) -> Matrix:
-    """The same polynomials with zeros for terms of higher degree."""
+def _pad(coefficients: Matrix, count: int) -> Matrix:
+    """Coefficients of polynomials, with zeros for the terms of higher degree."""
     return np.pad(coefficients, ((0, count - len(coefficients)), (0, 0)))

@@ -43,11 +43,11 @@ class ConditionalGeometry(AbstractGeometry):
         factor: `(classes, p, d (d + 1) / 2)` coefficients of the lower triangle of L, in units of the cost, with the
             diagonal as logarithms.
         low, high: `(classes, q)` range of the numbers of each class; beyond it, they are taken as its ends.
-        rotation: `(d, d)`.
+        rotation: `(d, d)` the matrix R.
         unit: Length of one unit of the new coordinates.
         spread: `(d,)` standard deviation of each new coordinate over all conditions, about the same for both sides.
         scale: `(d,)` units in which the cost measures the columns.
-        degree: Of the polynomials.
+        degree: Degree of the polynomials.
     """
 
     mean_x: Matrix
@@ -84,15 +84,15 @@ class ConditionalGeometry(AbstractGeometry):
     def surplus_in(self, dtype: type[np.floating]) -> InnerProduct:
         return InnerProduct(self.dim)
 
-    def measured(self, points: Matrix) -> Matrix:
-        """Points, or differences of points, in units in which the cost is half the squared Euclidean distance."""
+    def measure(self, points: Matrix) -> Matrix:
+        """Points, or their differences, in units in which the cost is half the squared Euclidean distance."""
         return points / self.scale
 
     def costs(self, x: Matrix, y: Matrix) -> Matrix:
-        return 0.5 * np.sum(np.square(self.measured(x - y)), axis=1)
+        return 0.5 * np.sum(np.square(self.measure(x - y)), axis=1)
 
     def at(self, code: Matrix) -> QuadraticGeometry:
-        """The geometry of one condition."""
+        """The geometry for one condition, without conditions, given by its code `(1 + q,)`."""
         number, basis = int(code[0]), self._basis(code[None])
         lower = self._lower(number, basis)[0]
         scale, turn = self.scale, self.rotation
@@ -114,37 +114,37 @@ class ConditionalGeometry(AbstractGeometry):
         def enter(lower: Matrix, mean: Matrix, part: Matrix) -> Matrix:
             return np.einsum("nji,nj->ni", lower, (part - mean) / self.scale) @ self.rotation.T / self.unit
 
-        return self._moved(points, self.mean_x, enter)
+        return self._move(points, self.mean_x, enter)
 
     def precise_y(self, points: Matrix) -> Matrix:
 
         def enter(lower: Matrix, mean: Matrix, part: Matrix) -> Matrix:
-            return _forward_solved(lower, (part - mean) / self.scale) @ self.rotation.T / self.unit
+            return _solve_forward(lower, (part - mean) / self.scale) @ self.rotation.T / self.unit
 
-        return self._moved(points, self.mean_y, enter)
+        return self._move(points, self.mean_y, enter)
 
     def certified_x(self, rows: Matrix) -> tuple[Matrix, Matrix]:
-        return self._certified(rows, of_source=True)
+        return self._certify(rows, of_source=True)
 
     def certified_y(self, rows: Matrix) -> tuple[Matrix, Matrix]:
-        return self._certified(rows, of_source=False)
+        return self._certify(rows, of_source=False)
 
     def leave_x(self, points: NDArray[np.floating], codes: Matrix | None = None) -> Matrix:
 
         def leave(lower: Matrix, mean: Matrix, part: Matrix) -> Matrix:
-            return mean + self.scale * _backward_solved(lower, self.unit * part @ self.rotation)
+            return mean + self.scale * _solve_backward(lower, self.unit * part @ self.rotation)
 
-        return self._moved(_joined(points, codes), self.mean_x, leave)[:, : self.dim]
+        return self._move(_join(points, codes), self.mean_x, leave)[:, : self.dim]
 
     def leave_y(self, points: NDArray[np.floating], codes: Matrix | None = None) -> Matrix:
 
         def leave(lower: Matrix, mean: Matrix, part: Matrix) -> Matrix:
             return mean + self.scale * np.einsum("nij,nj->ni", lower, self.unit * part @ self.rotation)
 
-        return self._moved(_joined(points, codes), self.mean_y, leave)[:, : self.dim]
+        return self._move(_join(points, codes), self.mean_y, leave)[:, : self.dim]
 
     def source_offsets(self, rows: Matrix) -> Matrix:
-        """Kantorovich potential of the source at each row, as for `QuadraticGeometry`, under its condition."""
+        """Kantorovich potential of the source at each row under its condition, before `unit^2 u` is subtracted."""
         mean_x, mean_y = self._means(rows)
         centred, shift = (rows[:, : self.dim] - mean_x) / self.scale, (mean_x - mean_y) / self.scale
         return np.sum(centred * (0.5 * centred + shift), axis=1)
@@ -190,15 +190,15 @@ class ConditionalGeometry(AbstractGeometry):
         """Centres `(n, d)` of both sides and matrices `(n, d, d)` of both, for points in units of the cost."""
         count, dim = len(codes), self.dim
         means, turned = np.empty((2, count, dim)), np.empty((2, count, dim, dim))
-        for number, own in _by_class(codes[:, 0].astype(np.intp)):
-            basis = self._basis(codes[own])
+        for number, rows in _by_class(codes[:, 0].astype(np.intp)):
+            basis = self._basis(codes[rows])
             lower = self._lower(number, basis)
-            means[0, own], means[1, own] = basis @ self.mean_x[number], basis @ self.mean_y[number]
-            turned[0, own] = self.rotation @ lower.transpose(0, 2, 1) / self.unit
-            turned[1, own] = self.rotation @ np.linalg.inv(lower) / self.unit
+            means[0, rows], means[1, rows] = basis @ self.mean_x[number], basis @ self.mean_y[number]
+            turned[0, rows] = self.rotation @ lower.transpose(0, 2, 1) / self.unit
+            turned[1, rows] = self.rotation @ np.linalg.inv(lower) / self.unit
         return means[0], means[1], turned[0], turned[1]
 
-    def _certified(self, rows: Matrix, *, of_source: bool) -> tuple[Matrix, Matrix]:
+    def _certify(self, rows: Matrix, *, of_source: bool) -> tuple[Matrix, Matrix]:
         """Points by the very matrices whose product is known, and the bound on what rounding did to it."""
         points, rounding = np.empty((len(rows), self.dim)), np.empty(len(rows))
         step = max(_ENTRIES // (2 * self.dim**2), 1)
@@ -213,21 +213,21 @@ class ConditionalGeometry(AbstractGeometry):
         return points, rounding
 
     def _means(self, rows: Matrix) -> tuple[Matrix, Matrix]:
-        found = np.empty((2, len(rows), self.dim))
-        for number, own in _by_class(rows[:, self.dim].astype(np.intp)):
-            basis = self._basis(rows[own, self.dim :])
-            found[0, own], found[1, own] = basis @ self.mean_x[number], basis @ self.mean_y[number]
-        return found[0], found[1]
+        means = np.empty((2, len(rows), self.dim))
+        for number, chosen in _by_class(rows[:, self.dim].astype(np.intp)):
+            basis = self._basis(rows[chosen, self.dim :])
+            means[0, chosen], means[1, chosen] = basis @ self.mean_x[number], basis @ self.mean_y[number]
+        return means[0], means[1]
 
-    def _moved(self, rows: Matrix, means: Matrix, move: Callable[[Matrix, Matrix, Matrix], Matrix]) -> Matrix:
+    def _move(self, rows: Matrix, means: Matrix, move: Callable[[Matrix, Matrix, Matrix], Matrix]) -> Matrix:
         """Apply `move(factors, centres, points)` to the points of all rows, each under its condition."""
         result = rows.copy()
         at_once = max(_ENTRIES // self.dim**2, 1)
-        for number, own in _by_class(rows[:, self.dim].astype(np.intp)):
+        for number, chosen in _by_class(rows[:, self.dim].astype(np.intp)):
             # A class without numbers has one factor for all of its rows.
-            step = len(own) if not self.low.shape[1] else at_once
-            for start in range(0, len(own), step):
-                some = own[start : start + step]
+            step = len(chosen) if not self.low.shape[1] else at_once
+            for start in range(0, len(chosen), step):
+                some = chosen[start : start + step]
                 basis = self._basis(rows[some[:1] if not self.low.shape[1] else some, self.dim :])
                 lower = np.broadcast_to(self._lower(number, basis), (len(some), self.dim, self.dim))
                 result[some, : self.dim] = move(lower, basis @ means[number], rows[some, : self.dim])
@@ -251,7 +251,7 @@ class ConditionalGeometry(AbstractGeometry):
         return lower
 
 
-def _joined(points: NDArray[np.floating], codes: Matrix | None) -> Matrix:
+def _join(points: NDArray[np.floating], codes: Matrix | None) -> Matrix:
     """Points with the codes of their conditions behind them, as they are where they have them already."""
     rows = points if codes is None else np.column_stack([points, codes])
     return np.asarray(rows, np.float64)
@@ -260,12 +260,12 @@ def _joined(points: NDArray[np.floating], codes: Matrix | None) -> Matrix:
 def _by_class(numbers: NDArray[np.intp]) -> Iterator[tuple[int, NDArray[np.intp]]]:
     """Every class that occurs, with its rows."""
     order = np.argsort(numbers, kind="stable")
-    found, starts = np.unique(numbers[order], return_index=True)
-    for number, own in zip(found, np.split(order, starts[1:]), strict=True):
-        yield int(number), own
+    different, starts = np.unique(numbers[order], return_index=True)
+    for number, rows in zip(different, np.split(order, starts[1:]), strict=True):
+        yield int(number), rows
 
 
-def _forward_solved(lower: Matrix, values: Matrix) -> Matrix:
+def _solve_forward(lower: Matrix, values: Matrix) -> Matrix:
     """`L^-1 values`, a row and a factor at a time, all rows together."""
     result = np.empty_like(values)
     for j in range(values.shape[1]):
@@ -274,8 +274,8 @@ def _forward_solved(lower: Matrix, values: Matrix) -> Matrix:
     return result
 
 
-def _backward_solved(lower: Matrix, values: Matrix) -> Matrix:
-    """`L^-T values` in the same way."""
+def _solve_backward(lower: Matrix, values: Matrix) -> Matrix:
+    """`L^-T values`, a row and a factor at a time, all rows together."""
     result = np.empty_like(values)
     for j in reversed(range(values.shape[1])):
         known = np.einsum("nk,nk->n", lower[:, j + 1 :, j], result[:, j + 1 :])

@@ -48,7 +48,7 @@ class Dependence(NamedTuple):
     variance is `exp(p(c) log_noise_j)`.
 
     Attributes:
-        degree: Of the polynomials.
+        degree: Degree of the polynomials.
         centre: `(d,)`.
         whiten, colour: `(d, d)` and its inverse.
         shift: `(p, d)`.
@@ -71,7 +71,7 @@ class Dependence(NamedTuple):
         return legendre(numbers, self.degree) @ self.shift @ self.colour.T + self.centre
 
     def mean_coefficients(self) -> Matrix:
-        """`(p, d)` coefficients of the polynomials that the mean is."""
+        """`(p, d)` coefficients of the mean as polynomials of the numbers."""
         coefficients = self.shift @ self.colour.T
         coefficients[0] += self.centre
         return coefficients
@@ -88,16 +88,16 @@ class Dependence(NamedTuple):
 
 
 def dependence(points: Matrix, numbers: Matrix, spread: Matrix, weights: Matrix | None = None) -> Dependence:
-    """Fit mean and covariance, at the degree with the least AIC.
+    """Fit mean and covariance as functions of the numbers of a condition, at the degree of least AIC.
 
     The criterion is corrected for the comparison on some of the rows: twice the negative log-likelihood a row is too
     small by `k / n` for a fit to `n` rows with `k` parameters, and above the least by `k / N` for a fit to all `N`.
 
     Args:
-        points: `(n, d)`.
+        points: `(n, d)` points.
         numbers: `(n, q)` numbers from -1 to 1.
         spread: `(d,)` what one unit of each column is, for directions without variance.
-        weights: `(n,)` of the rows; equal ones by default. Degrees are then chosen for their effective number.
+        weights: `(n,)` weights of the rows; equal ones by default. Degrees are then chosen for their effective number.
     """
     dim = points.shape[1]
     shares = np.full(len(points), 1.0 / len(points)) if weights is None else weights / weights.sum()
@@ -113,7 +113,7 @@ def dependence(points: Matrix, numbers: Matrix, spread: Matrix, weights: Matrix 
     best, lowest, since = 0, np.inf, 0
     largest = min(largest_degree(numbers.shape[1], most), _LARGEST_DEGREE)
     for degree in range(largest + 1 if largest else 0):
-        fitted = _fitted(standard[some], legendre(numbers[some], degree), shares[some])
+        fitted = _fit(standard[some], legendre(numbers[some], degree), shares[some])
         score = fitted.deviance + fitted.parameters * (step / count + 1.0 / count)
         best, lowest, since = (degree, score, 0) if score < lowest else (best, lowest, since + 1)
         if since == _PATIENCE:
@@ -121,7 +121,7 @@ def dependence(points: Matrix, numbers: Matrix, spread: Matrix, weights: Matrix 
     if best == 0:  # the moments as they are, shrunk where that is called for
         zero = np.zeros((1, dim))
         return Dependence(0, whole.mean, whiten, colour, zero, zero, np.zeros((dim, dim, 1)), zero)
-    fitted = _fitted(standard, legendre(numbers, best), shares)
+    fitted = _fit(standard, legendre(numbers, best), shares)
     return Dependence(best, whole.mean, whiten, colour, fitted.shift, fitted.log_scale, fitted.slopes, fitted.log_noise)
 
 
@@ -136,7 +136,7 @@ class _Fitted(NamedTuple):
     parameters: int
 
 
-def _fitted(e: Matrix, p: Matrix, weights: Matrix) -> _Fitted:
+def _fit(e: Matrix, p: Matrix, weights: Matrix) -> _Fitted:
     count, dim = e.shape
     w = weights[:, None] * (count / weights.sum())  # one each where all count alike
     gram = (p * w).T @ p + 1e-9 * count * np.eye(p.shape[1])
@@ -151,7 +151,7 @@ def _fitted(e: Matrix, p: Matrix, weights: Matrix) -> _Fitted:
             shift[:, j] = np.linalg.solve(weighted.T @ p + 1e-9 * count * np.eye(p.shape[1]), weighted.T @ e[:, j])
     s = (e - p @ shift) * np.exp(-0.5 * p @ log_scale)
     slopes = _slopes(s, p, w)
-    noise = s - _predicted(s, p, slopes)
+    noise = s - _predict(s, p, slopes)
     log_noise = _log_variances(np.square(noise), p, gram, w)
     logs = p @ (log_scale + log_noise)
     deviance = float(np.sum(w * (logs + np.square(noise) * np.exp(-p @ log_noise))) / count)
@@ -183,13 +183,13 @@ def _slopes(s: Matrix, p: Matrix, w: Matrix) -> Matrix:
         cross += weighted.T @ s[rows]
     slopes = np.zeros((dim, dim, width))
     for j in range(1, dim):
-        own = slice(0, j * width)
+        before = slice(0, j * width)
         ridge = 1e-9 * len(s) * np.eye(j * width)
-        slopes[j, :j] = np.linalg.solve(gram[own, own] + ridge, cross[own, j]).reshape(j, width)
+        slopes[j, :j] = np.linalg.solve(gram[before, before] + ridge, cross[before, j]).reshape(j, width)
     return slopes
 
 
-def _predicted(s: Matrix, p: Matrix, slopes: Matrix) -> Matrix:
+def _predict(s: Matrix, p: Matrix, slopes: Matrix) -> Matrix:
     dim, width = s.shape[1], p.shape[1]
     matrix = slopes.reshape(dim, dim * width).T
     return np.concatenate([products @ matrix for _, products in _products(s, p)])

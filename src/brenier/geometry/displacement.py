@@ -40,7 +40,7 @@ _MOST_COMPARED = 512
 
 
 class Pairs(NamedTuple):
-    """Points of both sides, as many of each, in the units of the data; row i of one about matches row i of the other.
+    """As many points of either side, in the units of the data; row i of one about matches row i of the other.
 
     They only choose coordinates and start; nothing is learned from the matching.
     """
@@ -91,7 +91,7 @@ class DisplacementGeometry(AbstractAffine):
         pairs: Pairs,
         certify: bool = False,
     ) -> "DisplacementGeometry":
-        """Choose coordinates.
+        """Choose coordinates from moments and about matching points.
 
         Args:
             source: Moments of the source, in the units of the data.
@@ -99,8 +99,8 @@ class DisplacementGeometry(AbstractAffine):
             cost: The cost.
             scale: `(d,)` units of the columns in the cost.
             pairs: Points of both sides that about match.
-            certify: Whether the potential is convex and errors are to be bounded, for strongly convex costs: their
-                modulus is then taken for the curvature, which makes every inner problem convex.
+            certify: Whether the potential is convex and errors are to be bounded. The modulus of a strongly convex cost
+                is then taken for the curvature, which makes every inner problem convex.
         """
         shift = (source.mean - target.mean) / scale
         modulus = cost.strong_convexity() if certify else 0.0
@@ -144,7 +144,7 @@ class DisplacementGeometry(AbstractAffine):
         normal = np.random.default_rng(seed).standard_normal((count, self.dim))
         return np.clip(normal * self.spread, -self.reach, self.reach).astype(np.float32)
 
-    def measured(self, points: Matrix) -> Matrix:
+    def measure(self, points: Matrix) -> Matrix:
         """Points with each column in units of its scale, as the cost takes them."""
         return points / self.scale
 

@@ -21,12 +21,12 @@ class Moments(NamedTuple):
     """Mean and covariance of one side, with what had to be done to make the covariance usable.
 
     Attributes:
-        mean: `(d,)`.
+        mean: `(d,)` mean.
         covariance: `(d, d)`, positive definite.
-        count: Samples behind it.
+        count: Number of samples.
         shrinkage: Weight given to uncorrelated columns, in [0, 1].
-        lift: `(d, d)` what was added to the covariance in directions without variance: collinear columns. None if
-            there are none.
+        lift: `(d, d)` what was added to the covariance in directions without variance, as collinear columns have;
+            None if there are none.
     """
 
     mean: NDArray[np.float64]
@@ -64,7 +64,7 @@ def moments(
 
 
 def accumulate_moments(batches: Iterable[NDArray[np.float64]]) -> Moments:
-    """The same from a stream of batches that are never held together, for samplers.
+    """Mean and positive definite covariance of a stream of `(n, d)` batches, which are never held together.
 
     References: Chan, Golub, LeVeque 1983, "Algorithms for computing the sample variance", equation 1.5.
     """

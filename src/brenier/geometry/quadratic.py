@@ -63,7 +63,7 @@ class QuadraticGeometry(AbstractAffine):
 
     @property
     def cost(self) -> SquaredEuclidean | Mahalanobis:
-        """The cost, of points with each column in units of its scale; its matrix is known up to rounding."""
+        """The cost, for points with each column in units of its scale; its matrix is known up to rounding."""
         return SquaredEuclidean() if self.root is None else Mahalanobis(self.root.T @ self.root)
 
     @property
@@ -76,21 +76,21 @@ class QuadraticGeometry(AbstractAffine):
 
     @property
     def baseline_distance(self) -> float:
-        """Distance between the Gaussians with the moments of the fit: both are images of one standard one."""
+        """Distance between the Gaussians with the moments of the two sides."""
         deviations = (self.from_x - self.from_y) * self.spread
-        moved = self.measured(np.column_stack([self.mean_x - self.mean_y, deviations]).T)
+        moved = self.measure(np.column_stack([self.mean_x - self.mean_y, deviations]).T)
         return float(np.sqrt(np.sum(moved**2)))
 
     def surplus_in(self, dtype: type[np.floating]) -> InnerProduct:
         return InnerProduct(self.dim)
 
-    def measured(self, points: Matrix) -> Matrix:
-        """Points, or differences of points, in units in which the cost is half the squared Euclidean distance."""
+    def measure(self, points: Matrix) -> Matrix:
+        """Points, or their differences, in units in which the cost is half the squared Euclidean distance."""
         return points / self.scale if self.root is None else (points / self.scale) @ self.root.T
 
     @property
     def unmeasured(self) -> Matrix:
-        """Matrix that takes columns of differences in those units back to the units of the data."""
+        """Matrix that takes differences in the units of `measure`, as columns, back to the units of the data."""
         return np.diag(self.scale) if self.root is None else self.scale[:, None] * np.linalg.inv(self.root)
 
     def certified_x(self, rows: Matrix) -> tuple[Matrix, Matrix]:
@@ -103,7 +103,7 @@ class QuadraticGeometry(AbstractAffine):
         return direction if self.root is None else self.root.T @ direction
 
     def costs(self, x: Matrix, y: Matrix) -> Matrix:
-        return 0.5 * np.sum(np.square(self.measured(x - y)), axis=1)
+        return 0.5 * np.sum(np.square(self.measure(x - y)), axis=1)
 
     def source_offsets(self, rows: Matrix) -> Matrix:
         """Kantorovich potential of the source at each row, before `unit^2 u` is subtracted.
@@ -111,11 +111,11 @@ class QuadraticGeometry(AbstractAffine):
         With points centred, `|x - y|^2 = |x|^2 + |y|^2 - 2 <x, y> + 2 <shift, x - y> + |shift|^2`, and only the inner
         product meets the potential.
         """
-        centred = self.measured(rows - self.mean_x)
+        centred = self.measure(rows - self.mean_x)
         return np.sum(centred * (0.5 * centred + self._shift), axis=1)
 
     def target_offsets(self, rows: Matrix) -> Matrix:
-        centred, shift = self.measured(rows - self.mean_y), self._shift
+        centred, shift = self.measure(rows - self.mean_y), self._shift
         return np.sum(centred * (0.5 * centred - shift), axis=1) + 0.5 * shift @ shift
 
     def record(self) -> GeometryRecord:
@@ -135,10 +135,10 @@ class QuadraticGeometry(AbstractAffine):
 
     def _rounding(self, centred: Matrix) -> Matrix:
         to_x, to_y = self.to_x @ self.unmeasured, self.to_y @ self.unmeasured
-        squares = np.sum(self.measured(centred) ** 2, axis=1) + float(self._shift @ self._shift)
+        squares = np.sum(self.measure(centred) ** 2, axis=1) + float(self._shift @ self._shift)
         return affine_rounding(to_x, to_y, self.unit) * squares
 
     @property
     def _shift(self) -> Matrix:
         """The displacement of the centres, in units of the cost."""
-        return self.measured(self.mean_x - self.mean_y)
+        return self.measure(self.mean_x - self.mean_y)

@@ -47,17 +47,17 @@ class SphereGeometry(AbstractGeometry):
     def between(
         cls, x: Matrix, y: Matrix, a: Matrix | None = None, b: Matrix | None = None, seed: int = 0
     ) -> "SphereGeometry":
-        """Choose coordinates.
+        """Choose coordinates from points of a sphere.
 
         Args:
             x: `(n, d)` points of the source, vectors of one length.
             y: `(m, d)` points of the target, of the same length.
             a: `(n,)` weights of the source points, summing to one; equal ones by default.
             b: `(m,)` weights of the target points.
-            seed: Of the points that choose the start.
+            seed: Seed of the choice of points from which the start is computed.
 
         Raises:
-            InputError: The points are no vectors of one length.
+            InputError: The points are not vectors of one length.
         """
         lengths = [np.linalg.norm(points, axis=1) for points in (x, y)]
         radius = float(np.median(np.concatenate(lengths)))
@@ -94,7 +94,7 @@ class SphereGeometry(AbstractGeometry):
 
     @property
     def spread(self) -> Matrix:
-        """`(dim,)` standard deviation of the new coordinates, about: one for all, so that no direction is special."""
+        """`(dim,)` standard deviation of the new coordinates, roughly: one for all, so that no direction is special."""
         return np.ones(self.dim)
 
     def surplus_in(self, dtype: type[np.floating]) -> SphereSurplus:
@@ -110,28 +110,28 @@ class SphereGeometry(AbstractGeometry):
         return self._enter(points, "Y")
 
     def leave_x(self, points: NDArray[np.floating], codes: Matrix | None = None) -> Matrix:
-        return self.radius * self.measured(np.asarray(points, np.float64))
+        return self.radius * self.measure(np.asarray(points, np.float64))
 
     def leave_y(self, points: NDArray[np.floating], codes: Matrix | None = None) -> Matrix:
         return self.leave_x(points)
 
     def geodesic(self, x: Matrix, y: Matrix, t: float) -> Matrix:
-        """Points a share `t` of the way along the great circle."""
+        """Points a share `t` of the way from `x` to `y` along great circles."""
         with jax.enable_x64(True):
-            one, two = jnp.asarray(self.measured(x)), jnp.asarray(self.measured(y))
+            one, two = jnp.asarray(self.measure(x)), jnp.asarray(self.measure(y))
             return self.radius * np.asarray(exponential(one, t * logarithm(one, two)))
 
     def starts(self, count: int, seed: int = 0) -> NDArray[np.float32]:
         """Points where the source is: drawn from the Gaussian with its moments, and put onto the sphere."""
         normal = np.random.default_rng(seed).standard_normal((count, self.dim))
-        return (self.measured(self.mean + normal @ self.root.T) / self.unit).astype(np.float32)
+        return (self.measure(self.mean + normal @ self.root.T) / self.unit).astype(np.float32)
 
-    def measured(self, points: Matrix) -> Matrix:
+    def measure(self, points: Matrix) -> Matrix:
         """Points as unit vectors."""
         return points / np.linalg.norm(points, axis=1, keepdims=True)
 
     def source_offsets(self, rows: Matrix) -> Matrix:
-        return -self.measured(rows) @ self.pull
+        return -self.measure(rows) @ self.pull
 
     def target_offsets(self, rows: Matrix) -> Matrix:
         return np.full(len(rows), 0.5 * self.unit**2 * self.dim)

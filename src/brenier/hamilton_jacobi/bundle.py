@@ -35,13 +35,13 @@ _CLOSER = 1e-2
 
 
 class Stationary(NamedTuple):
-    """Where a descent with planes has come to.
+    """Where a descent with planes ended.
 
     Attributes:
-        y, value: Points and F there.
+        y, value: The last point of each row, and F there.
         slope: Convex combination of gradients of g close to `y`.
         residual: Norm of the same combination of gradients of F.
-        bend: The same combination of how far the planes of g lie below g at `y`; no more than rounding for smooth g.
+        bend: How far the planes of g lie below g at `y`, combined with the same weights; only rounding for smooth g.
         converged: Whether the residual met the tolerance with gradients from within the radius asked for.
         evaluations: Evaluations of the gradient of g, per row.
     """
@@ -106,7 +106,7 @@ class _Model(NamedTuple):
 
 
 def planes_for(dim: int) -> int:
-    """Planes kept a row: enough for a combination, which needs `dim + 1`, and some on their way in or out."""
+    """Number of planes of a row: enough for a combination, which needs `dim + 1`, and some on their way in or out."""
     return min(2 * dim, dim + 10) + 6
 
 
@@ -136,15 +136,15 @@ def settle(objective: Objective, y: Points, tolerance: Array | float, max_steps:
     def turn(carry: tuple[_Rows, Array]) -> tuple[_Rows, Array]:
         rows, rounds = carry
         model = _model(objective, rows, tolerance)
-        value, own = _look(objective, rows.y + model.step, aside)
+        value, fresh = _evaluate(objective, rows.y + model.step, aside)
         least = tolerance * (1.0 + _norm(rows.y))
         done = rows.done | (model.flat & (rows.radius <= least))
-        sound = ~done & jnp.isfinite(value) & jnp.isfinite(own.normal).all(axis=1)
+        sound = ~done & jnp.isfinite(value) & jnp.isfinite(fresh.normal).all(axis=1)
         serious = sound & (value <= rows.value - _DESCENT * model.promise) & (value < rows.value)
         # A failed step has taught something if its plane is high enough there; if not, bends that are no planes made
         # it fail, and the model is to be trusted less far.
-        below = rows.planes.value[:, 0] - own.value + jnp.sum(own.normal * model.step, axis=1)
-        rise = jnp.sum((own.normal + model.pull) * model.step, axis=1) - jnp.abs(below) + model.promise
+        below = rows.planes.value[:, 0] - fresh.value + jnp.sum(fresh.normal * model.step, axis=1)
+        rise = jnp.sum((fresh.normal + model.pull) * model.step, axis=1) - jnp.abs(below) + model.promise
         narrow = ~serious & (rise < _NEW * model.promise)
         place = _least_useful(rows, model) & sound[:, None]
         radius = jnp.where(model.flat, _CLOSER * rows.radius, rows.radius)
@@ -154,7 +154,7 @@ def settle(objective: Objective, y: Points, tolerance: Array | float, max_steps:
         new = _Rows(
             y=where_rows(serious, rows.y + model.step, rows.y),
             value=jnp.where(serious, value, rows.value),
-            planes=jax.tree.map(lambda old, new: _entered(old, new, place, serious), rows.planes, own),
+            planes=jax.tree.map(lambda old, new: _enter(old, new, place, serious), rows.planes, fresh),
             known=jnp.where(place, 1.0, rows.known),
             weight=model.weight,
             radius=jnp.maximum(radius, least),
@@ -167,19 +167,19 @@ def settle(objective: Objective, y: Points, tolerance: Array | float, max_steps:
         kept = rows._replace(weight=model.weight, residual=model.residual, done=done, evaluations=new.evaluations)
         return where_rows(rows.done, rows, where_rows(done, kept, new)), rounds + 1
 
-    value, own = _look(objective, y, aside)
+    value, fresh = _evaluate(objective, y, aside)
     first = jnp.zeros((count, size), y.dtype).at[:, 0].set(1.0)
     curved = objective.lagrangian.smooth or objective.lagrangian.strong_convexity() > 0
     start = _Rows(
         y=y,
         value=value,
-        planes=jax.tree.map(lambda part: jnp.repeat(part[:, None], size, axis=1), own),
+        planes=jax.tree.map(lambda part: jnp.repeat(part[:, None], size, axis=1), fresh),
         known=first,
         weight=first,
         radius=_FIRST * (1.0 + _norm(y)),
         stiffness=jnp.full(count, _SOFT if curved else _STIFF, y.dtype),
         residual=jnp.full(count, jnp.inf, y.dtype),
-        done=~(jnp.isfinite(value) & jnp.isfinite(own.normal).all(axis=1)),
+        done=~(jnp.isfinite(value) & jnp.isfinite(fresh.normal).all(axis=1)),
         evaluations=jnp.full(count, 2, jnp.int32),
     )
     rows, _ = jax.lax.while_loop(
@@ -191,7 +191,7 @@ def settle(objective: Objective, y: Points, tolerance: Array | float, max_steps:
     return Stationary(rows.y, rows.value, slope, rows.residual, bend, converged, rows.evaluations)
 
 
-def _look(objective: Objective, points: Points, aside: Array) -> tuple[Values, _Planes]:
+def _evaluate(objective: Objective, points: Points, aside: Array) -> tuple[Values, _Planes]:
     """F at points, and its planes there; gradients are those beside a point that has none."""
     value, gradient, slope = objective(points)
     _, gradient_beside, slope_beside = objective(points + aside)
@@ -242,7 +242,7 @@ def _least_useful(rows: _Rows, model: _Model) -> Mask:
     return jnp.arange(worth.shape[1])[None] == jnp.argmin(worth, axis=1)[:, None]
 
 
-def _entered(old: Array, new: Array, place: Mask, serious: Mask) -> Array:
+def _enter(old: Array, new: Array, place: Mask, serious: Mask) -> Array:
     """With a new plane in its place, or, if the point has moved there, in the first one, whose plane moves."""
     entering = where_rows(serious, old[:, 0], new)
     wide = place.reshape(place.shape + (1,) * (old.ndim - 2))

@@ -20,7 +20,7 @@ _SMALLEST = 1e-14
 
 
 class Descent(NamedTuple):
-    """Where descents have come to.
+    """Where descents ended.
 
     Attributes:
         y, value, gradient, slope: The last point of each row, F and its gradient there, and the gradient of g.
@@ -56,7 +56,7 @@ def descend(objective: Objective, y: Points, tolerance: Values | float, max_step
         objective: F; it need not be convex or smooth.
         y: `(n, d)` first guesses.
         tolerance: A row is done where the norm of the gradient is at most this times one plus the norm of g's.
-        max_steps: Evaluations at most, a row.
+        max_steps: Evaluations at most, for each row.
 
     Note: Memory: a `d x d` matrix a row. No step raises F by more than rounding; stationary points that are no minima
     are left as soon as rounding gives a direction, but a start exactly on one stays there.

@@ -17,7 +17,7 @@ from brenier.data.checks import as_points
 from brenier.hamilton_jacobi.bundle import planes_for, settle
 from brenier.hamilton_jacobi.descent import descend
 from brenier.hamilton_jacobi.objective import Initial, Objective, value_and_gradient
-from brenier.hamilton_jacobi.starts import chosen_starts, given_starts
+from brenier.hamilton_jacobi.starts import check_starts, choose_starts
 from brenier.potentials import AbstractFunction, AbstractPotential, double
 
 __all__ = ["HopfLax", "hopf_lax"]
@@ -35,7 +35,7 @@ _TIE = 1e-12
 
 
 class HopfLax(NamedTuple):
-    """The solution at the rows of `x`, in NumPy and double precision.
+    """Solution u of a Hamilton-Jacobi equation at the rows of `x`, from `hopf_lax`; NumPy in double precision.
 
     Attributes:
         value: `(n,)` u(x, t), the lowest value found. It is an upper bound, whatever the other fields say: no minimum
@@ -87,15 +87,15 @@ def hopf_lax(
     Args:
         g: Initial data: a function of JAX arrays of rows, `(n, d)` to `(n,)`, in which a row depends on no other, or a
             potential. It should be bounded below by minus something that L outgrows; otherwise there is no solution.
-        x: `(n, d)` where.
-        t: When: a number, at least 0, or one a row.
+        x: `(n, d)` points at which to solve.
+        t: Times, at least 0: one number, or one for each row.
         lagrangian: L; half the squared norm by default, so that H is that too. H need not be given.
-        starts: How many first guesses a row, or the guesses, `(k, d)` or `(n, k, d)`. By default 8, and one for
-            potentials known to be convex, which have one minimum. Guesses are x, the point that the slope of g at x
+        starts: How many starts a row has, or the starts, `(k, d)` or `(n, k, d)`. By default 8, and one for
+            potentials known to be convex, which have one minimum. Starts are x, the point that the slope of g at x
             leads to, and random points of the size of what can be reached.
-        seed: Randomness of the guesses.
-        tolerance: See `converged`.
-        max_steps: Evaluations of the gradient of g a start at most, and as many rounds again at kinks.
+        seed: Seed of the random starts.
+        tolerance: Relative norm at which a gradient counts as zero; see `HopfLax.converged`.
+        max_steps: Evaluations of the gradient of g at most for each start, and as many rounds again at kinks.
 
     Returns:
         Values, gradients, and a status for each row; rows that failed are marked, never dropped.
@@ -125,7 +125,7 @@ def hopf_lax(
     _check_functions(g, lagrangian, dim)
     times = _times(t, rows)
     _check_budget(tolerance, max_steps, seed)
-    count, own = _starts(starts, g, rows, dim)
+    count, given = _starts(starts, g, rows, dim)
     with jax.enable_x64(True):
         precise = double(g) if isinstance(g, AbstractPotential) else g
         _check_shape(precise, dim)
@@ -137,9 +137,9 @@ def hopf_lax(
             if times[chosen[0]] == 0:
                 part = _at_start(precise, points[chosen])
             else:
-                guesses = None if own is None else own[chosen]
-                part = _later(
-                    precise, lagrangian, points[chosen], times[chosen], guesses, count, key, tolerance, max_steps
+                first = None if given is None else given[chosen]
+                part = _solve(
+                    precise, lagrangian, points[chosen], times[chosen], first, count, key, tolerance, max_steps
                 )
             parts.append((chosen, part))
     order = np.argsort(np.concatenate([chosen for chosen, _ in parts]), kind="stable")
@@ -147,29 +147,29 @@ def hopf_lax(
 
 
 def _at_start(g: Initial, x: NDArray[np.float64]) -> HopfLax:
-    """The initial data themselves."""
+    """The solution at time zero: the initial data themselves."""
     values, slopes = (np.array(part) for part in map_batches(lambda part: _initial(g, part), x))
     sound = np.isfinite(values) & np.isfinite(slopes).all(axis=1)
     zeros, no = np.zeros(len(x)), np.zeros(len(x), bool)
     return HopfLax(values, slopes, x.copy(), zeros, zeros.copy(), sound, no, np.ones(len(x), np.int64))
 
 
-def _later(
+def _solve(
     g: Initial,
     lagrangian: AbstractDisplacementCost,
     x: NDArray[np.float64],
     t: NDArray[np.float64],
-    guesses: NDArray[np.float64] | None,
+    starts: NDArray[np.float64] | None,
     count: int,
     key: Array,
     tolerance: float,
     max_steps: int,
 ) -> HopfLax:
-    """Every start of every row to its end, and the best of each row."""
+    """Descend from every start of every row, and keep the best end of each row."""
     rows, dim = x.shape
-    begun, spent = guesses, 0
-    if begun is None:
-        begun = map_batches(lambda a, b: _guesses(g, lagrangian, a, b, key, count), x, t, batch=_batch(count * dim))
+    spent = 0
+    if starts is None:
+        starts = map_batches(lambda a, b: _choose(g, lagrangian, a, b, key, count), x, t, batch=_batch(count * dim))
         spent = count // 2
     every_x, every_t = np.repeat(x, count, axis=0), np.repeat(t, count)
     limits = jnp.asarray(tolerance), jnp.asarray(max_steps, jnp.int32)
@@ -177,7 +177,7 @@ def _later(
         lambda a, b, c: _descend(g, lagrangian, a, b, c, *limits),
         every_x,
         every_t,
-        np.reshape(begun, (rows * count, dim)),
+        np.reshape(starts, (rows * count, dim)),
         batch=_batch(dim * dim),
     )
     left = np.flatnonzero(~ends[5])
@@ -192,11 +192,11 @@ def _later(
         new[6] += ends[6][left]
         for old, part in zip(ends, new, strict=True):
             old[left] = part
-    return _best([part.reshape(rows, count, *part.shape[1:]) for part in ends], spent)
+    return _pick_best([part.reshape(rows, count, *part.shape[1:]) for part in ends], spent)
 
 
-def _best(ends: list[NDArray[Any]], spent: int) -> HopfLax:
-    """The start with the lowest value in each row; of several that differ by rounding, that of the least residual."""
+def _pick_best(ends: list[NDArray[Any]], spent: int) -> HopfLax:
+    """Pick the end with the lowest value in each row; of several that differ by rounding, that of least residual."""
     value, _, _, residual, _, _, evaluations = ends
     value = np.where(np.isnan(value), np.inf, value)
     lowest = value.min(axis=1, keepdims=True)
@@ -215,8 +215,8 @@ def _initial(g: Initial, x: Array) -> tuple[Array, Array]:
 
 
 @eqx.filter_jit
-def _guesses(g: Initial, lagrangian: AbstractDisplacementCost, x: Array, t: Array, key: Array, count: int) -> Array:
-    return chosen_starts(Objective(g, lagrangian, jnp.asarray(x), jnp.asarray(t)), key, count)
+def _choose(g: Initial, lagrangian: AbstractDisplacementCost, x: Array, t: Array, key: Array, count: int) -> Array:
+    return choose_starts(Objective(g, lagrangian, jnp.asarray(x), jnp.asarray(t)), key, count)
 
 
 @eqx.filter_jit
@@ -244,7 +244,7 @@ def _settle(
 
 
 def _finite_gap(gap: Array) -> Array:
-    """Rounding may make a gap negative, and H may be infinite."""
+    """A gap, at least zero in spite of rounding, and infinite where H is."""
     return jnp.where(jnp.isnan(gap), jnp.inf, jnp.maximum(gap, 0.0))
 
 
@@ -269,10 +269,10 @@ def _check_functions(g: object, lagrangian: object, dim: int) -> None:
 
 
 def _check_shape(g: Initial, dim: int) -> None:
-    """What initial data return, found without evaluating them."""
-    found = jax.eval_shape(g, jax.ShapeDtypeStruct((3, dim), jnp.float64))
-    if not hasattr(found, "shape") or found.shape != (3,) or not jnp.issubdtype(found.dtype, jnp.floating):
-        shown = f"{found.dtype} of shape {found.shape}" if hasattr(found, "shape") else repr(found)
+    """Check what initial data return, without evaluating them."""
+    returned = jax.eval_shape(g, jax.ShapeDtypeStruct((3, dim), jnp.float64))
+    if not hasattr(returned, "shape") or returned.shape != (3,) or not jnp.issubdtype(returned.dtype, jnp.floating):
+        shown = f"{returned.dtype} of shape {returned.shape}" if hasattr(returned, "shape") else repr(returned)
         raise InputError(
             f"`g` must return one real number a row, shape (3,) for points of shape (3, {dim}); it returned {shown}. "
             f"Sum over `axis=1`."
@@ -309,5 +309,5 @@ def _starts(starts: int | ArrayLike | None, g: Initial, rows: int, dim: int) -> 
         if count < 1:
             raise InputError(f"`starts` must be at least 1; got {starts!r}.")
         return count, None
-    own = given_starts(starts, rows, dim)
-    return own.shape[1], own
+    given = check_starts(starts, rows, dim)
+    return given.shape[1], given

@@ -1,4 +1,4 @@
-"""Distances by a map: of its two sides as they are, or of each class of conditions and in the mean."""
+"""Distances by a map: of two samples as they are, or of each class of conditions and in the mean."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ __all__ = ["check_confidence", "measure"]
 
 
 def check_confidence(confidence: float) -> None:
-    """Refuse what is no level of confidence."""
+    """Raise `InputError` for a level of confidence outside (0, 1)."""
     if not 0.0 < confidence < 1.0:
         raise InputError(f"`confidence` must lie strictly between 0 and 1; got {confidence!r}.")
 
@@ -26,7 +26,7 @@ def measure(
     target: Cloud,
     **options: Any,  # noqa: ANN401
 ) -> Distance:
-    """The answer of `TransportMap.distance`, from checked sides.
+    """Compute the answer of `TransportMap.distance` from checked samples.
 
     Args:
         map_: The map.

@@ -1,4 +1,4 @@
-"""Rows by their conditions: those of one condition together, and results of them in their places again."""
+"""Group rows by their condition, and put the results of the groups back in their places."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ __all__ = ["conditioned_blocks", "group_rows", "merge"]
 
 
 def group_rows(codes: Matrix) -> list[tuple[Matrix, Any]]:
-    """Different conditions, and the rows of each."""
+    """The different conditions, each with the numbers of its rows."""
     if codes.strides[0] == 0:
         return [(codes[0], slice(None))]
     different, number = np.unique(codes, axis=0, return_inverse=True)
@@ -24,11 +24,11 @@ def group_rows(codes: Matrix) -> list[tuple[Matrix, Any]]:
 
 
 def merge(parts: list[tuple[Any, Any]], count: int) -> Any:  # noqa: ANN401
-    """Rows of several results, arrays or named tuples of them, in their places.
+    """Put the results of groups of rows, arrays or named tuples of arrays, in the order of the rows.
 
     Args:
-        parts: Row numbers, and the result of those rows.
-        count: How many rows there are in all.
+        parts: Row numbers of each group, and its result.
+        count: Number of rows in all.
     """
     first = parts[0][1]
     if first is None or len(parts) == 1:
@@ -46,14 +46,14 @@ def merge(parts: list[tuple[Any, Any]], count: int) -> Any:  # noqa: ANN401
 def conditioned_blocks(
     given: Unchecked, name: str, dim: int, condition: Unchecked, move: Callable[..., NDArray[Any]]
 ) -> Any:  # noqa: ANN401
-    """Move an array of dask block by block, each with its part of the conditions.
+    """Move a dask array block by block, each with its part of the conditions.
 
     Args:
-        given: `(n, dim)` array of dask.
+        given: `(n, dim)` dask array.
         name: The argument's name in messages.
         dim: Number of columns of the fit.
-        condition: Of all rows, or of each; None without conditions.
-        move: From the points of a block, and the keyword `condition`, to as many others.
+        condition: One for all rows, or one for each; None without conditions.
+        move: Takes the points of a block and the keyword `condition`, and returns as many points.
     """
     if condition is None or is_single(condition):
         return blockwise(given, name, dim, lambda points: move(points, condition=condition))

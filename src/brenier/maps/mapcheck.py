@@ -17,7 +17,7 @@ Tensors = Mapping[str, NDArray[Any]]
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; of two entries with one name, programs differ in which they take.
+    """Make a JSON object, without repeated names: programs differ in which of two entries they take.
 
     Raises:
         ValueError: Two entries have one name.
@@ -32,7 +32,7 @@ def check_tensors(tensors: Tensors) -> None:
     """Refuse tensors that are not finite real numbers.
 
     Raises:
-        ValueError: The first that is none, and what it has.
+        ValueError: Names the first that is not, and what it holds.
     """
     for name, array in tensors.items():
         if array.dtype.kind != "f":
@@ -42,13 +42,13 @@ def check_tensors(tensors: Tensors) -> None:
 
 
 def check_potential(kind: str, hyperparameters: Mapping[str, Any], dim: int, tensors: Tensors) -> None:
-    """Refuse a description of a potential that takes other memory than the tensors of the file.
+    """Refuse a description of a potential that would take more memory than the tensors of the file.
 
-    Kinds that others entered into `POTENTIALS` are checked as far as they use the same names.
+    Kinds that users added to `POTENTIALS` are checked as far as they use the same names.
 
     Args:
-        kind: As in the file.
-        hyperparameters: As in the file.
+        kind: Name of the potential's class in `POTENTIALS`.
+        hyperparameters: What the file says of its shape.
         dim: Number of columns of the coordinates.
         tensors: All tensors of the file.
 
@@ -62,19 +62,19 @@ def check_potential(kind: str, hyperparameters: Mapping[str, Any], dim: int, ten
         if inner == "sphere":
             raise ValueError("a potential on a sphere cannot hold another one")
         numbers = [hyperparameters["radius"], *hyperparameters["centre"]]
-        if not all(_is_finite(own) for own in numbers) or not numbers[0] > 0 or len(numbers) != dim + 1:
+        if not all(_is_finite(value) for value in numbers) or not numbers[0] > 0 or len(numbers) != dim + 1:
             raise ValueError(f"the sphere needs a radius above zero and a centre of {dim} finite numbers")
         check_potential(inner, hyperparameters["inner"], dim, tensors)
         return
-    own = {
+    counts = {
         name: _whole(name, hyperparameters[name]) for name in ("dim", "classes", "numbers") if name in hyperparameters
     }
-    if own.get("dim", dim) != dim:
-        raise ValueError(f"the potential has {own['dim']} columns, the coordinates have {dim}")
+    if counts.get("dim", dim) != dim:
+        raise ValueError(f"the potential has {counts['dim']} columns, the coordinates have {dim}")
     if "start" in hyperparameters and not _is_finite(hyperparameters["start"]):
         raise ValueError("`start` must be a finite number")
-    inert = hyperparameters.get("inert", ())
-    if not isinstance(inert, list | tuple) or len({_whole("inert", column) for column in inert}) != len(inert):
+    degenerate = hyperparameters.get("inert", ())
+    if not isinstance(degenerate, list | tuple) or len({_whole("inert", k) for k in degenerate}) != len(degenerate):
         raise ValueError("`inert` must list columns, each once")
     stored = {name: array for name, array in tensors.items() if name.startswith("potential.")}
     held = sum(array.size for array in stored.values())
@@ -85,11 +85,11 @@ def check_potential(kind: str, hyperparameters: Mapping[str, Any], dim: int, ten
     if 0 in sizes:
         raise ValueError("`widths` must be at least 1")
     # What every network has at least: a weight between units of layers that follow each other.
-    implied = sum(a * b for a, b in pairwise([dim, *sizes])) + own.get("classes", 0) + own.get("numbers", 0)
+    implied = sum(a * b for a, b in pairwise([dim, *sizes])) + counts.get("classes", 0) + counts.get("numbers", 0)
     if kind in ("icnn", "modulated"):
         implied += dim * sum(sizes[1:])
     if kind == "modulated":
-        implied += own.get("classes", 0) * sum(sizes)
+        implied += counts.get("classes", 0) * sum(sizes)
     if kind == "quadratic":
         implied = dim * dim
     if implied > held:
@@ -97,23 +97,23 @@ def check_potential(kind: str, hyperparameters: Mapping[str, Any], dim: int, ten
 
 
 def check_names(columns: Any, dim: int) -> tuple[str, ...] | None:  # noqa: ANN401 - whatever the file says
-    """Names of the columns.
+    """Check the names of the columns, and return them.
 
     Raises:
-        ValueError: They are no `dim` texts.
+        ValueError: They are not `dim` texts.
     """
     if columns is None:
         return None
-    if not isinstance(columns, list) or len(columns) != dim or not all(_is_text(own) for own in columns):
+    if not isinstance(columns, list) or len(columns) != dim or not all(_is_text(name) for name in columns):
         raise ValueError(f"`columns` must be null or the names of {dim} columns")
     return tuple(columns)
 
 
 def check_base(info: Any, dim: int) -> Mapping[str, Any]:  # noqa: ANN401 - whatever the file says
-    """How the map was made, with the base distribution of a density where it has one.
+    """Check the record of how a map was made, and in it the base distribution of a density; return the record.
 
     Raises:
-        ValueError: It is no object, or the base is no normal distribution of `dim` columns.
+        ValueError: It is not an object, or the base is not a normal distribution of `dim` columns.
     """
     if not isinstance(info, dict):
         raise ValueError(f"`info` must be an object; got {type(info).__name__}")
@@ -123,8 +123,8 @@ def check_base(info: Any, dim: int) -> Mapping[str, Any]:  # noqa: ANN401 - what
     if not isinstance(base, dict) or base.get("side") not in ("source", "target"):
         raise ValueError("`base` must be an object with a side")
     for name in ("mean", "deviation"):
-        own = base.get(name)
-        if not isinstance(own, list) or len(own) != dim or not all(map(_is_finite, own)):
+        values = base.get(name)
+        if not isinstance(values, list) or len(values) != dim or not all(map(_is_finite, values)):
             raise ValueError(f"`base` must have {dim} finite numbers as its {name}")
     if min(base["deviation"]) <= 0:
         raise ValueError("`base` must have deviations above zero")

@@ -37,7 +37,7 @@ FORMAT = 3
 """Newest version of the format; every version up to it is read, and each map is written in the oldest that has it."""
 
 _PREFIX = "coordinates."
-"""Of the names of a geometry's tensors."""
+"""Prefix of the names of a geometry's tensors."""
 
 _SHOWN = 500
 """Characters of a complaint that may hold what a file says."""
@@ -68,11 +68,11 @@ Tensors = dict[str, NDArray[Any]]
 
 
 def save(path: str | PathLike[str], contents: Contents) -> None:
-    """Write a map, whole or not at all. Maps that are equal, but for the order of their entries, give equal files.
+    """Write a map, whole or not at all. Equal maps give equal files, whatever the order of their entries.
 
     Raises:
-        InputError: The path cannot be written, `POTENTIALS` does not have the kind of the potential, or `COSTS` that of
-            the cost.
+        InputError: The path cannot be written, `POTENTIALS` lacks the class of the potential, or `COSTS` that of the
+            cost.
     """
     geometry, potential, conditions, columns, info = contents
     kinds = {cls: kind for kind, cls in POTENTIALS.items()}
@@ -101,11 +101,11 @@ def save(path: str | PathLike[str], contents: Contents) -> None:
     text = json.dumps(description, sort_keys=True)
     written = to_bytes(tensors, metadata={"brenier": text, "sha256": _digest(text, tensors)})
     with atomic_write(path) as file:
-        file.write(_ordered(written))
+        file.write(_order_header(written))
 
 
 def load(path: str | PathLike[str]) -> Contents:
-    """Read a map.
+    """Read what `save` wrote. Runs no code from the file.
 
     Raises:
         MapFileError: The file is missing, truncated, altered, of a newer format, or not a map: its tensors are not
@@ -146,10 +146,10 @@ def load(path: str | PathLike[str]) -> Contents:
 
 
 def checksum(path: str | PathLike[str]) -> str:
-    """SHA-256 of what a file holds, as it is stored there: one map has one, wherever its file lies.
+    """SHA-256 of what a map file holds, as stored in it: copies of a map have one and the same.
 
     Raises:
-        MapFileError: As for `load`, which checks it.
+        MapFileError: The file is missing, truncated, or not a map. Only `load` checks that the contents match.
     """
     return _read(Path(fspath(path)))[1]
 
@@ -164,7 +164,7 @@ def _check_conditions(geometry: AbstractGeometry, potential: AbstractFamily, con
         raise ValueError(f"the potential has {sizes} classes and numbers, the conditions have {expected}")
 
 
-def _ordered(written: bytes) -> bytes:
+def _order_header(written: bytes) -> bytes:
     """A safetensors file with the entries of its header in order; the library writes those of the metadata in any."""
     end = 8 + int.from_bytes(written[:8], "little")
     header = json.dumps(json.loads(written[8:end]), sort_keys=True, separators=(",", ":")).encode()

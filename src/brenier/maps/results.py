@@ -24,7 +24,7 @@ class Inverse(NamedTuple):
         steps: `(n,)` rounds of the inner solvers.
         error: `(n,)` bounds on the distance to the exact preimages, in units of the source: each holds for its point,
             converged or not. NaN where the potential is not known to be convex; None if they were not asked for.
-        disagree: `(n,)` for other costs, whether two starts led to different solutions; None where there is only one.
+        disagree: `(n,)` whether two starts led to different solutions; None where the cost leaves only one start.
         status: `(n,)` members of `brenier.solvers.Status`, how each solve ended; their values are sentences.
     """
 
@@ -37,7 +37,7 @@ class Inverse(NamedTuple):
     status: NDArray[np.object_] | None = None
 
     def reasons(self) -> dict[Status, int]:
-        """How many points ended in each way that is no success."""
+        """Number of points that did not converge, by the way in which they ended."""
         ends = [] if self.status is None else self.status[~self.converged].tolist()
         return {status: ends.count(status) for status in Status if status in ends}
 
@@ -46,8 +46,8 @@ class Images(NamedTuple):
     """Images of source points.
 
     Attributes:
-        points: `(n, d)`.
-        steep: `(n,)` where the potential is steeper than the cost of any displacement.
+        points: `(n, d)` in the units of the target.
+        steep: `(n,)` whether the potential there is steeper than the cost of any displacement.
     """
 
     points: Matrix
@@ -71,7 +71,7 @@ class Dual(NamedTuple):
 
 
 def warn_unconverged(result: Inverse) -> None:
-    """Warn, at the line that called its caller, of preimages that were not found."""
+    """Warn, at the user's line, of preimages that were not found to tolerance."""
     failed = np.flatnonzero(~result.converged)
     if len(failed):
         reasons = " ".join(f"{count} of them: {status.value}" for status, count in result.reasons().items())
@@ -85,7 +85,7 @@ def warn_unconverged(result: Inverse) -> None:
 
 
 def warn_steep(steep: NDArray[np.bool_]) -> None:
-    """Warn, at the line that called its caller, of points whose potential no displacement matches."""
+    """Warn, at the user's line, of points where the potential is steeper than the cost of any displacement."""
     rows = np.flatnonzero(steep)
     if len(rows):
         warn(

@@ -40,10 +40,10 @@ def read_sides(
     conditions: tuple[Unchecked, Unchecked],
     weights: tuple[Unchecked, Unchecked],
 ) -> tuple[Cloud, Cloud]:
-    """Points of positive weight of both sides; with conditions, of those classes that the source has.
+    """Check two samples: points of positive weight; with conditions, of those classes that the source has.
 
     Raises:
-        InputError: Something cannot be used, or the target lacks a class of the source.
+        InputError: An argument cannot be used, or the target lacks a class of the source.
     """
     sides = []
     for name, points, condition, weight in zip("XY", clouds, conditions, weights, strict=True):
@@ -67,7 +67,7 @@ def read_sides(
 def weigh_towards(map_: "TransportMap", source: Cloud, target: Cloud) -> Matrix | None:
     """Weights of target points under which their conditions are distributed as those of the source.
 
-    Without conditions they are the weights that the points have.
+    Without conditions, the weights that the points already have.
     """
     if map_.conditions is None:
         return target.weights

@@ -13,7 +13,7 @@ from brenier._chunks import map_batches, map_chunks
 from brenier._errors import InputError
 from brenier._words import map_lines, summary
 from brenier.certificates import Distance, inverse_errors
-from brenier.conditions import ConditionSpace, described, read_codes
+from brenier.conditions import ConditionSpace, describe, read_codes
 from brenier.conjugates import (
     GlobalConjugates,
     Tolerance,
@@ -52,13 +52,13 @@ _FEW = 64
 class TransportMap(DensityMethods, eqx.Module):
     """Optimal-transport map in both directions, or one for every condition. Points are in the units of the fit's data.
 
-    Images and preimages come in the form of the points, see `docs/inputs.md`. Where the fit had conditions, methods
-    take `condition`: one label, number or tuple for all points, or an array, series or frame with one for each. Numbers
-    beyond the range of the fit are taken as its ends, with a warning.
+    Images and preimages come in the form in which the points came, see `docs/inputs.md`. Where the fit had conditions,
+    methods take `condition`: one label, number or tuple for all points, or an array, series or frame with one for each.
+    Numbers beyond the range of the fit are moved to its nearest end, with a warning.
 
     Attributes:
         geometry: The cost, and the coordinates in which the potential lives.
-        potential: The potential `u`; its slope says, with the cost, where a point goes. A family of them where there
+        potential: The potential `u`; its slope and the cost say where a point goes. A family of potentials where there
             are conditions.
         conditions: Which conditions there are; None for a map without.
         columns: Names of the columns, if the data of the fit had any.
@@ -86,26 +86,29 @@ class TransportMap(DensityMethods, eqx.Module):
 
     @property
     def cost(self) -> AbstractCost:
-        """The cost, of points with each column in units of its scale; a matrix in it is known up to rounding."""
+        """The cost, for points with each column in units of its scale; a Mahalanobis matrix is known up to rounding."""
         return self.geometry.cost
 
     def at(self, condition: Unchecked) -> "TransportMap":
-        """The map of one condition, without conditions: exact, certified and saved as any other.
+        """The map for one condition: a map without conditions, exact, with certificates, and saved like any other.
 
         Args:
             condition: A label or number; a tuple with one entry for each column of the conditions, or a mapping.
+
+        Raises:
+            InputError: The fit has not seen this condition, or had no conditions.
         """
         return self.at_code(self.codes(condition, 1)[0])
 
     def forward(self, X: Unchecked, *, condition: Unchecked = None) -> Moved:
         """Images `T(x)` of source points.
 
-        Warns, with row numbers, where the potential is steeper than the cost of any displacement, as may be for
-        `LogCosh`: the image is then the one farthest away.
+        Warns, with row numbers, of points where the potential is steeper than the cost is anywhere, which can happen
+        with `LogCosh`: the image is then the farthest that the cost can tell apart.
 
         Args:
             X: `(n, dim)` source points.
-            condition: Where the fit had conditions: of all points, or of each.
+            condition: Needed where the fit had conditions: one for all points, or one for each.
 
         Returns:
             `(n, dim)` points. Cost: one gradient of the potential a point, two where every point has its own condition;
@@ -118,11 +121,11 @@ class TransportMap(DensityMethods, eqx.Module):
         return like(X, moved)
 
     def inverse(self, Y: Unchecked, *, condition: Unchecked = None, tolerance: Tolerance | None = None) -> Moved:
-        """Preimages of target points. Warns, with row numbers, where one was not found to tolerance.
+        """Preimages of target points. Warns, with row numbers, of those that were not found to tolerance.
 
         Args:
             Y: `(n, dim)` target points.
-            condition: Where the fit had conditions: of all points, or of each.
+            condition: Needed where the fit had conditions: one for all points, or one for each.
             tolerance: When a point counts as solved; by default `Tolerance()`.
 
         Returns:
@@ -143,26 +146,26 @@ class TransportMap(DensityMethods, eqx.Module):
         tolerance: Tolerance | None = None,
         error: bool = False,
     ) -> Inverse:
-        """Preimages, as arrays, with residual, status and steps for each row; never warns of those.
+        """Preimages as an array, with residual, status and steps of each; those that fail cause no warning.
 
         Args:
             Y: `(n, dim)` target points.
-            condition: Where the fit had conditions: of all points, or of each.
+            condition: Needed where the fit had conditions: one for all points, or one for each.
             tolerance: When a point counts as solved; by default `Tolerance()`.
-            error: Whether to bound the distance of each point to the exact preimage, too: a gradient in double
-                precision each; where every point has its own condition, point by point, some milliseconds each. NaN for
-                costs that are not quadratic.
+            error: Whether to bound the distance of each point from the exact preimage, too. That takes a gradient in
+                double precision a point, and some milliseconds a point where each has its own condition. NaN for costs
+                that are not quadratic.
         """
         solve = partial(TransportMap._preimages, tolerance=tolerance, error=error)
         return self._by_condition(solve, self._points(Y, "Y"), condition, one_by_one=error)
 
     def interpolate(self, X: Unchecked, t: float, *, condition: Unchecked = None) -> Moved:
-        """Points on the way, McCann's displacement interpolation: `(1 - t) x + t T(x)`; on a sphere, great circles.
+        """Points on the way to the images, McCann's interpolation: `(1 - t) x + t T(x)`; on a sphere, great circles.
 
         Args:
             X: `(n, dim)` source points.
-            t: 0 gives the source, 1 the image.
-            condition: Where the fit had conditions: of all points, or of each.
+            t: Share of the way: 0 gives the source points, 1 their images.
+            condition: Needed where the fit had conditions: one for all points, or one for each.
         """
         if is_lazy(X):
             return self._blockwise(X, "X", condition, partial(self.interpolate, t=t))
@@ -180,13 +183,13 @@ class TransportMap(DensityMethods, eqx.Module):
         x_weight: Unchecked = None,
         y_weight: Unchecked = None,
     ) -> Dual:
-        """Dual value of this map's potential on two samples, the number that `distance` takes its estimate from.
+        """Dual value of this map's potential on two samples: the estimate of the least mean cost behind `distance`.
 
         Args:
             X: `(n, dim)` source points.
             Y: `(m, dim)` target points; the sizes may differ.
-            x_condition: Of the source points, where the fit had conditions. The value is then a mean over them.
-            y_condition: Of the target points; they are weighted to be distributed as those of the source.
+            x_condition: Conditions of the source points, where the fit had some. The value is then a mean over them.
+            y_condition: Conditions of the target points, which are weighted to be distributed as those of the source.
             x_weight: `(n,)` weights of the source points; equal ones by default.
             y_weight: `(m,)` weights of the target points.
 
@@ -236,18 +239,18 @@ class TransportMap(DensityMethods, eqx.Module):
         Args:
             X: `(n, dim)` source points; at least two, of each class.
             Y: `(m, dim)` target points; the sizes may differ.
-            x_condition: Of the source points, where the fit had conditions.
-            y_condition: Of the target points.
+            x_condition: Conditions of the source points, where the fit had some.
+            y_condition: Conditions of the target points.
             x_weight: `(n,)` weights of the source points; equal ones by default. Points without weight are left out.
             y_weight: `(m,)` weights of the target points.
             confidence: Level of the lower bound on the distance between the populations, in (0, 1).
-            empirical: Whether to enclose the distance of these very samples and to test the image against the target,
-                too: for the interval an exact solver up to 5,000,000 pairs of points, otherwise time in proportion to
-                the number of pairs, up to a few minutes.
-            seed: Of the random directions and relabellings of the test.
+            empirical: Whether to enclose the distance of these samples as they are and to test the image against the
+                target, too: for the interval an exact solver up to 5,000,000 pairs of points, otherwise time in
+                proportion to the number of pairs, up to a few minutes.
+            seed: Seed of the random directions and relabellings of the test.
 
         Raises:
-            InputError: Fewer than two points, or a level that is none.
+            InputError: There are fewer than two points of a class, or `confidence` is not in (0, 1).
         """
         check_confidence(confidence)
         sides = read_sides(self, (X, Y), (x_condition, y_condition), (x_weight, y_weight))
@@ -256,7 +259,8 @@ class TransportMap(DensityMethods, eqx.Module):
     def save(self, path: str | PathLike[str]) -> None:
         """Write the map to one file, whole or not at all; see `brenier.maps.mapfile` for the format.
 
-        A cost given by functions cannot be saved.
+        Raises:
+            InputError: The path cannot be written, or the cost was given by functions, which no file can hold.
         """
         mapfile.save(path, mapfile.Contents(self.geometry, self.potential, self.conditions, self.columns, self.info))
 
@@ -273,10 +277,10 @@ class TransportMap(DensityMethods, eqx.Module):
         return cls(*mapfile.load(path))
 
     def codes(self, condition: Unchecked, rows: int, name: str = "condition") -> Matrix:
-        """Codes of conditions for so many points, `(rows, k)`; see `ConditionSpace.encode`. No columns without any.
+        """Conditions as the potential reads them, `(rows, k)`; see `ConditionSpace.encode`. Without any, k is zero.
 
         Raises:
-            InputError: No condition, or one that the fit has not seen; or one, and the fit had none.
+            InputError: The condition is missing, or the fit has not seen it, or had none.
 
         Warns:
             DataWarning: Numbers beyond the range of the fit.
@@ -288,24 +292,24 @@ class TransportMap(DensityMethods, eqx.Module):
         return np.zeros((rows, 0))
 
     def rows(self, value: Unchecked, name: str, condition: Unchecked, condition_name: str = "condition") -> Matrix:
-        """Checked points with the codes of their conditions behind them, `(n, dim + k)`."""
+        """Check points, and put the codes of their conditions behind them: `(n, dim + k)`."""
         points = self._points(value, name)
         codes = self.codes(condition, len(points), condition_name)
         return np.column_stack([points, codes]) if codes.shape[1] else points
 
     def at_code(self, code: Matrix) -> "TransportMap":
-        """The map of one condition, given as its code."""
+        """The map for one condition, given by its code `(k,)`; see `codes`."""
         potential = self.potential.at(jnp.asarray(np.asarray(code, np.float32)))
         return TransportMap(self.geometry.at(code), potential, None, self.columns, self.info)
 
     def images(self, rows: Matrix) -> Images:
-        """Images of checked rows."""
+        """Images of checked rows, and where the potential is too steep; see `rows`."""
         g, surplus = self.geometry, self.geometry.surplus
         inner, steep = map_batches(lambda part: images(self.potential, surplus, part), g.enter_x(rows))
         return Images(g.leave_y(inner, rows[:, g.dim :]), steep)
 
     def conjugates(self, rows: Matrix, tolerance: Tolerance | None = None) -> GlobalConjugates:
-        """Maximisers of the conjugate at checked rows of the target, in the new coordinates and single precision."""
+        """Maximisers of the conjugate at checked target rows, in the coordinates of `geometry` and single precision."""
         g = self.geometry
         return global_conjugates(
             self.potential,
@@ -325,7 +329,7 @@ class TransportMap(DensityMethods, eqx.Module):
             cost=str(self.cost),
             potential=type(self.potential).__name__,
             hyperparameters=self.potential.hyperparameters(),
-            conditions=None if self.conditions is None else described(self.conditions),
+            conditions=None if self.conditions is None else describe(self.conditions),
             info=self.info,
         )
 

@@ -83,7 +83,7 @@ class AbstractFamily(eqx.Module):
     @classmethod
     @abc.abstractmethod
     def skeleton(cls, **hyperparameters: Any) -> Self:  # noqa: ANN401
-        """One of this shape with arbitrary arrays, to be filled from a file."""
+        """A potential of this shape with arbitrary arrays, to be filled from a file."""
 
 
 class AbstractPotential(AbstractFunction, AbstractFamily):
@@ -117,7 +117,7 @@ def float32(values: ArrayLike) -> Array:
 
 
 def double(u: Family) -> Family:
-    """The same potential in double precision: single-precision parameters are exact there."""
+    """A copy of a potential in double precision, where its single-precision parameters are exact."""
 
     def convert(leaf: object) -> object:
         return jnp.asarray(np.asarray(leaf, np.float64)) if eqx.is_inexact_array(leaf) else leaf

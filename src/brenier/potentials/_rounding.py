@@ -15,12 +15,12 @@ from typing import Protocol
 import jax.numpy as jnp
 
 from brenier._types import Array, Points, Values
-from brenier.potentials.activations import STEEPEST_BOWL
+from brenier.potentials.activations import STEEPEST_SQUARE
 
 __all__ = ["Layer", "network_rounding"]
 
 _ELEMENTWISE = 16
-"""Operations in one evaluation of an activation, a bowl, or the slope of either."""
+"""Operations in one evaluation of an activation, of `soft_square`, or of the slope of either."""
 
 
 class Layer(Protocol):
@@ -53,8 +53,8 @@ def network_rounding(x: Points, layers: Sequence[Layer]) -> tuple[Values, Values
     for layer in layers:
         forms = size_x @ jnp.abs(layer.quadratic)
         terms = x.shape[1] + _ELEMENTWISE + (0 if hidden is None else hidden.shape[1])
-        size = STEEPEST_BOWL * forms + size_x @ jnp.abs(layer.linear) + jnp.abs(layer.bias)
-        error = 2.0 * terms * eps * STEEPEST_BOWL * forms
+        size = STEEPEST_SQUARE * forms + size_x @ jnp.abs(layer.linear) + jnp.abs(layer.bias)
+        error = 2.0 * terms * eps * STEEPEST_SQUARE * forms
         if hidden is not None and wrong is not None and layer.root_mix is not None:
             mix = jnp.square(layer.root_mix)
             size, error = size + hidden @ mix, error + wrong @ mix
@@ -81,9 +81,9 @@ def _gradient_rounding(x: Points, layers: Sequence[Layer], kept: list[tuple[Arra
             size = size + slope @ mix
             bad = bad + wrong @ mix + (slope.shape[1] + _ELEMENTWISE) * eps * (slope @ mix)
         bad = bad + size * (error + _ELEMENTWISE * eps)  # the activation's slope
-        bent = bad * STEEPEST_BOWL + size * (2.0 * terms * eps * forms + _ELEMENTWISE * eps * STEEPEST_BOWL)
+        bent = bad * STEEPEST_SQUARE + size * (2.0 * terms * eps * forms + _ELEMENTWISE * eps * STEEPEST_SQUARE)
         sums = (forms.shape[1] + _ELEMENTWISE + len(layers)) * eps * size
         errors = errors + (bad + sums) @ jnp.abs(layer.linear).T
-        errors = errors + (bent + STEEPEST_BOWL * sums) @ jnp.abs(layer.quadratic).T
+        errors = errors + (bent + STEEPEST_SQUARE * sums) @ jnp.abs(layer.quadratic).T
         slope, wrong, above = size, bad, layer
     return jnp.linalg.norm(errors, axis=1)

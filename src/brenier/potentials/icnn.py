@@ -12,7 +12,7 @@ from brenier._products import product
 from brenier._types import Array, Float, Points, Scalar, Values
 from brenier.potentials._base import AbstractPotential, float32
 from brenier.potentials._rounding import network_rounding
-from brenier.potentials.activations import ACTIVATIONS, bowl
+from brenier.potentials.activations import ACTIVATIONS, soft_square
 
 __all__ = ["ICNN"]
 
@@ -50,7 +50,7 @@ class _Layer(eqx.Module):
         )
 
     def before_activation(self, x: Points, below: Float[Array, "n v"] | None) -> Float[Array, "n w"]:
-        forms = bowl(product(x, self.quadratic)) + product(x, self.linear) + self.bias
+        forms = soft_square(product(x, self.quadratic)) + product(x, self.linear) + self.bias
         return forms if below is None or self.root_mix is None else forms + product(below, jnp.square(self.root_mix))
 
 
@@ -58,7 +58,7 @@ class ICNN(AbstractPotential):
     r"""Convex potential: a network whose hidden units are all convex functions of the input.
 
     Layer i computes :math:`z_i = a(W_i z_{i-1} + b(x Q_i) + x L_i + c_i)` with :math:`W_i \ge 0`, `a` convex and
-    non-decreasing, and `b` a square that turns straight far out (`activations.bowl`). The value is
+    non-decreasing, and `b` a square that turns straight far out (`activations.soft_square`). The value is
     :math:`\sum_i w_i \cdot z_i + \tfrac12 x^\top D x` with :math:`w_i \ge 0` and :math:`D \ge m I`, so the potential is
     `m`-strongly convex whatever the parameters: every target then lies in the range of the gradient, and residuals
     bound errors. Far from the data the map is affine. With all parameters zero it is the identity.

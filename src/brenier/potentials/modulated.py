@@ -11,7 +11,7 @@ import numpy as np
 from brenier._products import product
 from brenier._types import Array, Float, Points, Scalar, Values
 from brenier.potentials._base import AbstractFamily, AbstractFunction, float32
-from brenier.potentials.activations import ACTIVATIONS, bowl
+from brenier.potentials.activations import ACTIVATIONS, soft_square
 from brenier.potentials.icnn import ICNN
 
 __all__ = ["ModulatedICNN"]
@@ -52,7 +52,7 @@ class ModulatedICNN(AbstractFamily):
         dim: Number of columns.
         classes: Number of classes, at least one.
         numbers: Numbers in a condition.
-        widths, rng, floor, activation, sharpness: As for `ICNN`.
+        widths, rng, floor, activation, sharpness: Those of an `ICNN`.
 
     References:
         Amos, Xu, Kolter 2017, "Input convex neural networks", section 3.2, for networks convex in some inputs; Perez
@@ -171,8 +171,8 @@ class _Conditioned(AbstractFunction):
         value = 0.5 * jnp.sum(jnp.square(x) * self.core.curvatures(self.curvature), axis=1)
         activate, hidden = ACTIVATIONS[self.core.activation], None
         for layer, change in zip(self.core.layers, self.layers, strict=True):
-            before = bowl(product(x, layer.quadratic) * change.quadratic) + product(x, layer.linear) * change.linear
-            before = before + (layer.bias + change.shift)
+            before = soft_square(product(x, layer.quadratic) * change.quadratic)
+            before = before + product(x, layer.linear) * change.linear + (layer.bias + change.shift)
             if hidden is not None and layer.root_mix is not None:
                 before = before + product(hidden * jnp.square(change.mix), jnp.square(layer.root_mix))
             hidden = activate(before)

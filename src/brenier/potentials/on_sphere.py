@@ -17,7 +17,7 @@ __all__ = ["OnSphere"]
 
 
 class OnSphere(AbstractPotential):
-    r"""A potential asked at the point of a sphere that lies on the same ray, less half the squared norm.
+    r"""A potential at the point of a sphere that lies on the same ray, less half the squared norm.
 
     With :math:`\zeta = R x / |x| - c`, the value is that of the inner potential at :math:`\zeta`, less
     :math:`|\zeta|^2 / 2`: zero everywhere for one that is half the squared norm, the start of training. It is the same
@@ -78,5 +78,5 @@ class OnSphere(AbstractPotential):
 
     @classmethod
     def constant(cls, radius: float, centre: Sequence[float]) -> "OnSphere":
-        """Zero everywhere."""
+        """The potential that is zero everywhere."""
         return cls(Quadratic.identity(len(centre)), radius, centre)

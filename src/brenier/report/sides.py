@@ -96,7 +96,7 @@ class Sides:
 
     def measured(self, points: Matrix) -> Matrix:
         """Points as the cost takes them."""
-        return self.map_.geometry.measured(points)
+        return self.map_.geometry.measure(points)
 
     @property
     def legend(self) -> list[tuple[str, str]]:

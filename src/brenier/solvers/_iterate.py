@@ -49,8 +49,8 @@ def iterate(
         >>> import jax.numpy as jnp
         >>> from brenier.solvers import Newton, iterate
         >>> squares = jnp.array([[4.0], [9.0], [16.0]])
-        >>> found, _ = iterate(Newton(), lambda x: x**2 - squares, jnp.ones((3, 1)), tolerance=1e-5, max_steps=50)
-        >>> [round(float(root), 3) for root in found.value[:, 0]], bool(found.converged.all())
+        >>> roots, _ = iterate(Newton(), lambda x: x**2 - squares, jnp.ones((3, 1)), tolerance=1e-5, max_steps=50)
+        >>> [round(float(root), 3) for root in roots.value[:, 0]], bool(roots.converged.all())
         ([2.0, 3.0, 4.0], True)
     """
 

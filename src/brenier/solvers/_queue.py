@@ -40,8 +40,8 @@ def iterate_queue(
 ) -> Solution:
     """Solve `fn(x, data) = 0` for every row of `x`, a few rows at a time.
 
-    As `iterate`, and to the same tolerance, for batches so large that the memory of the solver would not fit the
-    processor's, or that most rows would wait for few.
+    For batches so large that the memory of the solver would not fit the processor's cache, or that most rows would wait
+    for few. The tolerance is met as by `iterate`.
 
     Args:
         solver: The rule that proposes steps.
@@ -50,7 +50,7 @@ def iterate_queue(
         x: First guess of each row.
         tolerance: Residual norm at which a row is done, one a row.
         max_steps: Steps at most, for each row by itself.
-        slots: Rows that are moved together; the batch is `fn`'s, so a power of two.
+        slots: Rows that are moved together, the batch of `fn`; a power of two.
         allowed_unconverged: Share of all rows that may miss the tolerance when the loop ends before their budget.
         scale: Units of the coordinates of `fn` for the norm; ones by default.
 

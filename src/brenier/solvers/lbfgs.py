@@ -22,8 +22,8 @@ class LBFGS(AbstractSolver[SecantPairs]):
         >>> import jax.numpy as jnp
         >>> from brenier.solvers import LBFGS, iterate
         >>> slopes = jnp.array([1.0, 3.0])
-        >>> found, _ = iterate(LBFGS(), lambda x: slopes * x - 6.0, jnp.zeros((1, 2)), tolerance=1e-4, max_steps=99)
-        >>> found.value.round(2).tolist(), bool(found.converged.all())
+        >>> roots, _ = iterate(LBFGS(), lambda x: slopes * x - 6.0, jnp.zeros((1, 2)), tolerance=1e-4, max_steps=99)
+        >>> roots.value.round(2).tolist(), bool(roots.converged.all())
         ([[6.0, 2.0]], True)
     """
 

@@ -22,8 +22,8 @@ class Picard(AbstractSolver[None]):
         >>> from brenier.solvers import Picard, iterate
         >>> slopes = jnp.array([1.0, 3.0])
         >>> rule = Picard(relaxation=0.5)
-        >>> found, _ = iterate(rule, lambda x: slopes * x - 6.0, jnp.zeros((1, 2)), tolerance=1e-4, max_steps=99)
-        >>> found.value.round(2).tolist(), bool(found.converged.all())
+        >>> roots, _ = iterate(rule, lambda x: slopes * x - 6.0, jnp.zeros((1, 2)), tolerance=1e-4, max_steps=99)
+        >>> roots.value.round(2).tolist(), bool(roots.converged.all())
         ([[6.0, 2.0]], True)
     """
 

@@ -22,7 +22,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import ArrayLike, NDArray
 
 from brenier._errors import InputError
-from brenier._processes import agreed, any_of, together
+from brenier._processes import agree, any_of, need_all
 from brenier._types import Array
 from brenier.data.streams import PointStream
 from brenier.training.config import TrainingConfig
@@ -157,7 +157,7 @@ class Sharded:
         return _AgreedSchedule(config, started)
 
     def first(self, work: Callable[[], _Tree], otherwise: _Tree) -> _Tree:
-        return agreed(work() if jax.process_index() == 0 else otherwise)
+        return agree(work() if jax.process_index() == 0 else otherwise)
 
     def any_of(self, flag: bool) -> bool:
         return any_of(flag)
@@ -179,7 +179,7 @@ class Sharded:
         main = threading.current_thread() is threading.main_thread()
         before = signal.signal(signal.SIGINT, press) if main else None
         try:
-            with together():
+            with need_all():
                 yield lambda: any_of(bool(presses))
         finally:
             if main:
@@ -223,13 +223,13 @@ class _AgreedSchedule(Schedule):
     """The schedule of the first process, in all of them."""
 
     def progress(self, steps: int) -> float:
-        return agreed(super().progress(steps))
+        return agree(super().progress(steps))
 
     def next_cycle(self, steps: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         rates, tolerances = super().next_cycle(steps)
         both = np.zeros((2, self._config.cycle), np.float32)
         both[:, : len(rates)] = rates, tolerances
-        count, both, self._position = agreed((len(rates), both, self._position))
+        count, both, self._position = agree((len(rates), both, self._position))
         return both[0, :count], both[1, :count]
 
 

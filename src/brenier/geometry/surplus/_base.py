@@ -1,4 +1,4 @@
-"""What a surplus is."""
+"""What every surplus offers."""
 
 import abc
 from typing import ClassVar, TypeAlias
@@ -20,7 +20,7 @@ class AbstractSurplus(eqx.Module):
     """A function `k` of pairs of points, row by row, in the coordinates of training.
 
     Attributes:
-        baseline_name: What the map that needs no network is called.
+        baseline_name: Name of the map that needs no network, in words.
     """
 
     baseline_name: ClassVar[str]
@@ -34,12 +34,12 @@ class AbstractSurplus(eqx.Module):
         """The `y` with `grad_x k(x, y) = slope`: where a potential with this gradient sends `x`."""
 
     def too_steep(self, x: Points, slope: Points) -> Mask:
-        """Rows at which no `y` has that slope, so that their image is that of the nearest slope which one has."""
+        """Which rows have a slope that no `y` has; their image is that of the nearest slope that some `y` has."""
         return jnp.zeros(x.shape[0], bool)
 
     @abc.abstractmethod
     def residual(self, x: Points, slope: Points, y: Points) -> Points:
-        """Zero where the image of `x` is `y`; near one another in units of `y`."""
+        """Zero where the image of `x` is `y`; nearby, about their difference, in units of `y`."""
 
     @abc.abstractmethod
     def x0(self, y: Points) -> Points:
@@ -51,7 +51,7 @@ class AbstractSurplus(eqx.Module):
 
     @abc.abstractmethod
     def baseline_values(self, x: Matrix, y: Matrix) -> tuple[Matrix, Matrix]:
-        """Its values at the rows of `x`, and its conjugate's at those of `y`, in double precision."""
+        """Values of the potential `baseline` at the rows of `x`, and of its conjugate at `y`, in double precision."""
 
     def floor(self, floor: Scalar | None) -> Scalar | None:
         """Strong convexity of `u(x) - k(x, y)` in x, for a potential with the floor given; None if it is not known.

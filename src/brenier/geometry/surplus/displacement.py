@@ -95,8 +95,8 @@ class DisplacementSurplus(AbstractSurplus):
         after = product(product(y, self.from_y.T) + self._move(x, slope), self.to_x.T)
         values_after, slope_after = u.value_and_gradient(after)
         residual = product(x - after, self.bend) - slope + slope_after
-        found = jnp.maximum(self(x, y) - values, self(after, y) - values_after)
-        return found, jnp.linalg.norm(residual, axis=1)
+        bounds = jnp.maximum(self(x, y) - values, self(after, y) - values_after)
+        return bounds, jnp.linalg.norm(residual, axis=1)
 
     def _displacement(self, x: Points, y: Points) -> Points:
         return self.shift + product(x, self.from_x.T) - product(y, self.from_y.T)

@@ -9,7 +9,7 @@ import numpy as np
 
 from brenier._products import product
 from brenier._types import Array, Float, Mask, Points, Values
-from brenier.costs.sphere import exponential, logarithm, squared_angle, tangential, unit_vectors
+from brenier.costs.sphere import exponential, logarithm, project, squared_angle, unit_vectors
 from brenier.geometry.surplus._base import AbstractSurplus, Matrix
 from brenier.potentials import OnSphere
 
@@ -75,7 +75,7 @@ class SphereSurplus(AbstractSurplus):
         """The unit vector of each point, and the tangent vector along which it moves, in radians."""
         length = jnp.linalg.norm(x, axis=1, keepdims=True)
         one = x / length
-        return one, tangential(one, slope * (length / self.radius**2) + self.pull)
+        return one, project(one, slope * (length / self.radius**2) + self.pull)
 
 
 def unpush(y: Points, pull: Float[Array, " d"]) -> Points:
