@@ -67,7 +67,7 @@ def work(process: int, processes: int, port: int, dim: int) -> dict:
     rng = np.random.default_rng(process)
     times = []
     for _ in range(REPEATS + 1):
-        slots = rng.integers(pool, size=(len(shards.own), CYCLE, each)).astype(np.int32)
+        slots = rng.integers(pool, size=(len(shards.numbers), CYCLE, each)).astype(np.int32)
         places = shards.join(slots, axis=1)
         rates, tolerances = shards.everywhere(tuple(np.full(CYCLE, value, np.float32) for value in (1e-4, 0.05)))
         batches = jax.block_until_ready(Batches(places, jnp.copy(places), rates, tolerances))

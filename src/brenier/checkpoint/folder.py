@@ -133,17 +133,17 @@ class Folder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             # A process that was killed while it made the folder ours may have left a temporary file.
-            others = [entry.name for entry in self.path.iterdir() if not entry.name.startswith(_TEMPORARY)]
+            names = [entry.name for entry in self.path.iterdir() if not entry.name.startswith(_TEMPORARY)]
         except OSError as error:
             raise InputError(
                 f"`checkpoint` {given} cannot be made a folder: {error.strerror or error}. Name another."
             ) from error
-        if others and _MARK not in others:
+        if names and _MARK not in names:
             raise InputError(
-                f"`checkpoint` {given} is a folder that holds something else ({', '.join(sorted(others)[:3])}). Name "
+                f"`checkpoint` {given} is a folder that holds something else ({', '.join(sorted(names)[:3])}). Name "
                 "one that is empty, or does not exist yet."
             )
-        old = sorted(name for name in others if name.isdecimal())
+        old = sorted(name for name in names if name.isdecimal())
         if old:
             raise InputError(
                 f"`checkpoint` {given} has checkpoints of an earlier version of brenier ({', '.join(old[:3])}), which "
@@ -152,7 +152,7 @@ class Folder:
             )
         mark = self.path / _MARK
         check_writable(mark)
-        if not others:
+        if not names:
             with atomic_write(mark) as handle:
                 handle.write(_NOTE)
 

@@ -65,8 +65,8 @@ class Place(NamedTuple):
             suffix: Behind the key of an `obsm`; the key of a layer.
             key: Another key instead.
         """
-        own = f"{self.key}_{suffix}" if self.group == "obsm" else suffix
-        return Place(_FROM[self.group], own if key is None else key)
+        default = f"{self.key}_{suffix}" if self.group == "obsm" else suffix
+        return Place(_FROM[self.group], default if key is None else key)
 
     def missing(self, name: str, present: Mapping[str, Iterable[str]]) -> InputError:
         """The error where there is no such place.
@@ -97,32 +97,32 @@ def read_cells(adata: Unchecked, name: str, place: Place) -> Table | Unchecked:
         InputError: There is no such part, or it is sparse and too large to be made dense.
     """
     try:
-        found = adata.X if place.key is None else getattr(adata, place.group)[place.key]
+        part = adata.X if place.key is None else getattr(adata, place.group)[place.key]
     except KeyError:
-        found = None
-    if found is None:
+        part = None
+    if part is None:
         present = {group: list(getattr(adata, group)) for group in ("obsm", "layers")}
         there = {group: keys for group, keys in present.items() if keys} | ({} if adata.X is None else {"X": []})
         raise place.missing(name, there)
-    values = dense(found, f"{name}`, `{place}")
-    return Table(values, [str(own) for own in adata.var_names]) if place.named else values
+    values = dense(part, f"{name}`, `{place}")
+    return Table(values, [str(name) for name in adata.var_names]) if place.named else values
 
 
-def dense(found: Unchecked, name: str) -> Unchecked:
+def dense(part: Unchecked, name: str) -> Unchecked:
     """A part as an array; what is sparse or in a file becomes one piece by piece, so that it is never held twice.
 
     Args:
-        found: NumPy array or frame, sparse matrix, or the like of either in an open file.
+        part: NumPy array or frame, sparse matrix, or the like of either in an open file.
         name: What messages call it.
 
     Raises:
         InputError: It would take more memory than is made dense at once.
     """
-    if isinstance(found, np.ndarray) or hasattr(found, "iloc") or not hasattr(found, "shape") or len(found.shape) != 2:
-        return found
-    if hasattr(found, "chunks") and hasattr(found, "dask"):
-        return found
-    rows, columns = found.shape
+    if isinstance(part, np.ndarray) or hasattr(part, "iloc") or not hasattr(part, "shape") or len(part.shape) != 2:
+        return part
+    if hasattr(part, "chunks") and hasattr(part, "dask"):
+        return part
+    rows, columns = part.shape
     if not fits(rows * columns):
         raise InputError(
             f"`{name}` has {rows:,} rows and {columns:,} columns, {size_text(rows * columns)} as a dense array in "
@@ -130,14 +130,14 @@ def dense(found: Unchecked, name: str) -> Unchecked:
             "`scanpy.pp.pca`, or select fewer variables."
         )
     values = np.empty((rows, columns))
-    if getattr(found, "format", "") == "csc":  # of which rows cannot be read without reading all of it
+    if getattr(part, "format", "") == "csc":  # of which rows cannot be read without reading all of it
         step = rows_at_once(rows)
         for start in range(0, columns, step):
-            values[:, start : start + step] = _array(found[:, start : start + step])
+            values[:, start : start + step] = _array(part[:, start : start + step])
     else:
         step = rows_at_once(columns)
         for start in range(0, rows, step):
-            values[start : start + step] = _array(found[start : start + step])
+            values[start : start + step] = _array(part[start : start + step])
     return values
 
 
@@ -157,9 +157,9 @@ def columns_of(obs: Unchecked, names: str | Sequence[str], argument: str, owner:
     Raises:
         InputError: It lacks one of them.
     """
-    own = [names] if isinstance(names, str) else list(names)
-    missing = [repr(name) for name in own if name not in obs.columns]
+    columns = [names] if isinstance(names, str) else list(names)
+    missing = [repr(name) for name in columns if name not in obs.columns]
     if missing:
         there = listed([repr(str(name)) for name in obs.columns], 10) or "no columns"
         raise InputError(f"`{argument}` names {listed(missing)}, which `{owner}.obs` lacks; it has {there}.")
-    return obs[own]
+    return obs[columns]

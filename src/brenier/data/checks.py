@@ -50,15 +50,15 @@ def as_points(
     given = value
     if isinstance(given, Table):
         value, labels = value.values, value.columns
-    found = value if isinstance(given, CheckedTable) else read(value, name)
-    if isinstance(found, list) and all(isinstance(column.label, str) for column in found):
-        labels = [str(column.label) for column in found]
+    content = value if isinstance(given, CheckedTable) else read(value, name)
+    if isinstance(content, list) and all(isinstance(column.label, str) for column in content):
+        labels = [str(column.label) for column in content]
     if labels and names is not None:
         _check_names(labels, list(names), name)
-    check_shape(found.shape if isinstance(found, np.ndarray) else value.shape, name, columns, value)
+    check_shape(content.shape if isinstance(content, np.ndarray) else value.shape, name, columns, value)
     if isinstance(given, CheckedTable):
         return given
-    raw = found if isinstance(found, np.ndarray) else _stack(found, name)
+    raw = content if isinstance(content, np.ndarray) else _stack(content, name)
     values = to_float(raw, name, labels)
     check_finite(values, name, labels)
     values = values.view()
@@ -66,32 +66,32 @@ def as_points(
     return CheckedTable(values, labels)
 
 
-def _check_names(found: list[str], expected: list[str], name: str) -> None:
-    if found == expected:
+def _check_names(names: list[str], expected: list[str], name: str) -> None:
+    if names == expected:
         return
-    missing = [f"`{own}`" for own in expected if own not in found]
-    others = [f"`{own}`" for own in found if own not in expected]
-    differences = [f"{what} {listed(own)}" for what, own in (("lacks", missing), ("adds", others)) if own]
+    missing = [f"`{column}`" for column in expected if column not in names]
+    additions = [f"`{column}`" for column in names if column not in expected]
+    differences = [f"{what} {listed(items)}" for what, items in (("lacks", missing), ("adds", additions)) if items]
     raise InputError(
-        f"`{name}` must have the columns of the fit, [{_quoted(expected)}], in that order; got [{_quoted(found)}]"
+        f"`{name}` must have the columns of the fit, [{_quoted(expected)}], in that order; got [{_quoted(names)}]"
         + (f": it {' and '.join(differences)}." if differences else ", in another order.")
         + " Select the columns of the fit."
     )
 
 
 def _quoted(names: list[str]) -> str:
-    return listed([repr(own) for own in names], 10)
+    return listed([repr(name) for name in names], 10)
 
 
 def _stack(frame: list[FrameColumn], name: str) -> NDArray[Any]:
     """One array from the columns of a frame, each of which can hold numbers."""
     labels = [str(column.label) for column in frame if _are_labels(column)]
-    others = [f"`{own.label}`" for own in frame if not _are_labels(own) and not _may_be_numbers(own.values)]
-    text = f"`{name}` has columns of text, dates or lists: {listed(others)}. Drop or encode them." if others else ""
+    misfits = [f"`{column.label}`" for column in frame if not (_are_labels(column) or _may_be_numbers(column.values))]
+    text = f"`{name}` has columns of text, dates or lists: {listed(misfits)}. Drop or encode them." if misfits else ""
     if labels:
-        found = f"`{name}` has columns of categories or truth values: {listed([f'`{own}`' for own in labels])}."
-        raise LabelColumnsError(f"{text} {found}".lstrip(), labels)
-    if others:
+        note = f"`{name}` has columns of categories or truth values: {listed([f'`{column}`' for column in labels])}."
+        raise LabelColumnsError(f"{text} {note}".lstrip(), labels)
+    if misfits:
         raise InputError(text)
     return np.column_stack([column.values for column in frame])
 

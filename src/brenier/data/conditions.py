@@ -103,8 +103,8 @@ def read_conditions(value: Unchecked, rows: int, name: str) -> list[Column]:
                 f"`{name}` must be one entry a point, or one row a point; got shape {array.shape}. For one condition "
                 "of all points pass a single label, number or tuple."
             )
-        own = getattr(value, "name", None)
-        labels = [own if isinstance(own, str) else None] if array.ndim == 1 else [None] * array.shape[1]
+        title = getattr(value, "name", None)
+        labels = [title if isinstance(title, str) else None] if array.ndim == 1 else [None] * array.shape[1]
         columns = list(zip(labels, [array] if array.ndim == 1 else list(array.T), strict=True))
     if not columns:
         raise InputError(f"`{name}` has no columns. Leave it out, or pass the conditions.")

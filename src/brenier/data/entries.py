@@ -97,8 +97,8 @@ def check_finite(values: Matrix, name: str, labels: list[str] | None) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         finite = math.isfinite(values.sum())  # one pass and no memory, where masks would take an eighth of the data
     if not finite and (bad := ~np.isfinite(values)).any():
-        counts = {"NaN": np.isnan(values).sum(axis=0), "infinity": np.isinf(values).sum(axis=0)}
-        found = [f"{what} ({counted(labels, own)} of {len(values)} rows)" for what, own in counts.items() if own.any()]
+        sums = {"NaN": np.isnan(values).sum(axis=0), "infinity": np.isinf(values).sum(axis=0)}
+        flaws = [f"{what} ({counted(labels, hits)} of {len(values)} rows)" for what, hits in sums.items() if hits.any()]
         rows = [str(i) for i in np.flatnonzero(bad.any(axis=1))]
         empty = np.flatnonzero(bad.all(axis=0)).tolist()
         way_out = "Drop these rows, or fill in the values."
@@ -106,7 +106,7 @@ def check_finite(values: Matrix, name: str, labels: list[str] | None) -> None:
             way_out = f"Drop columns without any finite value, {few(empty, lambda j: label(labels, j))}."
             if len(empty) < bad.any(axis=0).sum():
                 way_out += " Elsewhere drop rows, or fill in the values."
-        raise InputError(f"`{name}` contains {' and '.join(found)}, in rows {listed(rows)}. {way_out}")
+        raise InputError(f"`{name}` contains {' and '.join(flaws)}, in rows {listed(rows)}. {way_out}")
     largest = max(values.max(), -values.min())
     if largest > _LARGEST:
         raise InputError(f"`{name}` has values up to {largest:.3g}, whose squares overflow. Use other units.")

@@ -27,8 +27,8 @@ def read(value: Unchecked, name: str) -> NDArray[Any] | list[FrameColumn]:
 def frame_columns(value: Unchecked) -> list[FrameColumn] | None:
     """The columns of a frame; None where the value is not one."""
     kind = kind_of(value)
-    found = kind.read(value, "frame") if kind.framed else None
-    return found if isinstance(found, list) else None
+    content = kind.read(value, "frame") if kind.framed else None
+    return content if isinstance(content, list) else None
 
 
 def as_plain(value: Unchecked, name: str) -> Unchecked:
@@ -69,5 +69,5 @@ def output_like(estimator: object, given: Unchecked, points: Matrix) -> Moved:
 
 def wants_own_form(estimator: object) -> bool:
     """Whether `transform` of a scikit-learn estimator gives back the form that it was given: no `set_output`."""
-    own = getattr(estimator, "_sklearn_output_config", {}).get("transform", get_config()["transform_output"])
-    return own == "default"
+    setting = getattr(estimator, "_sklearn_output_config", {}).get("transform", get_config()["transform_output"])
+    return setting == "default"

@@ -86,7 +86,7 @@ class Lattice(NamedTuple):
         if not self.width:
             return values.copy()
         multiples = np.rint((values - self.offset) / self.width)
-        step, start = (Fraction(own).limit_denominator(_SIMPLE) for own in self)
+        step, start = (Fraction(number).limit_denominator(_SIMPLE) for number in self)
         if float(step) != self.width or float(start) != self.offset:
             return self.offset + multiples * self.width
         whole = math.lcm(step.denominator, start.denominator)
@@ -102,9 +102,9 @@ def few_values(values: Matrix) -> int | None:
         values: `(n,)`, finite.
     """
     sample = values[:: max(1, len(values) // _LOOKED_AT)]
-    for own in (sample, values):
-        count = len(np.unique(own + 0.0))
-        if count > min(_FEW_VALUES, len(own) / _MANY_ROWS):
+    for column in (sample, values):
+        count = len(np.unique(column + 0.0))
+        if count > min(_FEW_VALUES, len(column) / _MANY_ROWS):
             return None
     return count if count > 1 else None
 

@@ -58,8 +58,8 @@ def check_expansion(size: int, stored: int, name: str) -> None:
 
 def stored_bytes(path: Path) -> int:
     """Bytes of a file, or of all files in a folder."""
-    files = [own for own in path.rglob("*") if own.is_file()] if path.is_dir() else [path]
-    return sum(own.stat().st_size for own in files)
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files)
 
 
 def most_contents(stored: int) -> int:
@@ -89,10 +89,10 @@ def size_text(entries: float) -> str:
 
 def machine_bytes() -> int:
     """Memory of the machine, or of the control group that the process is in where that has less."""
-    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = Path("/sys/fs/cgroup/memory.max")
     text = limit.read_text().strip() if limit.exists() else ""
-    return min(found, int(text)) if text.isdigit() else found
+    return min(size, int(text)) if text.isdigit() else size
 
 
 def parse_size(text: str, name: str) -> int:

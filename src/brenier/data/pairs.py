@@ -76,9 +76,9 @@ def _alone(x: Table, y: Table, names: tuple[str, str]) -> str:
     """Which names only one of two sides has, as a sentence each."""
     if not x.columns or not y.columns:
         return ""
-    own = [f"`{name}`" for name in x.columns if name not in y.columns]
-    other = [f"`{name}`" for name in y.columns if name not in x.columns]
-    sides = zip(names, (own, other), strict=True)
+    x_names = [f"`{name}`" for name in x.columns if name not in y.columns]
+    y_names = [f"`{name}`" for name in y.columns if name not in x.columns]
+    sides = zip(names, (x_names, y_names), strict=True)
     return "".join(f" `{name}` alone has {listed(columns)}." for name, columns in sides if columns)
 
 

@@ -30,7 +30,7 @@ def remember(values: Matrix) -> dict[str, Any]:
         values: `(n, d)` rows of a side of a fit.
     """
     low, high = ([_rounded(end) for end in ends] for ends in (values.min(axis=0), values.max(axis=0)))
-    return {"rows": len(values), "low": low, "high": high, "marks": [f"{own:016x}" for own in _hashes(values)[:_MARKS]]}
+    return {"rows": len(values), "low": low, "high": high, "marks": [f"{key:016x}" for key in _hashes(values)[:_MARKS]]}
 
 
 class Recognised(NamedTuple):
@@ -66,8 +66,8 @@ def recognised(record: Mapping[str, Any], values: Matrix) -> Recognised:
     """
     marks = record["marks"]
     expected = len(marks) * min(len(values) / record["rows"], 1.0)
-    own = np.array([int(mark, 16) for mark in marks], np.uint64)
-    return Recognised(int(np.isin(own, _hashes(values)).sum()), len(marks), expected)
+    hashes = np.array([int(mark, 16) for mark in marks], np.uint64)
+    return Recognised(int(np.isin(hashes, _hashes(values)).sum()), len(marks), expected)
 
 
 def _hashes(values: Matrix) -> NDArray[np.uint64]:
@@ -76,13 +76,13 @@ def _hashes(values: Matrix) -> NDArray[np.uint64]:
     References: Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators", for the mixing of each entry.
     """
     bits = (np.ascontiguousarray(values, np.float64) + 0.0).view(np.uint64)  # one zero, not two
-    found = np.zeros(len(bits), np.uint64)
+    hashes = np.zeros(len(bits), np.uint64)
     for column in bits.T:
-        found = (found ^ column) + np.uint64(0x9E3779B97F4A7C15)
+        hashes = (hashes ^ column) + np.uint64(0x9E3779B97F4A7C15)
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            found = (found ^ (found >> np.uint64(shift))) * np.uint64(factor)
-        found ^= found >> np.uint64(31)
-    return np.unique(found)
+            hashes = (hashes ^ (hashes >> np.uint64(shift))) * np.uint64(factor)
+        hashes ^= hashes >> np.uint64(31)
+    return np.unique(hashes)
 
 
 def _rounded(value: float) -> float:

@@ -106,12 +106,12 @@ class ShuffledStream(PointStream):
         Raises:
             InputError: The table or the memory is another.
         """
-        own = {"rows": self._stored.rows, "piece": self._piece}
-        other = {name: int(state[name]) for name in own}
-        if own != other:
+        layout = {"rows": self._stored.rows, "piece": self._piece}
+        saved = {name: int(state[name]) for name in layout}
+        if layout != saved:
             raise InputError(
-                f"`state` is of {other['rows']} rows in pieces of {other['piece']}; `{self._stored.path}` has "
-                f"{own['rows']} in pieces of {own['piece']}. Use the same file and `memory`."
+                f"`state` is of {saved['rows']} rows in pieces of {saved['piece']}; `{self._stored.path}` has "
+                f"{layout['rows']} in pieces of {layout['piece']}. Use the same file and `memory`."
             )
         self._count, self._used, self._current = int(state["round"]), int(state["used"]), None
         if self._next is not None:
@@ -126,9 +126,9 @@ class ShuffledStream(PointStream):
         """
         if self._part != (0, 1):
             raise InputError("This source is a part already. Take parts of the whole.")
-        found = ShuffledStream(self._stored, self._seed, 0, (index, count))
-        found._held_out, found.holdout = self._held_out, self.holdout
-        return found
+        stream = ShuffledStream(self._stored, self._seed, 0, (index, count))
+        stream._held_out, stream.holdout = self._held_out, self.holdout
+        return stream
 
     def _round(self) -> tuple[Matrix, NDArray[np.intp]]:
         """Rows of the round, and the order in which they are drawn; the next one is read from now on."""
@@ -143,9 +143,9 @@ class ShuffledStream(PointStream):
 
     def _start(self, ahead: int = 0) -> "_Ahead":
         number = self._count + ahead
-        found = _Ahead(self._stored, number, self._chosen(number), self._piece, self._held_out)
-        found.at_the_end = weakref.finalize(self, found.stop)
-        return found
+        reader = _Ahead(self._stored, number, self._chosen(number), self._piece, self._held_out)
+        reader.at_the_end = weakref.finalize(self, reader.stop)
+        return reader
 
     def _chosen(self, number: int) -> NDArray[np.intp]:
         """Pieces of a round: of each stretch of as many pieces as there are rounds in an epoch, one."""

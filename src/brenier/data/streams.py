@@ -175,9 +175,9 @@ class SamplerStream(PointStream):
 
     def part(self, index: int, count: int) -> "SamplerStream":
         """The same sampler with another stream of keys."""
-        own = copy.copy(self)
-        own._key, own._draws = jax.random.fold_in(jax.random.fold_in(self._key, _PARTS), index), 0
-        return own
+        stream = copy.copy(self)
+        stream._key, stream._draws = jax.random.fold_in(jax.random.fold_in(self._key, _PARTS), index), 0
+        return stream
 
     def state(self) -> dict[str, Any]:
         return {"key": np.array(self._key), "draws": self._draws}

@@ -36,16 +36,16 @@ class LabelColumnsError(InputError):
     """Columns of points hold categories or truth values.
 
     Args:
-        found: Sentences that say which.
+        sentences: Sentences that say which.
         names: Names of the columns.
     """
 
-    def __init__(self, found: str, names: Sequence[str] = ()) -> None:
-        super().__init__(found, tuple(names))
-        self.found, self.names = found, tuple(names)
+    def __init__(self, sentences: str, names: Sequence[str] = ()) -> None:
+        super().__init__(sentences, tuple(names))
+        self.sentences, self.names = sentences, tuple(names)
 
     def __str__(self) -> str:
-        return f"{self.found} Encode them as numbers, or pass them as `x_condition` and `y_condition`."
+        return f"{self.sentences} Encode them as numbers, or pass them as `x_condition` and `y_condition`."
 
 
 @dataclass(frozen=True, eq=False)

@@ -134,13 +134,13 @@ def opened(
     """
     if not is_cells(value):
         return Opened(value, condition, weight)
-    own = names or (f"{name.lower()}_condition", f"{name.lower()}_weight")
+    names = names or (f"{name.lower()}_condition", f"{name.lower()}_weight")
     if map_ is not None and map_.conditions is not None:
         condition = _condition(map_, value, condition, name)
     elif _are_names(condition, value.obs):
-        condition = columns_of(value.obs, condition, own[0], name)
+        condition = columns_of(value.obs, condition, names[0], name)
     if isinstance(weight, str):
-        weight = columns_of(value.obs, weight, own[1], name)[weight].to_numpy()
+        weight = columns_of(value.obs, weight, names[1], name)[weight].to_numpy()
     return Opened(read_cells(value, name, place_of(estimator)), condition, weight)
 
 
@@ -202,7 +202,7 @@ def _condition(map_: TransportMap, adata: Unchecked, condition: Unchecked, name:
                 "`condition` is missing: the conditions of the fit have no names by which to find them in `obs`. Name "
                 "the column, or pass one label or number for all cells."
             )
-        return columns_of(adata.obs, [str(own) for own in names], "condition", name)
+        return columns_of(adata.obs, [str(column) for column in names], "condition", name)
     if isinstance(condition, str) and condition not in adata.obs.columns:
         return condition
     return columns_of(adata.obs, condition, "condition", name) if _are_names(condition, adata.obs) else condition
@@ -212,19 +212,19 @@ def _are_names(condition: Unchecked, obs: Unchecked) -> bool:
     """Whether conditions are names of columns: a text; or a list of texts that is not one label for each cell."""
     if not isinstance(condition, list):
         return isinstance(condition, str)
-    texts = bool(condition) and all(isinstance(own, str) for own in condition)
-    return texts and (len(condition) != len(obs) or all(own in obs.columns for own in condition))
+    texts = bool(condition) and all(isinstance(entry, str) for entry in condition)
+    return texts and (len(condition) != len(obs) or all(entry in obs.columns for entry in condition))
 
 
 def _digest(map_: TransportMap) -> str:
     """SHA-256 of all numbers of a map, and of its conditions or its cost."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     record = map_.geometry.record()
     if map_.conditions is not None:
-        found.update(json.dumps(map_.conditions.record(), sort_keys=True).encode())
-    found.update(json.dumps(record.entries, sort_keys=True).encode())
+        digest.update(json.dumps(map_.conditions.record(), sort_keys=True).encode())
+    digest.update(json.dumps(record.entries, sort_keys=True).encode())
     for name, value in sorted(record.tensors.items()):
-        found.update(name.encode() + np.asarray(value, np.float64).tobytes())
+        digest.update(name.encode() + np.asarray(value, np.float64).tobytes())
     for array in jax.tree.leaves(eqx.filter(map_.potential, eqx.is_array)):
-        found.update(np.asarray(array).tobytes())
-    return found.hexdigest()
+        digest.update(np.asarray(array).tobytes())
+    return digest.hexdigest()

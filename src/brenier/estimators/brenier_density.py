@@ -181,5 +181,5 @@ class BrenierDensity(DensityMixin, Parameters):
 
     def _opened(self, value: Unchecked, weight: Unchecked = None) -> tuple[Unchecked, Unchecked]:
         """Points and their weights, of an AnnData or as they are."""
-        found = opened(self, value, "X", None, weight, names=("condition", "sample_weight"))
-        return found.points, found.weight
+        side = opened(self, value, "X", None, weight, names=("condition", "sample_weight"))
+        return side.points, side.weight

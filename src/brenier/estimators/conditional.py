@@ -86,9 +86,9 @@ def _config(pair: Pair, space: ConditionSpace, asked: Mapping[str, Any]) -> Trai
     - Networks are wider by half from two classes on: their units serve several maps.
     """
     dim, size, classes = pair.x.shape[1] - 1 - space.numbers, pair.size, len(space.classes)
-    own = choose_config(dim, max(size // classes, 1), **asked)
+    single = choose_config(dim, max(size // classes, 1), **asked)
     whole = choose_config(dim, size, **asked)
-    changes: dict[str, Any] = {"decay": own.decay, "jitter": own.jitter}
+    changes: dict[str, Any] = {"decay": single.decay, "jitter": single.jitter}
     if classes > 1:
         changes["pool"] = min(whole.pool << (classes.bit_length() - 1), _LARGEST_POOL)
         changes["widths"] = tuple(width * 3 // 2 for width in whole.widths)

@@ -55,7 +55,7 @@ class Pair(NamedTuple):
     def size(self) -> int:
         """Rows of the smaller side; their effective number where they have weights."""
         sides = zip((self.x, self.y), self.given, strict=True)
-        return min(len(rows) if own is None else max(round(effective_size(own)), 1) for rows, own in sides)
+        return min(len(rows) if weights is None else max(round(effective_size(weights)), 1) for rows, weights in sides)
 
     def split(self, space: ConditionSpace, counts: tuple[int, int], seed: int) -> "tuple[Pair, Pair]":
         """Held-out rows, about so many a side in the shares of the classes, and the others."""
@@ -64,7 +64,7 @@ class Pair(NamedTuple):
         return self._part(chosen[0], chosen[1], space), self._part(~chosen[0], ~chosen[1], space)
 
     def _part(self, of_x: NDArray[np.bool_], of_y: NDArray[np.bool_], space: ConditionSpace) -> "Pair":
-        a, b = (None if own is None else own[rows] for own, rows in zip(self.given, (of_x, of_y), strict=True))
+        a, b = (None if shares is None else shares[rows] for shares, rows in zip(self.given, (of_x, of_y), strict=True))
         return Pair.of(self.x[of_x], self.y[of_y], (a, b), space)
 
     def matched(self, dim: int, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
@@ -167,7 +167,7 @@ def conditioned_pair(source: Sample, target: Sample, kinds: Kinds) -> tuple[Pair
 
 def _weights(x: Matrix, y: Matrix, given: tuple[Matrix | None, Matrix | None], space: ConditionSpace) -> Balance:
     codes = 1 + space.numbers
-    a, b = (np.ones(len(rows)) if own is None else own for rows, own in zip((x, y), given, strict=True))
+    a, b = (np.ones(len(rows)) if weights is None else weights for rows, weights in zip((x, y), given, strict=True))
     return balance(x[:, -codes:], y[:, -codes:], *space.scaled_ranges, (a, b))
 
 

@@ -69,8 +69,8 @@ class Dequantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             lattices = [Lattice.of(column) for column in columns]
         else:
             lattices = [Lattice.through(*pair) for pair in zip(given.tolist(), columns.min(axis=1), strict=True)]
-        self.widths_ = np.array([own.width for own in lattices])
-        self.offsets_ = np.array([own.offset for own in lattices])
+        self.widths_ = np.array([lattice.width for lattice in lattices])
+        self.offsets_ = np.array([lattice.offset for lattice in lattices])
         self.n_features_in_ = len(lattices)
         if table.columns is not None:
             self.feature_names_in_ = np.asarray(table.columns, dtype=object)
@@ -87,7 +87,7 @@ class Dequantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """The nearest values `offsets_ + k * widths_`; a frame for a frame."""
         values = self._points(X)
         lattices = map(Lattice, self.widths_.tolist(), self.offsets_.tolist())
-        rounded = [own.nearest(column) for own, column in zip(lattices, values.T, strict=True)]
+        rounded = [lattice.nearest(column) for lattice, column in zip(lattices, values.T, strict=True)]
         return like(X, np.column_stack(rounded))
 
     def _points(self, value: Unchecked) -> Matrix:
@@ -102,8 +102,8 @@ def common_widths(tables: Sequence[Table], widths: Widths) -> Matrix:
     Raises:
         InputError: The sides have other columns, or `widths` cannot be used.
     """
-    for other in tables[1:]:
-        check_columns(tables[0], other)
+    for table in tables[1:]:
+        check_columns(tables[0], table)
     given = _given(widths, tables[0], "dequantize")
     if given is not None:
         return given

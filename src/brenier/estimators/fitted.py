@@ -131,8 +131,8 @@ class FittedMap(TransformerMixin):
         Y, y_condition, y_weight = opened(self, Y, "Y", y_condition, y_weight, map_=self._fitted())
         x, y = self._same_columns(X, "X"), self._same_columns(Y, "Y")
         options: dict[str, Any] = {"x_condition": x_condition, "y_condition": y_condition}
-        found = self.map_.dual(x, y, x_weight=x_weight, y_weight=y_weight, **options)
-        return found.value - (found.gap if np.isfinite(found.gap) else 0.0)
+        dual = self.map_.dual(x, y, x_weight=x_weight, y_weight=y_weight, **options)
+        return dual.value - (dual.gap if np.isfinite(dual.gap) else 0.0)
 
     def log_density(
         self, Y: Unchecked, base: Unchecked = None, *, condition: Unchecked = None, side: str | None = None

@@ -44,8 +44,8 @@ class Given(NamedTuple):
     @property
     def names(self) -> tuple[str, str]:
         """What messages call conditions and weights."""
-        own = self.name.lower()
-        return f"{own}_condition", self.weight_name or f"{own}_weight"
+        name = self.name.lower()
+        return f"{name}_condition", self.weight_name or f"{name}_weight"
 
 
 class Sample(NamedTuple):
@@ -144,8 +144,8 @@ def intake(
 
 
 def _without_cells(estimator: Any, side: Given) -> Given:  # noqa: ANN401
-    found = opened(estimator, side.points, side.name, side.condition, side.weight, names=side.names)
-    return side._replace(points=found.points, condition=found.condition, weight=found.weight)
+    parts = opened(estimator, side.points, side.name, side.condition, side.weight, names=side.names)
+    return side._replace(points=parts.points, condition=parts.condition, weight=parts.weight)
 
 
 def _check_second_sample(side: Given) -> None:
@@ -166,14 +166,14 @@ def _with_base(sides: list[Given]) -> tuple[list[Given], dict[str, Any]]:
     place = named[0]
     if any(side.condition is not None for side in sides):
         raise InputError("'normal' as `X` or `Y` has no conditions. Draw samples, and give them conditions.")
-    other = sides[1 - place]
-    table = as_points(other.points, other.name)
+    data = sides[1 - place]
+    table = as_points(data.points, data.name)
     base = Normal.standard(table.values.shape[1])
 
     def sampler(key: Any, n: int) -> Matrix:  # noqa: ANN401 - two words of a JAX key
         return base.draw(n, np.random.default_rng(np.asarray(key)))
 
-    both = [other._replace(points=table)]
+    both = [data._replace(points=table)]
     both.insert(place, sides[place]._replace(points=sampler))
     return both, {"base": {"side": ("source", "target")[place]} | base.record()}
 

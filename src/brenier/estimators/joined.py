@@ -113,9 +113,9 @@ class JoinedMap(TransformerMixin, BaseEstimator):
 
     def inverse_transform(self, X: Unchecked, *, condition: Unchecked = None) -> Moved:
         """Source points whose image the rows are; see `BrenierMap.inverse_transform`."""
-        found = self._fitted().inverse_transform(X, condition=condition)
-        assert not isinstance(found, tuple)
-        return found
+        points = self._fitted().inverse_transform(X, condition=condition)
+        assert not isinstance(points, tuple)
+        return points
 
     def get_feature_names_out(self, input_features: Unchecked = None) -> NDArray[np.object_]:
         """Names of the output's columns: those of the input."""
@@ -142,9 +142,9 @@ def _rows_of_sides(count: int, y: Unchecked) -> tuple[NDArray[np.intp], NDArray[
     if side.shape != (count,):
         raise InputError(f"`y` must have one entry for each of the {count} rows of `X`; got shape {side.shape}.")
     if not np.isin(side, _SIDES).all():
-        others = [entry for entry in np.unique(side).tolist() if entry not in _SIDES]
-        raise InputError(f"`y` must be 0 for rows of the source and 1 for rows of the target; got {others[:5]!r}.")
-    source, target = (np.flatnonzero(side == own) for own in _SIDES)
+        entries = [entry for entry in np.unique(side).tolist() if entry not in _SIDES]
+        raise InputError(f"`y` must be 0 for rows of the source and 1 for rows of the target; got {entries[:5]!r}.")
+    source, target = (np.flatnonzero(side == mark) for mark in _SIDES)
     if not (len(source) and len(target)):
         raise InputError(
             f"`y` has no rows of the {'target' if len(source) else 'source'}. Split the rows of both samples alike, "
@@ -161,7 +161,7 @@ def _more(rows: tuple[NDArray[np.intp], ...], condition: Unchecked, weights: Unc
     """Conditions and weights of both samples, by the names that `BrenierMap` has for them."""
     given = {"condition": condition, "weight": weights}
     return {
-        f"{side}_{name}": None if value is None else _safe_indexing(value, own)
+        f"{side}_{name}": None if value is None else _safe_indexing(value, chosen)
         for name, value in given.items()
-        for side, own in zip("xy", rows, strict=True)
+        for side, chosen in zip("xy", rows, strict=True)
     }

@@ -57,8 +57,8 @@ def general_config(config: TrainingConfig, hidden: Sequence[int] | None) -> Trai
         config: The settings.
         hidden: Units of each hidden layer that the user asked for, if so.
     """
-    own = Perceptron(_WIDTHS if hidden is None else tuple(hidden), config.activation)
+    perceptron = Perceptron(_WIDTHS if hidden is None else tuple(hidden), config.activation)
     if config.potential is None:
-        config = config.replace(potential=own, widths=own.widths)
+        config = config.replace(potential=perceptron, widths=perceptron.widths)
     # Points are not moved affinely: on a sphere they would leave it, and elsewhere what that gains was not measured.
     return config.replace(rounds=_ROUNDS, calibrated=False)

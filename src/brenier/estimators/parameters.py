@@ -66,11 +66,11 @@ class Parameters(Spelled, BaseEstimator):
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name; with `deep`, those of `training` as `training__hidden` and so on."""
-        found = super().get_params(deep=deep)
+        params = super().get_params(deep=deep)
         settings = Training() if self.training is None else self.training
         if deep and isinstance(settings, Training):
-            found |= {f"training__{name}": getattr(settings, name) for name in _SETTINGS}
-        return found
+            params |= {f"training__{name}": getattr(settings, name) for name in _SETTINGS}
+        return params
 
     def set_params(self, **params: Any) -> Self:  # noqa: ANN401 - each has a type of its own
         """Change parameters; `training__hidden` and so on change those of `training`, which is replaced.
@@ -84,7 +84,7 @@ class Parameters(Spelled, BaseEstimator):
         super().set_params(**params)
         if inner:
             settings = self._settings()
-            self.training = replace(settings, **{name.removeprefix("training__"): own for name, own in inner.items()})
+            self.training = replace(settings, **{key.removeprefix("training__"): value for key, value in inner.items()})
         return self
 
     def _settings(self) -> Training:

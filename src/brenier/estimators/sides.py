@@ -141,13 +141,13 @@ class Sides:
         Raises:
             InputError: A supply cannot be taken up by another process.
         """
-        found = {}
+        digests = {}
         for name, side in zip("XY", self.each, strict=False):
             if side.training is None:
                 side.source.state()
             weights = None if side.weights is None else side.weights[2]
-            found[f"points of `{name}`"] = data_digest(side.sample.values, weights, side.holdout)
-        return found
+            digests[f"points of `{name}`"] = data_digest(side.sample.values, weights, side.holdout)
+        return digests
 
 
 def split_side(sample: Sample, *, share: float, most: int, seed: int, least: int = 0) -> Side:

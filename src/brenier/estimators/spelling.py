@@ -47,5 +47,5 @@ def check_spelling(owner: str, given: Iterable[str], known: Iterable[str], elsew
             continue
         meant = {**elsewhere, **names}
         near = [name] if name in meant else get_close_matches(name, meant, n=1)
-        hint = f"Did you mean `{meant[near[0]]}`?" if near else f"It has {', '.join(f'`{own}`' for own in names)}."
+        hint = f"Did you mean `{meant[near[0]]}`?" if near else f"It has {', '.join(f'`{known}`' for known in names)}."
         raise InputTypeError(f"`{owner}` has no parameter `{name}`. {hint}")

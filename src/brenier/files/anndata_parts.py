@@ -97,7 +97,7 @@ class FrameGroup:
         kind = encoding(element)
         if kind not in ("nullable-integer", "nullable-boolean", "nullable-string-array"):
             raise ValueError(f"the column {shortened(name)!r} of `{self._name}` is stored as {shortened(kind)}")
-        values, mask = (_entries(self._child(element, own), name) for own in ("values", "mask"))
+        values, mask = (_entries(self._child(element, part), name) for part in ("values", "mask"))
         if mask.dtype != bool or mask.shape != values.shape:
             raise ValueError(f"the column {shortened(name)!r} of `{self._name}` has a mask of another shape")
         if kind == "nullable-string-array":
@@ -145,7 +145,7 @@ class SparseGroup:
         self.format = encoding(group)[:3]
         self.shape = tuple(int(length) for length in np.ravel(group.attrs["shape"]))
         parts = ("data", "indices", "indptr")
-        self._data, self._indices, self._pointers = (child(group, own, where) for own in parts)
+        self._data, self._indices, self._pointers = (child(group, part, where) for part in parts)
 
     def __getitem__(self, key: Any) -> Any:  # noqa: ANN401
         """Some rows `[a:b]` as a matrix of SciPy; of csc, some columns `[:, a:b]`."""

@@ -34,18 +34,18 @@ class Asked(NamedTuple):
     columns: Sequence[str] = ()
     required: bool = True
 
-    def check(self, found: Container[str], present: Sequence[str] | None, path: Path) -> None:
+    def check(self, available: Container[str], present: Sequence[str] | None, path: Path) -> None:
         """Check that a file has what is required.
 
         Args:
-            found: Those of `columns` that it has.
+            available: Those of `columns` that it has.
             present: Names of all its columns or arrays; None where it has no names.
             path: The file.
 
         Raises:
             AbsentError: It lacks some.
         """
-        missing = ", ".join(f"`{name}`" for name in self.columns if name not in found)
+        missing = ", ".join(f"`{name}`" for name in self.columns if name not in available)
         if not missing or not self.required:
             return
         suffix = path.suffix.lower()

@@ -133,22 +133,22 @@ def check_parts(
     import h5py
 
     size, seen = 0, set()
-    for found, name in _walked(file, names, where):
-        place = h5py.h5o.get_info(found.id).addr  # type: ignore[attr-defined] - compiled code has no stubs
+    for part, name in _walked(file, names, where):
+        place = h5py.h5o.get_info(part.id).addr  # type: ignore[attr-defined] - compiled code has no stubs
         if place in seen:
             raise InputError(f"`{where}`: `{name}` is in the file under two names, or in itself. Write it again.")
         seen.add(place)
-        for own in ("encoding-type", "encoding-version"):
-            if not isinstance(found.attrs.get(own, ""), str):
-                raise InputError(f"`{where}`: `{own}` of `{name}` is no text. Write the file again.")
+        for attribute in ("encoding-type", "encoding-version"):
+            if not isinstance(part.attrs.get(attribute, ""), str):
+                raise InputError(f"`{where}`: `{attribute}` of `{name}` is no text. Write the file again.")
         if len(seen) > _MOST_OBJECTS:
             raise InputError(f"`{where}` has more than {_MOST_OBJECTS:,} groups and arrays. Write only what is needed.")
-        if not isinstance(found, h5py.Dataset):
+        if not isinstance(part, h5py.Dataset):
             continue
-        if math.prod(found.chunks or (0,)) * found.dtype.itemsize > most_contents(stored):
-            raise InputError(f"`{where}`: `{name}` is stored in pieces of {found.chunks}, which are too large to read.")
-        if found.shape is not None:
-            size += math.prod(found.shape) * found.dtype.itemsize
+        if math.prod(part.chunks or (0,)) * part.dtype.itemsize > most_contents(stored):
+            raise InputError(f"`{where}`: `{name}` is stored in pieces of {part.chunks}, which are too large to read.")
+        if part.shape is not None:
+            size += math.prod(part.shape) * part.dtype.itemsize
     return size
 
 
@@ -174,7 +174,7 @@ def check_sparse(element: Any, where: str, part: str) -> None:  # noqa: ANN401
     Raises:
         InputError: They do not.
     """
-    shape = [int(own) for own in np.ravel(element.attrs["shape"])]
+    shape = [int(length) for length in np.ravel(element.attrs["shape"])]
     data, indices, pointers = (child(element, name, where) for name in ("data", "indices", "indptr"))
     rows = element.attrs["encoding-type"] == "csr_matrix"
     good = len(shape) == 2 and min(shape) >= 0 and data.ndim == indices.ndim == pointers.ndim == 1

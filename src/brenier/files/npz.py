@@ -61,8 +61,8 @@ class _File(Rows):
             present = [name for name in members if name != _NAMES]
             owners = {name: owner for name in asked.columns if (owner := _owner(name, present)) is not None}
             asked.check(owners, present, path)
-            others = [name for name in present if name not in owners.values()]
-            chosen = _chosen(asked.key, present, others, path)
+            candidates = [name for name in present if name not in owners.values()]
+            chosen = _chosen(asked.key, present, candidates, path)
             wanted = {chosen, *owners.values()} | ({_NAMES} if _NAMES in members else set())
             arrays = members.read(wanted)
         points, names = arrays[chosen], arrays.get(_NAMES)
@@ -151,14 +151,14 @@ def read_members(path: Path) -> dict[str, NDArray[Any]]:
         raise InputError(f"`{path}` cannot be read: {error.strerror or error}. Check the path.") from error
 
 
-def _chosen(key: str | None, present: Sequence[str], others: Sequence[str], path: Path) -> str:
+def _chosen(key: str | None, present: Sequence[str], candidates: Sequence[str], path: Path) -> str:
     """The array of points: among those that do not hold conditions."""
-    if key is None and len(others) != 1:
-        besides = " besides the conditions" if len(others) < len(present) else ""
-        shown = listed([shortened(name) for name in others], 10)
-        raise InputError(f"`{path}` holds {len(others)} arrays{besides} ({shown}). Choose one with `key`.")
-    chosen = others[0] if key is None else key
-    if chosen in others:
+    if key is None and len(candidates) != 1:
+        besides = " besides the conditions" if len(candidates) < len(present) else ""
+        shown = listed([shortened(name) for name in candidates], 10)
+        raise InputError(f"`{path}` holds {len(candidates)} arrays{besides} ({shown}). Choose one with `key`.")
+    chosen = candidates[0] if key is None else key
+    if chosen in candidates:
         return chosen
     if chosen in present:
         raise InputError(f"`{path}`: the array {key!r} cannot be both the points (`key`) and a condition.")
@@ -222,7 +222,7 @@ class _Writer(RowWriter):
         if self._member is not None:
             self._member.close()
         names = {} if self._names is None else {_NAMES: np.array(self._names)}
-        beside = _joined({name: np.concatenate(own) for name, own in self._beside.items()})
+        beside = _joined({name: np.concatenate(pieces) for name, pieces in self._beside.items()})
         clash = sorted({_POINTS, _NAMES} & beside.keys())
         if clash:
             raise InputError(

@@ -47,7 +47,7 @@ class _Files(Stored):
 
     def __init__(self, path: Path, asked: Asked) -> None:
         self.path = path
-        files = sorted(own for own in path.rglob("*.parquet") if own.is_file()) if path.is_dir() else [path]
+        files = sorted(file for file in path.rglob("*.parquet") if file.is_file()) if path.is_dir() else [path]
         if not files:
             raise InputError(f"`{path}` has no .parquet files in it. Name another folder.")
         self._names: list[str] = []
@@ -161,7 +161,7 @@ def _counts(metadata: Any) -> list[int]:  # noqa: ANN401
 def _declared(metadata: Any) -> int:  # noqa: ANN401
     """Bytes that a file becomes, as its metadata say: values, or text that one page repeats."""
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    return max(8 * metadata.num_rows * metadata.num_columns, sum(max(own.total_byte_size, 0) for own in groups))
+    return max(8 * metadata.num_rows * metadata.num_columns, sum(max(group.total_byte_size, 0) for group in groups))
 
 
 def _index(schema: Any) -> list[Any]:  # noqa: ANN401

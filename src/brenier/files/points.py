@@ -89,7 +89,7 @@ def open_points(path: FilePath, key: str | None = None, *, memory: int = MEMORY)
     """
     path = Path(path)
     if not is_stored(path):
-        known = ", ".join(suffix for own in registry.FORMATS if own.positional for suffix in own.suffixes)
+        known = ", ".join(suffix for entry in registry.FORMATS if entry.positional for suffix in entry.suffixes)
         raise InputError(f"`{path}` must end in {known}; got {path.suffix!r}. Convert the file.")
     stored = open_rows(path, Asked(key))
     if not isinstance(stored, Stored):
@@ -141,14 +141,14 @@ def read_with_conditions(path: FilePath, key: str | None, columns: Sequence[str]
     """
     path = Path(path)
     table, content = _read(path, Asked(key, columns))
-    found = [
+    conditions = [
         column for name in columns for column in checked_columns(name, content.taken[name], len(table.values), path)
     ]
-    names = [column.name for column in found]
+    names = [column.name for column in conditions]
     twice = [str(name) for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
         raise InputError(f"`{path}`: `{twice[0]}` is asked for twice as a condition. Name each column once.")
-    return table, found
+    return table, conditions
 
 
 def read_without(path: FilePath, key: str | None, columns: Sequence[str]) -> tuple[Table, Mapping[str, NDArray[Any]]]:
@@ -231,14 +231,14 @@ def checked_columns(name: str, values: NDArray[Any], rows: int, path: Path) -> l
     """One column of conditions, or those of an array; messages name the file and the column."""
     columns = read_conditions(values, rows, f"{path}`, column `{name}")
     several = np.ndim(values) == 2 and len(columns) > 1
-    return [Column(f"{name}[{place}]" if several else name, own.values) for place, own in enumerate(columns)]
+    return [Column(f"{name}[{place}]" if several else name, column.values) for place, column in enumerate(columns)]
 
 
 def _check_conditions(conditions: Sequence[Column], names: list[str] | None, rows: int) -> None:
-    own = [column.name for column in conditions]
-    taken = [*(names or []), *own]
-    if None in own or len(set(taken)) < len(taken):
-        raise InputError(f"`conditions` must have names that no other column has; got {own} beside {names}.")
+    added = [column.name for column in conditions]
+    taken = [*(names or []), *added]
+    if None in added or len(set(taken)) < len(taken):
+        raise InputError(f"`conditions` must have names that no other column has; got {added} beside {names}.")
     wrong = [len(column.values) for column in conditions if len(column.values) != rows]
     if wrong:
         raise InputError(f"`conditions` must have one entry for each of the {rows} points; got {wrong[0]}.")

@@ -258,7 +258,7 @@ class _Writer(RowWriter):
                 self._head(writer, points, conditions)
             beside = [_fields(column.values) for column in conditions]
             # `tolist` gives floats of Python, whose text form is the shortest that reads back exactly.
-            writer.writerows([*row, *own] for row, *own in zip(points.tolist(), *beside, strict=True))
+            writer.writerows([*row, *cells] for row, *cells in zip(points.tolist(), *beside, strict=True))
         finally:
             text.detach()  # the handle is closed where it was opened
 

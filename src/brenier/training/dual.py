@@ -76,7 +76,7 @@ class DualObjective(AbstractObjective):
                 each,
                 placement.rng(self.seed, number),
             )
-            for number in placement.own
+            for number in placement.numbers
         ]
         self.batch, self.potential = each.batch, network(config, self.coordinates, self.seed, self.degenerate)
         fixed = Context(
@@ -157,7 +157,7 @@ class DualObjective(AbstractObjective):
 
     def restore(self, state: TrainingState, saved: State) -> TrainingState:
         """Go on from what `state` gave."""
-        parts = [saved["parts"][number] for number in self.placement.own]
+        parts = [saved["parts"][number] for number in self.placement.numbers]
         for pool, part in zip(self.pools, parts, strict=True):
             pool.restore(part["pool"])
         self._take_pools()

@@ -29,7 +29,7 @@ hide what the network has gained."""
 
 _STRAGGLER_STEPS = 60
 
-_ANCHORS = 512
+_STARTS = 512
 """Held-out source points that are tried as conjugates of each target point, where there may be several solutions."""
 
 
@@ -98,7 +98,7 @@ class Holdout:
         self._scale = jnp.asarray(scale, jnp.float32)
         self._solver = BFGS() if isinstance(solver, BFGS) else LBFGS()
         self._surplus = InnerProduct(len(scale)) if surplus is None else surplus
-        self._conjugates = self._guess()
+        self._conjugates = self._x0()
         self._unit, self._offset, self._weights = unit, offset, weights
 
     @classmethod
@@ -169,10 +169,10 @@ class Holdout:
         self._conjugates[left], converged[left] = again.points, again.converged
         return self._value(u, slack, converged)
 
-    def _guess(self) -> NDArray[np.float32]:
+    def _x0(self) -> NDArray[np.float32]:
         """Conjugates of the baseline."""
-        guess = self._surplus.x0(jnp.asarray(_filled(self._y)[:, : len(self._scale)]))
-        return np.asarray(guess)[: len(self._y)]
+        x0 = self._surplus.x0(jnp.asarray(_filled(self._y)[:, : len(self._scale)]))
+        return np.asarray(x0)[: len(self._y)]
 
     def _improved(self, u: AbstractFamily, converged: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Take better points where some held-out source point is one: inner problems may have several solutions.
@@ -180,19 +180,19 @@ class Holdout:
         With one that is not the best, the conjugate would be too low, and the dual value too high.
         """
         function, points = u.condition(jnp.asarray(self._y))
-        anchors = jnp.asarray(self._x[:_ANCHORS, : len(self._scale)])
-        places, largest = best_starts(function, self._surplus, points, anchors)
+        starts = jnp.asarray(self._x[:_STARTS, : len(self._scale)])
+        places, largest = best_starts(function, self._surplus, points, starts)
         before, _ = _conjugate_values(function, self._surplus, points, jnp.asarray(self._conjugates))
         rows = np.flatnonzero(~(np.asarray(before) >= np.asarray(largest)))
         if not len(rows):
             return converged
-        starts = np.asarray(anchors)[np.asarray(places)[rows]]
-        again = solve_stragglers(u, self._y[rows], starts, self._scale, _TOLERANCE, _STRAGGLER_STEPS, self._surplus)
+        x0 = np.asarray(starts)[np.asarray(places)[rows]]
+        again = solve_stragglers(u, self._y[rows], x0, self._scale, _TOLERANCE, _STRAGGLER_STEPS, self._surplus)
         after, _ = _conjugate_values(function, self._surplus, points[rows], jnp.asarray(again.points))
         # A solver looks for a root, not for the largest value: where it has lost some of that, the start stands.
         kept = np.asarray(after) >= np.asarray(largest)[rows]
         self._conjugates, converged = self._conjugates.copy(), converged.copy()
-        self._conjugates[rows] = np.where(kept[:, None], again.points, starts)
+        self._conjugates[rows] = np.where(kept[:, None], again.points, x0)
         converged[rows] = kept & again.converged
         return converged
 

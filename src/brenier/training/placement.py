@@ -39,11 +39,11 @@ class Local:
 
     Attributes:
         count: Parts of all processes.
-        own: Numbers of the parts of this process.
+        numbers: Numbers of the parts of this process.
         mesh: The devices, in the order of the parts; None without a division.
     """
 
-    count, own, mesh = 1, (0,), None
+    count, numbers, mesh = 1, (0,), None
 
     def part(self, source: PointStream, number: int) -> PointStream:
         """The points of one part."""
@@ -127,7 +127,7 @@ class Sharded:
         return cls(count, Mesh(np.array(devices[:used]), (AXIS,)))
 
     @cached_property
-    def own(self) -> list[int]:
+    def numbers(self) -> list[int]:
         each, process = self.count // self.mesh.size, jax.process_index()
         places = [place for place, device in enumerate(self.mesh.devices) if device.process_index == process]
         return [place * each + number for place in places for number in range(each)]

@@ -22,7 +22,7 @@ class ArrowTables(Kind):
 
     def read(self, value: Unchecked, name: str) -> list[FrameColumn]:
         columns = zip(value.column_names, value.columns, strict=True)
-        return [FrameColumn(label, _values(own, name, label), column_kind(own.type)) for label, own in columns]
+        return [FrameColumn(label, _values(values, name, label), column_kind(values.type)) for label, values in columns]
 
     def like(self, given: Unchecked, points: Matrix) -> Moved:
         arrays = [np.ascontiguousarray(column) for column in points.T]

@@ -93,14 +93,14 @@ def blockwise(
 
     check_shape(given.shape, name, columns, given)
     rows = given.rechunk({1: -1})
-    others = [] if beside is None else [_divided(beside, rows)]
+    conditions = [] if beside is None else [_divided(beside, rows)]
 
-    def moved(block: Unchecked, *own: NDArray[Any]) -> Matrix:
+    def move_block(block: Unchecked, *conditions: NDArray[Any]) -> Matrix:
         # What a filter has emptied, no map needs to see.
-        return move(block, *own) if block.shape[0] else np.empty((0, columns))
+        return move(block, *conditions) if block.shape[0] else np.empty((0, columns))
 
     return dask.array.map_blocks(
-        moved, rows, *others, dtype=np.float64, chunks=rows.chunks, meta=np.empty((0, 0)), name=None
+        move_block, rows, *conditions, dtype=np.float64, chunks=rows.chunks, meta=np.empty((0, 0)), name=None
     )
 
 
