@@ -52,7 +52,7 @@ class Folder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).resolve()
         self._claim(path)
-        self._lock = _locked(self.path / _MARK, path)
+        self._lock = _lock(self.path / _MARK, path)
         for left in self.path.glob(f"{_TEMPORARY}*.tmp"):  # of processes that were killed while they wrote
             left.unlink(missing_ok=True)
 
@@ -157,7 +157,7 @@ class Folder:
                 handle.write(_NOTE)
 
 
-def _locked(mark: Path, given: str | os.PathLike[str]) -> BinaryIO:
+def _lock(mark: Path, given: str | os.PathLike[str]) -> BinaryIO:
     """The mark, locked as long as this process has it open: two fits in one folder would remove each other's files."""
     handle = mark.open("rb")
     try:

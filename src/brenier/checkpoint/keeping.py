@@ -19,7 +19,7 @@ from brenier.checkpoint.folder import Folder
 from brenier.checkpoint.identity import check_same
 from brenier.checkpoint.termination import Terminated, was_asked
 
-__all__ = ["Checkpoints", "Resumed", "open_checkpoints", "seeded"]
+__all__ = ["Checkpoints", "Resumed", "make_generator", "open_checkpoints"]
 
 COST = 0.02
 """Share of the time that saving may take: after a save that took a second, the next is 50 seconds away."""
@@ -91,7 +91,7 @@ class Checkpoints:
         versions = self._before["versions"]
         if versions != _versions():
             warn(
-                f"the checkpoint was written with {_listed(versions)}, while this is {_listed(_versions())}: the map "
+                f"the checkpoint was written with {_list(versions)}, while this is {_list(_versions())}: the map "
                 "may differ in its last digits from that of an uninterrupted fit.",
                 CheckpointWarning,
             )
@@ -137,13 +137,13 @@ class Checkpoints:
         }
         if ended:
             self._fits = content["fits"]
-        written = agreed(self._folder is not None and self._written(self._folder, content))
+        written = agreed(self._folder is not None and self._try_write(self._folder, content))
         self._last = time.perf_counter()
         self._took = self._last - began
         if self._asked and not content["complete"]:
             raise Terminated(self._farewell(written, state["steps"], name))
 
-    def _written(self, folder: Folder, content: dict[str, Any]) -> bool:
+    def _try_write(self, folder: Folder, content: dict[str, Any]) -> bool:
         """Try to write a checkpoint; warn where that fails, once for each reason."""
         self._number += 1
         try:
@@ -209,7 +209,7 @@ def open_checkpoints(path: str | os.PathLike[str] | None) -> Iterator[Checkpoint
         yield Checkpoints(shown, folder)
 
 
-def seeded(random_state: Any, checkpoints: Checkpoints | None) -> np.random.RandomState:  # noqa: ANN401
+def make_generator(random_state: Any, checkpoints: Checkpoints | None) -> np.random.RandomState:  # noqa: ANN401
     """The randomness of a fit: with checkpoints, a fit without a seed keeps the one that it began with."""
     if random_state is not None or (checkpoints is None and jax.process_count() == 1):
         return check_random_state(random_state)
@@ -221,5 +221,5 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("brenier", "jax", "numpy")}
 
 
-def _listed(versions: dict[str, str]) -> str:
+def _list(versions: dict[str, str]) -> str:
     return ", ".join(f"{name} {number}" for name, number in versions.items())

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from brenier._errors import InputError
 from brenier.data.kinds import is_from
 from brenier.data.memory import fits, limit_text, rows_at_once, size_text
-from brenier.data.table import Table, Unchecked, listed
+from brenier.data.table import Table, Unchecked, itemise
 
-__all__ = ["Place", "columns_of", "dense", "is_cells", "read_cells"]
+__all__ = ["Place", "columns_of", "densify", "is_cells", "read_cells"]
 
 _FROM = {"X": "layers", "layers": "layers", "obsm": "obsm"}
 """Group that images are written to, by the group that the points are in: both have the same columns."""
@@ -75,7 +75,7 @@ class Place(NamedTuple):
             name: What it is missing from.
             present: Keys of `obsm` and `layers`; `X` is among the keys if there is one.
         """
-        parts = [f"{group} {listed(list(keys), 10)}" if keys else group for group, keys in present.items()]
+        parts = [f"{group} {itemise(list(keys), 10)}" if keys else group for group, keys in present.items()]
         what = "`.X`" if self.key is None else f"{self.group} '{self.key}'"
         return InputError(f"`{name}` has no {what}; it has {'; '.join(parts) or 'none'}. Choose one of these.")
 
@@ -104,11 +104,11 @@ def read_cells(adata: Unchecked, name: str, place: Place) -> Table | Unchecked:
         present = {group: list(getattr(adata, group)) for group in ("obsm", "layers")}
         there = {group: keys for group, keys in present.items() if keys} | ({} if adata.X is None else {"X": []})
         raise place.missing(name, there)
-    values = dense(part, f"{name}`, `{place}")
+    values = densify(part, f"{name}`, `{place}")
     return Table(values, [str(name) for name in adata.var_names]) if place.named else values
 
 
-def dense(part: Unchecked, name: str) -> Unchecked:
+def densify(part: Unchecked, name: str) -> Unchecked:
     """A part as an array; what is sparse or in a file becomes one piece by piece, so that it is never held twice.
 
     Args:
@@ -133,15 +133,15 @@ def dense(part: Unchecked, name: str) -> Unchecked:
     if getattr(part, "format", "") == "csc":  # of which rows cannot be read without reading all of it
         step = rows_at_once(rows)
         for start in range(0, columns, step):
-            values[:, start : start + step] = _array(part[:, start : start + step])
+            values[:, start : start + step] = _to_array(part[:, start : start + step])
     else:
         step = rows_at_once(columns)
         for start in range(0, rows, step):
-            values[start : start + step] = _array(part[start : start + step])
+            values[start : start + step] = _to_array(part[start : start + step])
     return values
 
 
-def _array(piece: Unchecked) -> NDArray[Any]:
+def _to_array(piece: Unchecked) -> NDArray[Any]:
     return piece.toarray() if hasattr(piece, "toarray") else np.asarray(piece)
 
 
@@ -160,6 +160,6 @@ def columns_of(obs: Unchecked, names: str | Sequence[str], argument: str, owner:
     columns = [names] if isinstance(names, str) else list(names)
     missing = [repr(name) for name in columns if name not in obs.columns]
     if missing:
-        there = listed([repr(str(name)) for name in obs.columns], 10) or "no columns"
-        raise InputError(f"`{argument}` names {listed(missing)}, which `{owner}.obs` lacks; it has {there}.")
+        there = itemise([repr(str(name)) for name in obs.columns], 10) or "no columns"
+        raise InputError(f"`{argument}` names {itemise(missing)}, which `{owner}.obs` lacks; it has {there}.")
     return obs[columns]

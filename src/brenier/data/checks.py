@@ -10,7 +10,7 @@ from brenier._errors import InputError
 from brenier.data.entries import all_truth_values, check_finite, is_gap, to_float
 from brenier.data.frames import FrameColumn, read
 from brenier.data.shapes import check_shape
-from brenier.data.table import CheckedTable, LabelColumnsError, Table, Unchecked, listed
+from brenier.data.table import CheckedTable, LabelColumnsError, Table, Unchecked, itemise
 
 __all__ = ["as_points"]
 
@@ -71,25 +71,25 @@ def _check_names(names: list[str], expected: list[str], name: str) -> None:
         return
     missing = [f"`{column}`" for column in expected if column not in names]
     additions = [f"`{column}`" for column in names if column not in expected]
-    differences = [f"{what} {listed(items)}" for what, items in (("lacks", missing), ("adds", additions)) if items]
+    differences = [f"{what} {itemise(items)}" for what, items in (("lacks", missing), ("adds", additions)) if items]
     raise InputError(
-        f"`{name}` must have the columns of the fit, [{_quoted(expected)}], in that order; got [{_quoted(names)}]"
+        f"`{name}` must have the columns of the fit, [{_quote(expected)}], in that order; got [{_quote(names)}]"
         + (f": it {' and '.join(differences)}." if differences else ", in another order.")
         + " Select the columns of the fit."
     )
 
 
-def _quoted(names: list[str]) -> str:
-    return listed([repr(name) for name in names], 10)
+def _quote(names: list[str]) -> str:
+    return itemise([repr(name) for name in names], 10)
 
 
 def _stack(frame: list[FrameColumn], name: str) -> NDArray[Any]:
     """One array from the columns of a frame, each of which can hold numbers."""
     labels = [str(column.label) for column in frame if _are_labels(column)]
     misfits = [f"`{column.label}`" for column in frame if not (_are_labels(column) or _may_be_numbers(column.values))]
-    text = f"`{name}` has columns of text, dates or lists: {listed(misfits)}. Drop or encode them." if misfits else ""
+    text = f"`{name}` has columns of text, dates or lists: {itemise(misfits)}. Drop or encode them." if misfits else ""
     if labels:
-        note = f"`{name}` has columns of categories or truth values: {listed([f'`{column}`' for column in labels])}."
+        note = f"`{name}` has columns of categories or truth values: {itemise([f'`{column}`' for column in labels])}."
         raise LabelColumnsError(f"{text} {note}".lstrip(), labels)
     if misfits:
         raise InputError(text)

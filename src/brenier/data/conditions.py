@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.data.frames import FrameColumn, as_plain, frame_columns
-from brenier.data.table import Unchecked, listed
+from brenier.data.table import Unchecked, itemise
 
 __all__ = ["Column", "Conditions", "as_labels", "is_single", "label_text", "read_conditions", "single_condition"]
 
@@ -156,7 +156,7 @@ def _values(entries: Sequence[Any] | NDArray[Any], name: str, label: str | None)
     missing = np.flatnonzero([_is_missing(entry) for entry in array]) if array.dtype.kind in "OfUS" else np.empty(0)
     if len(missing):
         raise InputError(
-            f"`{name}`{where} has {len(missing)} missing entries, in rows {listed([str(row) for row in missing])}. "
+            f"`{name}`{where} has {len(missing)} missing entries, in rows {itemise([str(row) for row in missing])}. "
             "Drop these points, or give them a condition."
         )
     if array.dtype.kind == "O" and all(isinstance(entry, int | float | np.number) for entry in array):

@@ -37,10 +37,10 @@ def near_copies(standardised: Matrix) -> float:
     for start in range(0, len(distances), step):
         rows = standardised[order[start : start + step + 1]]
         distances[start : start + step] = np.sqrt(np.sum(np.square(np.diff(rows, axis=0)), axis=1))
-    return _below_gap(np.sort(distances[distances > 0])) / len(standardised)
+    return _count_below_gap(np.sort(distances[distances > 0])) / len(standardised)
 
 
-def _below_gap(distances: NDArray[np.float64]) -> int:
+def _count_below_gap(distances: NDArray[np.float64]) -> int:
     """How many of these sorted distances lie below the widest gap; none if it is no gap."""
     count = len(distances)
     first, last = int(_FEWEST[0] * count), count - int(_FEWEST[1] * count)

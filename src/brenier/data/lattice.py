@@ -74,7 +74,7 @@ class Lattice(NamedTuple):
         if not width:
             return cls(0.0, 0.0)
         error = _rounding_error(np.array([point])) if error is None else error
-        offset = _simple(point - width * math.floor(point / width), error)
+        offset = _simplify(point - width * math.floor(point / width), error)
         return cls(width, 0.0 if width - offset <= error else offset)
 
     def nearest(self, values: Matrix) -> Matrix:
@@ -127,11 +127,11 @@ def _step(distinct: Matrix, error: float) -> float:
         if width < _STANDS_OUT * error:
             return 0.0
         if np.all(np.abs(from_first - multiples * width) <= error):
-            return _simple(float(width), error / float(multiples[-1]))
+            return _simplify(float(width), error / float(multiples[-1]))
     return 0.0
 
 
-def _simple(number: float, error: float) -> float:
+def _simplify(number: float, error: float) -> float:
     """The simple fraction that a number is up to an error, or the number itself."""
     fraction = float(Fraction(number).limit_denominator(_SIMPLE))
     return fraction if abs(fraction - number) <= error else number

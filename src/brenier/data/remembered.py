@@ -15,7 +15,7 @@ from scipy.stats import chi2
 
 from brenier.data.table import Matrix
 
-__all__ = ["Recognised", "recognised", "remember"]
+__all__ = ["Recognised", "recognise", "remember"]
 
 _MARKS = 256
 """Different rows that are known again: few enough for the header of a file."""
@@ -57,7 +57,7 @@ class Recognised(NamedTuple):
         return min(float(chi2.ppf(0.95, 2 * (self.found + 1))) / 2.0 / self.expected, 1.0)
 
 
-def recognised(record: Mapping[str, Any], values: Matrix) -> Recognised:
+def recognise(record: Mapping[str, Any], values: Matrix) -> Recognised:
     """Compare rows with those that are remembered.
 
     Args:

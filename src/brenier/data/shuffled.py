@@ -143,11 +143,11 @@ class ShuffledStream(PointStream):
 
     def _start(self, ahead: int = 0) -> "_Ahead":
         number = self._count + ahead
-        reader = _Ahead(self._stored, number, self._chosen(number), self._piece, self._held_out)
+        reader = _Ahead(self._stored, number, self._choose_pieces(number), self._piece, self._held_out)
         reader.at_the_end = weakref.finalize(self, reader.stop)
         return reader
 
-    def _chosen(self, number: int) -> NDArray[np.intp]:
+    def _choose_pieces(self, number: int) -> NDArray[np.intp]:
         """Pieces of a round: of each stretch of as many pieces as there are rounds in an epoch, one."""
         epoch, place = divmod(number, self._rounds)
         rng = np.random.default_rng([self._seed, *self._part, _ORDER, epoch])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.data.checks import as_points
-from brenier.data.table import CheckedTable, LabelColumnsError, Matrix, Unchecked, listed
+from brenier.data.table import CheckedTable, LabelColumnsError, Matrix, Unchecked, itemise
 
 __all__ = ["MEMORY", "Block", "Content", "Rows", "Stored"]
 
@@ -78,10 +78,10 @@ class Rows(abc.ABC):
         """
 
     @abc.abstractmethod
-    def counted(self) -> int:
+    def count(self) -> int:
         """Number of rows, if need be by reading all of them."""
 
-    def checked(self, points: Unchecked, start: int, stop: int) -> Matrix:
+    def check(self, points: Unchecked, start: int, stop: int) -> Matrix:
         """The points of some rows as numbers, or an error that counts rows from the start of the file."""
         try:
             return as_points(points, str(self.path), columns=self.dim, labels=self.columns).values
@@ -89,15 +89,15 @@ class Rows(abc.ABC):
             if (start == 0 and stop == self.rows) or isinstance(error, LabelColumnsError):
                 raise
             where = f"`{self.path}`, rows {start:,} to {stop - 1:,}"
-            bad = _not_finite(points)
+            bad = _find_nonfinite(points)
             if len(bad):
-                rows = listed([str(start + row) for row in bad])
+                rows = itemise([str(start + row) for row in bad])
                 raise InputError(
                     f"{where}: NaN or infinity in rows {rows} (from 0). Drop these rows, or fill in the values."
                 ) from error
             raise InputError(f"{where}: {error}") from error
 
-    def shortened(self) -> InputError:
+    def truncation(self) -> InputError:
         """The error where a file has less than it had when it was opened."""
         return InputError(f"`{self.path}` has become shorter while it was read. Run this again once it is complete.")
 
@@ -129,9 +129,9 @@ class Stored(Rows):
         for start in range(0, self.rows, count):
             stop = min(start + count, self.rows)
             content = self.content(start, stop)
-            yield Block(start, self.checked(content.points, start, stop), content.taken, stop / self.rows)
+            yield Block(start, self.check(content.points, start, stop), content.taken, stop / self.rows)
 
-    def counted(self) -> int:
+    def count(self) -> int:
         return self.rows
 
     def read(self, start: int, stop: int) -> Matrix:
@@ -140,9 +140,9 @@ class Stored(Rows):
         Raises:
             InputError: They are no finite numbers, or the file has become another; the message names file and rows.
         """
-        return self.checked(self.content(start, stop).points, start, stop)
+        return self.check(self.content(start, stop).points, start, stop)
 
-    def limited(self, memory: int) -> "Stored":
+    def with_memory(self, memory: int) -> "Stored":
         """The same with another limit of memory, in bytes.
 
         Raises:
@@ -169,7 +169,7 @@ class Stored(Rows):
         )
 
 
-def _not_finite(points: Any) -> np.ndarray:  # noqa: ANN401
+def _find_nonfinite(points: Any) -> np.ndarray:  # noqa: ANN401
     """Rows with NaN or infinity, of what can be read as numbers."""
     raw: Any = points
     if hasattr(raw, "column_names"):

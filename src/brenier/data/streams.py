@@ -25,7 +25,7 @@ __all__ = [
     "SamplerStream",
     "as_stream",
     "is_array_like",
-    "own_generator",
+    "part_generator",
 ]
 
 Sampler: TypeAlias = Callable[[jax.Array, int], Unchecked]
@@ -123,7 +123,7 @@ class ArrayStream(PointStream):
         """Every `count`-th row."""
         if self.size < count:
             raise InputError(f"`shards` must be at most the number of training rows, {self.size}; got {count}.")
-        return ArrayStream(self._values[index::count], own_generator(self._rng, index))
+        return ArrayStream(self._values[index::count], part_generator(self._rng, index))
 
     def state(self) -> dict[str, Any]:
         return {"left": self._left.copy(), "rng": self._rng.bit_generator.state}
@@ -310,7 +310,7 @@ def is_array_like(value: Unchecked) -> bool:
     return not isinstance(value, Stored) and (isinstance(value, Table) or kind_of(value).is_whole(value))
 
 
-def own_generator(rng: np.random.Generator, index: int) -> np.random.Generator:
+def part_generator(rng: np.random.Generator, index: int) -> np.random.Generator:
     """Randomness for one part of a supply, whatever has been drawn from that of the whole."""
     seed: Any = rng.bit_generator.seed_seq
     return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index)))

@@ -26,7 +26,7 @@ SUFFIXES = {"forward": "transported", "inverse": "transported_back", "interpolat
 """Behind the key of an `obsm`, or the key of a layer, by direction."""
 
 
-class Opened(NamedTuple):
+class Unpacked(NamedTuple):
     """One side of a fit or a measurement, without AnnData.
 
     Attributes:
@@ -96,7 +96,7 @@ def transport(
     adata.uns["brenier"] = {**adata.uns.get("brenier", {}), str(target.key): record}
 
 
-def transported(ot: Any, adata: Unchecked, **options: Any) -> Unchecked:  # noqa: ANN401
+def transport_copy(ot: Any, adata: Unchecked, **options: Any) -> Unchecked:  # noqa: ANN401
     """A copy of an AnnData, in memory, after `transport`."""
     copy = adata.to_memory() if adata.isbacked else adata.copy()
     transport(ot, copy, **options)
@@ -110,7 +110,7 @@ def place_of(ot: Any) -> Place:  # noqa: ANN401
     return Place.read(ot.info.get("anndata", "X"))
 
 
-def opened(
+def unpack(
     estimator: Any,  # noqa: ANN401
     value: Unchecked,
     name: str,
@@ -119,7 +119,7 @@ def opened(
     *,
     map_: Any = None,  # noqa: ANN401
     names: tuple[str, str] | None = None,
-) -> Opened:
+) -> Unpacked:
     """One side of a fit or a measurement: an AnnData as points, conditions and weights; all else as it is.
 
     Args:
@@ -133,7 +133,7 @@ def opened(
         names: What messages call the two; `x_condition` and `x_weight` for `X` by default.
     """
     if not is_cells(value):
-        return Opened(value, condition, weight)
+        return Unpacked(value, condition, weight)
     names = names or (f"{name.lower()}_condition", f"{name.lower()}_weight")
     if map_ is not None and map_.conditions is not None:
         condition = _condition(map_, value, condition, name)
@@ -141,10 +141,10 @@ def opened(
         condition = columns_of(value.obs, condition, names[0], name)
     if isinstance(weight, str):
         weight = columns_of(value.obs, weight, names[1], name)[weight].to_numpy()
-    return Opened(read_cells(value, name, place_of(estimator)), condition, weight)
+    return Unpacked(read_cells(value, name, place_of(estimator)), condition, weight)
 
 
-def recorded(estimator: Any, *values: Unchecked) -> dict[str, str]:  # noqa: ANN401
+def record_place(estimator: Any, *values: Unchecked) -> dict[str, str]:  # noqa: ANN401
     """What a map is to know of the AnnData of its fit: where the points were.
 
     Raises:

@@ -10,7 +10,7 @@ from brenier.conditions.space import ConditionSpace
 from brenier.data.pairs import check_pair
 from brenier.data.remembered import remember
 from brenier.data.units import cost_units
-from brenier.estimators.conditioned import Pair, conditioned_pair
+from brenier.estimators.conditioned import Pair, make_pair
 from brenier.estimators.intake import Problem
 from brenier.estimators.sides import FEWEST_HELD_OUT, held_out_count, pooled_deviations
 from brenier.estimators.tasks import AbstractTask, Request
@@ -38,7 +38,7 @@ class ConditionalTask(AbstractTask):
         self.data = {"source": remember(x.values), "target": remember(y.values)}
         each = moments(x.values, weights=source.weights), moments(y.values, weights=target.weights)
         self._units = cost_units(problem.scale, pooled_deviations(*each), x)
-        self._pair, self.space = conditioned_pair(source, target, problem.condition_types)
+        self._pair, self.space = make_pair(source, target, problem.condition_types)
         self.config = _config(self._pair, self.space, request.changes)
         sizes = len(self._pair.x), len(self._pair.y)
         first, second = (
@@ -71,7 +71,7 @@ class ConditionalTask(AbstractTask):
 
     def _objective(self, training: Pair, held_out: Pair) -> DualObjective:
         coordinates, seed = self._between(training), self._seeds[2]
-        x, y = held_out.matched(self.dim, np.random.default_rng(seed))
+        x, y = held_out.match(self.dim, np.random.default_rng(seed))
         holdout = Holdout.of(x, y, coordinates, self.config.solver)
         source, target = training.sources(self.dim, np.random.default_rng(seed))
         return DualObjective(source, target, coordinates, holdout, self.config, seed=seed)

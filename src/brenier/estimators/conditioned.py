@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from brenier._errors import DataWarning, InputError, warn
 from brenier.conditions.balance import Balance, balance
 from brenier.conditions.space import ConditionSpace, Kinds, find_space
-from brenier.data.streams import PointStream, own_generator
-from brenier.data.table import listed
-from brenier.data.weights import effective_size, systematic
+from brenier.data.streams import PointStream, part_generator
+from brenier.data.table import itemise
+from brenier.data.weights import draw_systematic, effective_size
 from brenier.estimators.intake import Sample
 from brenier.geometry.coupling import coupled_orders
 
-__all__ = ["BalancedStream", "Pair", "conditioned_pair"]
+__all__ = ["BalancedStream", "Pair", "make_pair"]
 
 Matrix = NDArray[np.float64]
 
@@ -60,14 +60,14 @@ class Pair(NamedTuple):
     def split(self, space: ConditionSpace, counts: tuple[int, int], seed: int) -> "tuple[Pair, Pair]":
         """Held-out rows, about so many a side in the shares of the classes, and the others."""
         rng = np.random.default_rng(seed)
-        chosen = [_chosen(rows, space, count, rng) for rows, count in zip((self.x, self.y), counts, strict=True)]
+        chosen = [_choose_rows(rows, space, count, rng) for rows, count in zip((self.x, self.y), counts, strict=True)]
         return self._part(chosen[0], chosen[1], space), self._part(~chosen[0], ~chosen[1], space)
 
     def _part(self, of_x: NDArray[np.bool_], of_y: NDArray[np.bool_], space: ConditionSpace) -> "Pair":
         a, b = (None if shares is None else shares[rows] for shares, rows in zip(self.given, (of_x, of_y), strict=True))
         return Pair.of(self.x[of_x], self.y[of_y], (a, b), space)
 
-    def matched(self, dim: int, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
+    def match(self, dim: int, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
         """As many rows of both sides, drawn by their weights; the two of a row have about the same condition."""
         count = 1 << (max(len(self.x), len(self.y)) - 1).bit_length()
         x, y = (source.draw(count) for source in self.sources(dim, rng))
@@ -111,12 +111,12 @@ class BalancedStream(PointStream):
     def draw(self, n: int) -> Matrix:
         order = self._rng.permutation(self.size)
         order = order[np.argsort(self._rows[order, self._class_column], kind="stable")]
-        rows = self._rows[order[systematic(self._weights[order], n, self._rng.uniform())]]
+        rows = self._rows[order[draw_systematic(self._weights[order], n, self._rng.uniform())]]
         return rows[self._turns(rows[:, self._class_column])]
 
     def part(self, index: int, count: int) -> "BalancedStream":
         """All rows in an order of its own: a part of them would have other shares of the classes."""
-        return BalancedStream(self._rows, self._weights, self._class_column, own_generator(self._rng, index))
+        return BalancedStream(self._rows, self._weights, self._class_column, part_generator(self._rng, index))
 
     def state(self) -> dict[str, Any]:
         return {"rng": self._rng.bit_generator.state}
@@ -132,7 +132,7 @@ class BalancedStream(PointStream):
         return np.argsort(way, kind="stable")
 
 
-def conditioned_pair(source: Sample, target: Sample, kinds: Kinds) -> tuple[Pair, ConditionSpace]:
+def make_pair(source: Sample, target: Sample, kinds: Kinds) -> tuple[Pair, ConditionSpace]:
     """Rows of both sides with their conditions, of those classes and in that range that both sides have.
 
     Raises:
@@ -171,7 +171,7 @@ def _weights(x: Matrix, y: Matrix, given: tuple[Matrix | None, Matrix | None], s
     return balance(x[:, -codes:], y[:, -codes:], *space.scaled_ranges, (a, b))
 
 
-def _chosen(rows: Matrix, space: ConditionSpace, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+def _choose_rows(rows: Matrix, space: ConditionSpace, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     """About `count` rows, in the shares of the classes."""
     order = rng.permutation(len(rows))
     order = order[np.argsort(rows[order, -1 - space.numbers], kind="stable")]
@@ -188,25 +188,25 @@ def _check_counts(x: Matrix, y: Matrix, space: ConditionSpace) -> None:
     few = [f"'{name}' ({a} and {b})" for name, a, b in zip(names, *counts, strict=True) if min(a, b) < _FEWEST]
     if few:
         raise InputError(
-            f"`x_condition` and `y_condition` have classes with fewer than {_FEWEST} points on a side: {listed(few)}. "
+            f"`x_condition` and `y_condition` have classes with fewer than {_FEWEST} points on a side: {itemise(few)}. "
             "Leave their points out, or merge them with other classes."
         )
     few = [f"'{name}' ({min(a, b)})" for name, a, b in zip(names, *counts, strict=True) if min(a, b) <= dim]
     if few and len(names) > 1:
         warn(
-            f"Classes have no more points on a side than the {dim} dimensions: {listed(few)}. Most directions of their "
-            "covariances are unknown, and taken as uncorrelated. Use more points, or fewer columns.",
+            f"Classes have no more points on a side than the {dim} dimensions: {itemise(few)}. Most directions of "
+            "their covariances are unknown, and taken as uncorrelated. Use more points, or fewer columns.",
             DataWarning,
         )
 
 
 def _check_effective(weighted: Balance, space: ConditionSpace) -> None:
     low = weighted.effective.min(axis=1)
-    poor = [f"'{name}' ({100 * share:.0f} %)" for name, share in zip(space.class_names(), low, strict=True)]
-    poor = [text for text, share in zip(poor, low, strict=True) if share < _EFFECTIVE]
-    if poor:
+    few = [f"'{name}' ({100 * share:.0f} %)" for name, share in zip(space.class_names(), low, strict=True)]
+    few = [text for text, share in zip(few, low, strict=True) if share < _EFFECTIVE]
+    if few:
         warn(
             "The numbers of `x_condition` and `y_condition` are distributed so differently that, weighted to agree, a "
-            f"side is left with few rows in effect: {listed(poor)}. Where a side has few points, the map is uncertain.",
+            f"side is left with few rows in effect: {itemise(few)}. Where a side has few points, the map is uncertain.",
             DataWarning,
         )

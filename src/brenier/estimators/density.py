@@ -6,7 +6,7 @@ import numpy as np
 
 from brenier._errors import DataWarning, warn
 from brenier.data.pairs import check_side
-from brenier.data.table import listed
+from brenier.data.table import itemise
 from brenier.density.bases import Normal
 from brenier.density.objective import LikelihoodObjective
 from brenier.estimators.dequantizer import discrete_columns
@@ -33,7 +33,7 @@ class DensityTask(AbstractTask):
         discrete = discrete_columns(side.sample)
         if discrete:
             warn(
-                f"`X` has discrete columns: {listed(discrete)}. The likelihood of a density has no bound where values "
+                f"`X` has discrete columns: {itemise(discrete)}. The likelihood of a density has no bound where values "
                 'are tied. Fit with `dequantize` ("auto", or the width of their steps), which adds noise within one '
                 "step.",
                 DataWarning,

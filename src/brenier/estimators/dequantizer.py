@@ -13,7 +13,7 @@ from brenier.data.checks import as_points
 from brenier.data.frames import Moved, like, output_like
 from brenier.data.lattice import Lattice, few_values
 from brenier.data.pairs import check_columns
-from brenier.data.table import Matrix, Table, Unchecked, listed
+from brenier.data.table import Matrix, Table, Unchecked, itemise
 
 __all__ = ["Dequantizer", "Widths", "add_noise", "common_widths", "discrete_columns"]
 
@@ -63,7 +63,7 @@ class Dequantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             InputError: The points, or `widths`, cannot be used.
         """
         table = as_points(X, "X")
-        given = _given(self.widths, table, "widths")
+        given = _read_widths(self.widths, table, "widths")
         columns = table.values.T
         if given is None:
             lattices = [Lattice.of(column) for column in columns]
@@ -104,7 +104,7 @@ def common_widths(tables: Sequence[Table], widths: Widths) -> Matrix:
     """
     for table in tables[1:]:
         check_columns(tables[0], table)
-    given = _given(widths, tables[0], "dequantize")
+    given = _read_widths(widths, tables[0], "dequantize")
     if given is not None:
         return given
     return np.max([[Lattice.of(column).width for column in table.values.T] for table in tables], axis=0)
@@ -117,7 +117,7 @@ def discrete_columns(table: Table) -> list[str]:
     return [f"{name} takes {count} different values" for name, count in zip(names, counts, strict=True) if count]
 
 
-def _given(widths: Widths, table: Table, name: str) -> Matrix | None:
+def _read_widths(widths: Widths, table: Table, name: str) -> Matrix | None:
     """A width for each column; None where they are to be found."""
     if isinstance(widths, str) and widths == "auto":
         return None
@@ -126,8 +126,8 @@ def _given(widths: Widths, table: Table, name: str) -> Matrix | None:
     if isinstance(widths, Mapping):
         unknown = [repr(key) for key in widths if key not in (table.columns or ())]
         if unknown:
-            known = listed(table.columns) if table.columns else "no names"
-            raise InputError(f"`{name}` names columns that the data lack: {listed(unknown)}. They have {known}.")
+            known = itemise(table.columns) if table.columns else "no names"
+            raise InputError(f"`{name}` names columns that the data lack: {itemise(unknown)}. They have {known}.")
         entries = [widths.get(column, 0.0) for column in table.columns or ()]
     try:
         numbers = np.asarray(entries, np.float64)

@@ -41,7 +41,7 @@ def _task(problem: Problem, request: Request) -> AbstractTask:
 def _train(task: AbstractTask, request: Request) -> tuple[Outcome, AbstractGeometry]:
     if not task.enough:
         coordinates = task.coordinates()
-        return _too_few(coordinates), coordinates
+        return _fall_back(coordinates), coordinates
     watch: Any = {"on_row": request.running.show, "started": request.started}
     part = task.part()
     if not (request.refit and task.small):
@@ -50,7 +50,7 @@ def _train(task: AbstractTask, request: Request) -> tuple[Outcome, AbstractGeome
     return train_twice(part, task.whole(), task.config, keepers=keepers, **watch)
 
 
-def _too_few(coordinates: AbstractGeometry) -> Outcome:
+def _fall_back(coordinates: AbstractGeometry) -> Outcome:
     """The baseline, with a warning that nothing could judge a network."""
     warn(
         f"too few samples to hold {FEWEST_HELD_OUT} out on each side, so no network was trained: the result is "

@@ -14,11 +14,11 @@ from brenier.data.checks import as_points
 from brenier.data.conditions import Column, read_conditions
 from brenier.data.stored import Stored
 from brenier.data.streams import is_array_like
-from brenier.data.table import CheckedTable, Matrix, Unchecked, listed
+from brenier.data.table import CheckedTable, Matrix, Unchecked, itemise
 from brenier.data.trim import check_share, keep_share
 from brenier.data.weights import as_weights, warn_uneven
 from brenier.density.bases import Normal
-from brenier.estimators.anndata import opened, recorded
+from brenier.estimators.anndata import record_place, unpack
 from brenier.estimators.dequantizer import Widths, add_noise, common_widths, discrete_columns
 
 __all__ = ["Given", "Problem", "Sample", "intake"]
@@ -121,21 +121,21 @@ def intake(
     Warns:
         DataWarning: Discrete columns of a map, or few rows that carry the weight.
     """
-    info: dict[str, Any] = recorded(estimator, *(side.points for side in sides))
-    given = [_without_cells(estimator, side) for side in sides]
+    info: dict[str, Any] = record_place(estimator, *(side.points for side in sides))
+    given = [_unpack_cells(estimator, side) for side in sides]
     if len(given) == 2:
         _check_second_sample(given[1])
-        given, base = _with_base(given)
+        given, base = _make_base(given)
         info = base | info
         _check_conditions(given, asked.get("cost"))
-    given = [side._replace(points=_whole(side)) for side in given]
+    given = [side._replace(points=_gather(side)) for side in given]
     check_share(trim)
     if estimator.dequantize is None:
         if len(given) == 2:
             _warn_of_steps(given)
         spread = None
     else:
-        given, spread = _with_noise(given, estimator.dequantize, generator)
+        given, spread = _dequantize(given, estimator.dequantize, generator)
         info["dequantized"] = spread.tolist()
     if trim:
         info["trimmed"] = trim
@@ -143,8 +143,8 @@ def intake(
     return Problem(source=samples[0], target=samples[1] if sides[1:] else None, widths=spread, info=info, **asked)
 
 
-def _without_cells(estimator: Any, side: Given) -> Given:  # noqa: ANN401
-    parts = opened(estimator, side.points, side.name, side.condition, side.weight, names=side.names)
+def _unpack_cells(estimator: Any, side: Given) -> Given:  # noqa: ANN401
+    parts = unpack(estimator, side.points, side.name, side.condition, side.weight, names=side.names)
     return side._replace(points=parts.points, condition=parts.condition, weight=parts.weight)
 
 
@@ -156,7 +156,7 @@ def _check_second_sample(side: Given) -> None:
         )
 
 
-def _with_base(sides: list[Given]) -> tuple[list[Given], dict[str, Any]]:
+def _make_base(sides: list[Given]) -> tuple[list[Given], dict[str, Any]]:
     """The sides with `"normal"` on one of them replaced by a sampler, and what the map is to know of that."""
     named = [place for place, side in enumerate(sides) if isinstance(side.points, str) and side.points == "normal"]
     if not named:
@@ -186,7 +186,7 @@ def _check_conditions(sides: list[Given], cost: AbstractCost | None) -> None:
         raise InputError(f"conditions need the quadratic cost; got `cost`={cost}. Fit each condition.")
 
 
-def _whole(side: Given) -> Unchecked:
+def _gather(side: Given) -> Unchecked:
     """Points as a table where they are all there; a supply of them as it is, unless it has conditions."""
     if isinstance(side.points, Stored) and side.points.fits:
         return side.points.table()
@@ -200,14 +200,14 @@ def _warn_of_steps(sides: list[Given]) -> None:
         steps = discrete_columns(side.points) if isinstance(side.points, CheckedTable) else []
         if steps:
             warn(
-                f"`{side.name}` has discrete columns: {listed(steps)}. No map can spread tied points apart. If they "
+                f"`{side.name}` has discrete columns: {itemise(steps)}. No map can spread tied points apart. If they "
                 'are counts or rounded numbers, fit with `dequantize` ("auto", or the width of their steps), which '
                 "adds noise within one step.",
                 DataWarning,
             )
 
 
-def _with_noise(sides: list[Given], widths: Widths, generator: np.random.RandomState) -> tuple[list[Given], Matrix]:
+def _dequantize(sides: list[Given], widths: Widths, generator: np.random.RandomState) -> tuple[list[Given], Matrix]:
     """The sides with noise of one width a column, and these widths."""
     for side in sides:
         _check_whole(side, "dequantize", widths)

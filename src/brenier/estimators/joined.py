@@ -15,7 +15,7 @@ from brenier.data.checks import as_points
 from brenier.data.frames import Moved, output_like
 from brenier.data.table import CheckedTable, Unchecked
 from brenier.estimators.brenier_map import BrenierMap
-from brenier.estimators.parameters import same_columns
+from brenier.estimators.parameters import check_same_columns
 
 __all__ = ["JoinedMap"]
 
@@ -82,7 +82,7 @@ class JoinedMap(TransformerMixin, BaseEstimator):
         rows = _rows_of_sides(len(table.values), y)
         estimator = BrenierMap() if self.estimator is None else clone(self.estimator)
         assert isinstance(estimator, BrenierMap)
-        more = _more(rows, condition, sample_weight)
+        more = _split_options(rows, condition, sample_weight)
         self.estimator_ = estimator.fit(*_samples(table, rows), **more, checkpoint=checkpoint, shards=shards)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
@@ -102,31 +102,31 @@ class JoinedMap(TransformerMixin, BaseEstimator):
             condition: Condition of each row, where the fit had some.
             sample_weight: `(n,)` weights of the rows.
         """
-        fitted = self._fitted()
-        table = same_columns(fitted.map_, X, "X", type(self).__name__)
+        fitted = self._require_estimator()
+        table = check_same_columns(fitted.map_, X, "X", type(self).__name__)
         rows = _rows_of_sides(len(table.values), y)
-        return fitted.score(*_samples(table, rows), **_more(rows, condition, sample_weight))
+        return fitted.score(*_samples(table, rows), **_split_options(rows, condition, sample_weight))
 
     def transform(self, X: Unchecked, *, condition: Unchecked = None) -> Moved:
         """Images of the rows, all of them taken as points of the source; see `BrenierMap.transform`."""
-        return output_like(self, X, np.asarray(self._fitted().transform(X, condition=condition)))
+        return output_like(self, X, np.asarray(self._require_estimator().transform(X, condition=condition)))
 
     def inverse_transform(self, X: Unchecked, *, condition: Unchecked = None) -> Moved:
         """Source points whose image the rows are; see `BrenierMap.inverse_transform`."""
-        points = self._fitted().inverse_transform(X, condition=condition)
+        points = self._require_estimator().inverse_transform(X, condition=condition)
         assert not isinstance(points, tuple)
         return points
 
     def get_feature_names_out(self, input_features: Unchecked = None) -> NDArray[np.object_]:
         """Names of the output's columns: those of the input."""
-        return self._fitted().get_feature_names_out(input_features)
+        return self._require_estimator().get_feature_names_out(input_features)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
 
-    def _fitted(self) -> BrenierMap:
+    def _require_estimator(self) -> BrenierMap:
         check_is_fitted(self, "estimator_")
         return self.estimator_
 
@@ -157,7 +157,7 @@ def _samples(table: CheckedTable, rows: tuple[NDArray[np.intp], ...]) -> list[Ch
     return [table.rows(chosen) for chosen in rows]
 
 
-def _more(rows: tuple[NDArray[np.intp], ...], condition: Unchecked, weights: Unchecked) -> dict[str, Any]:
+def _split_options(rows: tuple[NDArray[np.intp], ...], condition: Unchecked, weights: Unchecked) -> dict[str, Any]:
     """Conditions and weights of both samples, by the names that `BrenierMap` has for them."""
     given = {"condition": condition, "weight": weights}
     return {

@@ -17,7 +17,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from brenier._errors import ConvergenceWarning, InputError, warn
 from brenier.callbacks import Callbacks
 from brenier.callbacks.running import Running
-from brenier.checkpoint.keeping import Resumed, open_checkpoints, seeded
+from brenier.checkpoint.keeping import Resumed, make_generator, open_checkpoints
 from brenier.data.checks import as_points
 from brenier.data.table import CheckedTable, Unchecked
 from brenier.estimators.fitting import fit
@@ -27,9 +27,9 @@ from brenier.estimators.tasks import Fitted, Request
 from brenier.estimators.training import Training, check_counts, check_shares
 from brenier.training import Outcome, Stop
 from brenier.training.history import compact_history
-from brenier.training.placement import chosen_shards
+from brenier.training.placement import choose_shards
 
-__all__ = ["Parameters", "in_both_vocabularies", "same_columns", "warn_outcome"]
+__all__ = ["Parameters", "add_sklearn_words", "check_same_columns", "warn_outcome"]
 
 _SETTINGS = [item.name for item in fields(Training)]
 _OF_FIT = ("checkpoint", "shards")
@@ -122,10 +122,10 @@ class Parameters(Spelled, BaseEstimator):
         # Of several processes, one speaks.
         running = Running(self.callbacks, started, bool(self.verbose) and jax.process_index() == 0)
         with open_checkpoints(checkpoint) as checkpoints, running:
-            generator = seeded(self.random_state, checkpoints)
+            generator = make_generator(self.random_state, checkpoints)
             first, second, third = (int(seed) for seed in generator.randint(2**31 - 1, size=3))
             problem = take_in(generator)
-            changes = self._settings().changes(activation) | chosen_shards(shards)
+            changes = self._settings().changes(activation) | choose_shards(shards)
             if (self.max_steps, self.max_seconds) != (None, None):
                 changes |= {"max_steps": self.max_steps, "max_seconds": self.max_seconds}
             request = Request(changes, self.holdout, self.refit, (first, second, third), started, running, checkpoints)
@@ -162,7 +162,7 @@ class Parameters(Spelled, BaseEstimator):
         self.map_ = fitted.as_map(info | dict(problem.info))
 
 
-def same_columns(map_: Any, value: Unchecked, name: str, owner: str) -> CheckedTable:  # noqa: ANN401
+def check_same_columns(map_: Any, value: Unchecked, name: str, owner: str) -> CheckedTable:  # noqa: ANN401
     """Checked points, with the columns of the fit.
 
     Args:
@@ -172,13 +172,13 @@ def same_columns(map_: Any, value: Unchecked, name: str, owner: str) -> CheckedT
         owner: The estimator's name. Where the number of columns differs, messages say so in scikit-learn's words, too,
             by which its tools recognise the error.
     """
-    with in_both_vocabularies(map_, value, name, owner):
+    with add_sklearn_words(map_, value, name, owner):
         return as_points(value, name, columns=map_.dim, names=map_.columns)
 
 
 @contextlib.contextmanager
-def in_both_vocabularies(map_: Any, value: Unchecked, name: str, owner: str) -> Iterator[None]:  # noqa: ANN401
-    """Where the number of columns differs, say so in scikit-learn's words, too; arguments as for `same_columns`."""
+def add_sklearn_words(map_: Any, value: Unchecked, name: str, owner: str) -> Iterator[None]:  # noqa: ANN401
+    """Where the number of columns differs, say so in scikit-learn's words, too; see there."""
     try:
         yield
     except InputError as error:

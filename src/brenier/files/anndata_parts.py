@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.table import Unchecked, shortened
+from brenier.data.table import Unchecked, shorten
 from brenier.files.hdf5 import child, is_group, is_name
 
 __all__ = ["FrameGroup", "SparseGroup", "encoding"]
@@ -49,7 +49,7 @@ class FrameGroup:
         # A slash inside is no way out: some have written columns called so, which can be left unread.
         paths = [column for column in self.columns if {"", ".", ".."} & set(column.split("/"))]
         if paths or not is_name(self._index):
-            path = shortened(paths[0] if paths else self._index)
+            path = shorten(paths[0] if paths else self._index)
             raise InputError(f"`{where}`: {path!r} in `{name}` is a path, not the name of a column. Write it again.")
 
     def names(self) -> list[str]:
@@ -84,11 +84,11 @@ class FrameGroup:
             return pd.Categorical.from_codes(values, pd.Index(_entries(kept, name)))
         if kind == "categorical":
             codes = _entries(self._child(element, "codes"), name)
-            categories = self._plain(self._child(element, "categories"), name)
+            categories = self._read_plain(self._child(element, "categories"), name)
             return pd.Categorical.from_codes(codes, pd.Index(categories))
-        return self._plain(element, name)
+        return self._read_plain(element, name)
 
-    def _plain(self, element: Any, name: str) -> Unchecked:  # noqa: ANN401
+    def _read_plain(self, element: Any, name: str) -> Unchecked:  # noqa: ANN401
         """An array, or one with a mask of what is missing."""
         import pandas as pd
 
@@ -96,10 +96,10 @@ class FrameGroup:
             return _entries(element, name)
         kind = encoding(element)
         if kind not in ("nullable-integer", "nullable-boolean", "nullable-string-array"):
-            raise ValueError(f"the column {shortened(name)!r} of `{self._name}` is stored as {shortened(kind)}")
+            raise ValueError(f"the column {shorten(name)!r} of `{self._name}` is stored as {shorten(kind)}")
         values, mask = (_entries(self._child(element, part), name) for part in ("values", "mask"))
         if mask.dtype != bool or mask.shape != values.shape:
-            raise ValueError(f"the column {shortened(name)!r} of `{self._name}` has a mask of another shape")
+            raise ValueError(f"the column {shorten(name)!r} of `{self._name}` has a mask of another shape")
         if kind == "nullable-string-array":
             text = values.astype(object)
             text[mask] = None
@@ -110,7 +110,7 @@ class FrameGroup:
     def _child(self, group: Any, name: str) -> Any:  # noqa: ANN401
         element = child(group, name, self._where) if is_group(group) else None
         if element is None:
-            raise ValueError(f"`{self._name}` lacks {shortened(name)!r}")
+            raise ValueError(f"`{self._name}` lacks {shorten(name)!r}")
         return element
 
 
@@ -123,7 +123,7 @@ def _text(value: Unchecked) -> str:
 def _entries(array: Any, name: str) -> NDArray[Any]:  # noqa: ANN401
     """Numbers, truth values or text, one a row."""
     if is_group(array) or array.ndim != 1 or array.dtype.kind not in "biufSO":
-        raise ValueError(f"{shortened(name)!r} is no column of numbers or text")
+        raise ValueError(f"{shorten(name)!r} is no column of numbers or text")
     if array.dtype.kind in "SO":  # of references, `asstr` says what they are
         return np.asarray(array.asstr()[()], object)
     return array[()]

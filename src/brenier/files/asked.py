@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from brenier._errors import InputError
-from brenier.data.table import listed, shortened
+from brenier.data.table import itemise, shorten
 
 __all__ = ["AbsentError", "Asked", "Places"]
 
@@ -54,7 +54,7 @@ class Asked(NamedTuple):
         elif present is None:
             reason = "its columns have no names. Write these into its first row"
         else:
-            reason = f"it has {listed([shortened(name) for name in present], 10) or 'none'}"
+            reason = f"it has {itemise([shorten(name) for name in present], 10) or 'none'}"
         what = ("array" if suffix == ".npz" else "column") + ("s" if ", " in missing else "")
         raise AbsentError(f"`{path}` has no {what} {missing} to take conditions from: {reason}.")
 

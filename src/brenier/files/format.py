@@ -58,7 +58,7 @@ class Format(abc.ABC):
         """What writes rows.
 
         Args:
-            target: What `placed` gives.
+            target: What `open_target` gives.
             path: The name in messages.
             dim: Number of columns.
             columns: Their names, where they have some.
@@ -69,7 +69,7 @@ class Format(abc.ABC):
         """
 
     @contextmanager
-    def placed(self, path: Path) -> Iterator[Any]:
+    def open_target(self, path: Path) -> Iterator[Any]:
         """Where the rows are written: an open file that takes the place of `path` once the block has ended well.
 
         Raises:

@@ -15,7 +15,7 @@ import numpy as np
 
 from brenier._errors import InputError
 from brenier.data.memory import most_contents
-from brenier.data.table import shortened
+from brenier.data.table import shorten
 
 __all__ = ["DAMAGE", "check_parts", "check_sparse", "child", "is_group", "is_name", "locate", "open_hdf5"]
 
@@ -64,22 +64,22 @@ def child(group: Any, name: str, where: str) -> Any:  # noqa: ANN401
     import h5py
 
     if not is_name(name):
-        raise InputError(f"`{where}`: {shortened(name)!r} is a path, not the name of a part of it. Write it again.")
+        raise InputError(f"`{where}`: {shorten(name)!r} is a path, not the name of a part of it. Write it again.")
     # Not `get`, which looks for the ends of links, in other files if need be.
     links, raw = group.id.links, name.encode("utf-8", "surrogateescape")
     if not links.exists(raw):
         return None
     if links.get_info(raw).type != h5py.h5l.TYPE_HARD:  # type: ignore[attr-defined] - compiled code has no stubs
         raise InputError(
-            f"`{where}`: `{shortened(name)}` is a link to somewhere else, which is not followed. Copy the data in."
+            f"`{where}`: `{shorten(name)}` is a link to somewhere else, which is not followed. Copy the data in."
         )
     element = group[name]
     if isinstance(element, h5py.Dataset) and (element.is_virtual or element.external):
         raise InputError(
-            f"`{where}`: the entries of `{shortened(name)}` lie in other files, which are not read. Copy them in."
+            f"`{where}`: the entries of `{shorten(name)}` lie in other files, which are not read. Copy them in."
         )
     if not isinstance(element, h5py.Dataset | h5py.Group):
-        raise InputError(f"`{where}`: `{shortened(name)}` is neither a group nor an array. Write the file again.")
+        raise InputError(f"`{where}`: `{shorten(name)}` is neither a group nor an array. Write the file again.")
     return element
 
 
@@ -133,7 +133,7 @@ def check_parts(
     import h5py
 
     size, seen = 0, set()
-    for part, name in _walked(file, names, where):
+    for part, name in _walk(file, names, where):
         place = h5py.h5o.get_info(part.id).addr  # type: ignore[attr-defined] - compiled code has no stubs
         if place in seen:
             raise InputError(f"`{where}`: `{name}` is in the file under two names, or in itself. Write it again.")
@@ -152,7 +152,7 @@ def check_parts(
     return size
 
 
-def _walked(file: Any, names: Sequence[str], where: str) -> Iterator[tuple[Any, str]]:  # noqa: ANN401
+def _walk(file: Any, names: Sequence[str], where: str) -> Iterator[tuple[Any, str]]:  # noqa: ANN401
     """Objects under some names, none of them by a link."""
     located = [(locate(file, name, where), name) for name in names]
     pending = [(element, name) for element, name in located if element is not None]

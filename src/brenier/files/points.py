@@ -21,7 +21,7 @@ from brenier.files.format import RowWriter
 from brenier.files.registry import find_format, format_of
 
 __all__ = [
-    "checked_columns",
+    "condition_columns",
     "is_stored",
     "open_points",
     "open_rows",
@@ -97,7 +97,7 @@ def open_points(path: FilePath, key: str | None = None, *, memory: int = MEMORY)
     last = min(_PROBE, stored.rows)
     check_expansion(8 * last * stored.dim, stored_bytes(path), str(path))
     stored.read(0, last)
-    return stored.limited(memory)
+    return stored.with_memory(memory)
 
 
 def read_points(path: FilePath, key: str | None = None) -> Table:
@@ -142,7 +142,7 @@ def read_with_conditions(path: FilePath, key: str | None, columns: Sequence[str]
     path = Path(path)
     table, content = _read(path, Asked(key, columns))
     conditions = [
-        column for name in columns for column in checked_columns(name, content.taken[name], len(table.values), path)
+        column for name in columns for column in condition_columns(name, content.taken[name], len(table.values), path)
     ]
     names = [column.name for column in conditions]
     twice = [str(name) for name in dict.fromkeys(names) if names.count(name) > 1]
@@ -177,7 +177,7 @@ def row_writer(path: Path, dim: int, columns: Sequence[str] | None, rows: int | 
         InputError: The target cannot be written.
     """
     format = format_of(path)
-    with format.placed(path) as target:
+    with format.open_target(path) as target:
         writer = format.writer(target, path, dim, None if columns is None else list(columns), rows)
         yield writer
         writer.end()
@@ -227,7 +227,7 @@ def _read(path: FilePath, asked: Asked) -> tuple[Table, Content]:
     return as_points(content.points, str(path), labels=rows.columns), content
 
 
-def checked_columns(name: str, values: NDArray[Any], rows: int, path: Path) -> list[Column]:
+def condition_columns(name: str, values: NDArray[Any], rows: int, path: Path) -> list[Column]:
     """One column of conditions, or those of an array; messages name the file and the column."""
     columns = read_conditions(values, rows, f"{path}`, column `{name}")
     several = np.ndim(values) == 2 and len(columns) > 1

@@ -17,7 +17,7 @@ from brenier.data.conditions import Column
 from brenier.data.memory import check_expansion, stored_bytes
 from brenier.data.shapes import check_shape
 from brenier.data.stored import Content, Rows, Stored
-from brenier.data.table import Unchecked, listed, shortened
+from brenier.data.table import Unchecked, itemise, shorten
 from brenier.files.asked import Asked
 from brenier.files.format import Format, RowWriter
 from brenier.files.zarr_metadata import is_array, is_group, subfolders
@@ -47,7 +47,7 @@ class Zarr(Format):
         return _Writer(path, target, dim, columns)
 
     @contextmanager
-    def placed(self, path: Path) -> Iterator[Any]:
+    def open_target(self, path: Path) -> Iterator[Any]:
         """A folder beside the target that takes its place once the block has ended well."""
         check_folder(path)
         target = Path(os.path.realpath(path))
@@ -93,7 +93,7 @@ class _Folder(Stored):
         for name, array in self._others.items():
             if array.ndim not in (1, 2) or array.shape[0] != self.rows:
                 raise InputError(
-                    f"`{path}`: `{shortened(name)}` must have one entry for each of the {self.rows} points; got shape "
+                    f"`{path}`: `{shorten(name)}` must have one entry for each of the {self.rows} points; got shape "
                     f"{array.shape}."
                 )
         names = described.attributes.get("columns") if isinstance(described.attributes, dict) else None
@@ -114,7 +114,7 @@ class _Folder(Stored):
         asked.check(present, present, path)
         chosen = asked.key or ("points" if "points" in candidates else candidates[0] if len(candidates) == 1 else None)
         if chosen not in present:
-            there = listed([shortened(name) for name in present], 10)
+            there = itemise([shorten(name) for name in present], 10)
             raise InputError(f"`{path}` holds the arrays {there or 'none'}. Choose one with `key`.")
         arrays = {name: open_array(path / name) for name in (chosen, *asked.columns) if name in present}
         taken = {name: arrays[name] for name in asked.columns if name in present}

@@ -92,7 +92,7 @@ class DualObjective(AbstractObjective):
             config.warm,
             self.coordinates.surplus,
         )
-        self.context: Context = placement.everywhere(fixed)
+        self.context: Context = placement.replicate(fixed)
         self._take_pools()
 
     def untrained(self) -> AbstractFamily:
@@ -106,7 +106,7 @@ class DualObjective(AbstractObjective):
         parts = [start(potential, jnp.asarray(rows), solver, surplus) for rows in targets]
         conjugates, memory = self._join([(part.conjugates, part.memory) for part in parts])
         same = parts[0].parameters, parts[0].average, parts[0].optimizer, parts[0].steps
-        parameters, average, optimizer, steps = self.placement.everywhere(same)
+        parameters, average, optimizer, steps = self.placement.replicate(same)
         return TrainingState(parameters, average, optimizer, conjugates, memory, steps)
 
     def advance(self, state: TrainingState, chunk: Chunk) -> tuple[TrainingState, Statistics]:
@@ -116,7 +116,7 @@ class DualObjective(AbstractObjective):
         conjugates = self.placement.split(state.conjugates)
         orders = [pool.schedule(part, len(chunk.rates)) for pool, part in zip(self.pools, conjugates, strict=True)]
         source, target = (self.placement.join(side, axis=1) for side in zip(*orders, strict=True))
-        rates, tolerances = self.placement.everywhere((chunk.rates, chunk.tolerances))
+        rates, tolerances = self.placement.replicate((chunk.rates, chunk.tolerances))
         batches = Batches(source, target, rates, tolerances, self._calibration(conjugates, orders))
         mesh = self.placement.mesh
         if mesh is None:
@@ -162,8 +162,8 @@ class DualObjective(AbstractObjective):
             pool.restore(part["pool"])
         self._take_pools()
         self.holdout.restore(saved["held_out"])
-        same = refill(self.placement.here((state.parameters, state.optimizer, state.steps)), saved["same"])
-        parameters, optimizer, steps = self.placement.everywhere(same)
+        same = refill(self.placement.localise((state.parameters, state.optimizer, state.steps)), saved["same"])
+        parameters, optimizer, steps = self.placement.replicate(same)
         like = jax.tree.map(lambda leaf: self.placement.split(leaf)[0], (state.conjugates, state.memory))
         conjugates, memory = self._join([refill(like, part["arrays"]) for part in parts])
         return TrainingState(parameters, state.average, optimizer, conjugates, memory, steps)
@@ -181,7 +181,7 @@ class DualObjective(AbstractObjective):
         slots, *_ = [pool.refresh() for pool in self.pools]  # the ring of every pool is at the same place
         self._take_pools()
         fresh = self.placement.join([pool.y[slots].reshape(-1, self.batch, pool.y.shape[1]) for pool in self.pools])
-        places, limit = self.placement.everywhere((slots.astype(np.int32), np.asarray(tolerance)))
+        places, limit = self.placement.replicate((slots.astype(np.int32), np.asarray(tolerance)))
         rounds, mesh = self.config.fresh_rounds, self.placement.mesh
         if mesh is not None:
             return refresh_shards(self.context, state, fresh, places, limit, rounds, mesh)

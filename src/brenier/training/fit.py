@@ -177,7 +177,7 @@ class Fit:
         since = self.schedule.seconds
         potential = eqx.combine(self._average, self.static)
         # One process evaluates, the others wait: the same numbers everywhere, and no device computes them twice.
-        value = self.placement.first(lambda: self.objective.evaluate(potential), self.baseline)
+        value = self.placement.on_first(lambda: self.objective.evaluate(potential), self.baseline)
         took = self.schedule.seconds - since
         # Time for the last validation: the first one contains its compilation, which the last one will not.
         self.schedule.reserve = min(took, self.schedule.reserve) if self.history else took
@@ -229,7 +229,7 @@ class Fit:
 
     @property
     def _average(self) -> AbstractFamily:
-        return self.placement.here(self.state.average)
+        return self.placement.localise(self.state.average)
 
     def _outcome(self, stop: Stop) -> Outcome:
         """The result of the fit."""
@@ -266,7 +266,7 @@ class Fit:
         self.steps, self.restarts = saved["steps"], saved["restarts"]
         self.history = [self.objective.row(*row) for row in saved["history"]]
         self.schedule.restore(saved["schedule"], self.steps)
-        average = self.placement.everywhere(refill(self._average, saved["average"]))
+        average = self.placement.replicate(refill(self._average, saved["average"]))
         self.state = eqx.tree_at(lambda state: state.average, self.state, average)
         self.best = None if saved["best"] is None else refill(self.initial, saved["best"])
         self.best_step, self.best_progress = saved["best_step"], saved["best_progress"]

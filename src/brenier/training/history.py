@@ -112,10 +112,10 @@ def compact_history(history: Sequence[NamedTuple]) -> dict[str, list[Any]]:
     places = {round(number * last / (_MOST - 1)) for number in range(_MOST)} | {last, *best[-1:]}
     rows = [history[place] for place in sorted(places)]
     names = [name for name in history[0]._fields if name not in _LEFT_OUT]
-    return {name: [_plain(getattr(row, name)) for row in rows] for name in names}
+    return {name: [_to_plain(getattr(row, name)) for row in rows] for name in names}
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _to_plain(value: Any) -> Any:  # noqa: ANN401
     if not isinstance(value, float):
         return value
     return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -144,12 +144,12 @@ class Holdout:
         """Value of a potential. An unconverged conjugate is raised by its certified error, never flattered."""
         floor = self._surplus.floor(u.convexity_floor())
         slack = 0.0 if floor is None else float(0.5 / floor)
-        count, filled = len(self._y), _filled(self._y)
+        count, filled = len(self._y), _pad(self._y)
         solved = solve_batch(
             self._solver,
             u,
             filled,
-            _filled(self._conjugates),
+            _pad(self._conjugates),
             self._scale,
             _TOLERANCE,
             _MAX_STEPS,
@@ -158,7 +158,7 @@ class Holdout:
         )
         self._conjugates, converged = np.asarray(solved.points)[:count], np.asarray(solved.converged)[:count]
         if floor is None and not isinstance(self._surplus, InnerProduct):
-            converged = self._improved(u, converged)
+            converged = self._improve(u, converged)
         value = self._value(u, slack, converged)
         left = np.flatnonzero(~converged)
         if not len(left) or value.charge <= _CHARGED * abs(value.objective):
@@ -171,10 +171,10 @@ class Holdout:
 
     def _x0(self) -> NDArray[np.float32]:
         """Conjugates of the baseline."""
-        x0 = self._surplus.x0(jnp.asarray(_filled(self._y)[:, : len(self._scale)]))
+        x0 = self._surplus.x0(jnp.asarray(_pad(self._y)[:, : len(self._scale)]))
         return np.asarray(x0)[: len(self._y)]
 
-    def _improved(self, u: AbstractFamily, converged: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _improve(self, u: AbstractFamily, converged: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Take better points where some held-out source point is one: inner problems may have several solutions.
 
         With one that is not the best, the conjugate would be too low, and the dual value too high.
@@ -198,7 +198,7 @@ class Holdout:
 
     def _value(self, u: AbstractFamily, slack: float, converged: NDArray[np.bool_]) -> HoldoutValue:
         """The value at the present conjugates."""
-        x, y, z = (jnp.asarray(_filled(part)) for part in (self._x, self._y, self._conjugates))
+        x, y, z = (jnp.asarray(_pad(part)) for part in (self._x, self._y, self._conjugates))
         parts = (np.asarray(part, np.float64) for part in _values(u, x, y, z, self._surplus))
         values, conjugates, residual = (
             part[: len(rows)] for part, rows in zip(parts, (self._x, self._y, self._y), strict=True)
@@ -221,7 +221,7 @@ def mean_and_error(values: NDArray[np.float64], weights: NDArray[np.float64] | N
     return mean, float(np.sqrt(np.sum(np.square(weights * (values - mean)))))
 
 
-def _filled(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def _pad(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows, and copies of the last one up to a power of two: one program then serves many numbers of rows."""
     missing = (1 << (len(rows) - 1).bit_length()) - len(rows)
     return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows

@@ -29,7 +29,7 @@ from brenier.training.config import TrainingConfig
 from brenier.training.schedule import Schedule
 from brenier.training.sharded import AXIS
 
-__all__ = ["LOCAL", "Local", "Placement", "Sharded", "chosen_shards", "placement_for"]
+__all__ = ["LOCAL", "Local", "Placement", "Sharded", "choose_shards", "placement_for"]
 
 _Tree = TypeVar("_Tree")
 
@@ -61,11 +61,11 @@ class Local:
         """The parts of this process of an array of all parts."""
         return (array,)
 
-    def everywhere(self, tree: Any) -> Any:  # noqa: ANN401 - a pytree
+    def replicate(self, tree: Any) -> Any:  # noqa: ANN401 - a pytree
         """The same arrays on every device, from arrays that all processes have."""
         return _arrays(jnp.asarray, tree)
 
-    def here(self, tree: _Tree) -> _Tree:
+    def localise(self, tree: _Tree) -> _Tree:
         """Arrays that are the same on every device, on one device of this process."""
         return tree
 
@@ -73,7 +73,7 @@ class Local:
         """The schedule that all processes follow."""
         return Schedule(config, started)
 
-    def first(self, work: Callable[[], _Tree], otherwise: _Tree) -> _Tree:
+    def on_first(self, work: Callable[[], _Tree], otherwise: _Tree) -> _Tree:
         """What the first process computes, in all of them.
 
         Args:
@@ -146,17 +146,17 @@ class Sharded:
         parts = sorted(array.addressable_shards, key=lambda part: part.index[0].start or 0)
         return np.concatenate([np.asarray(part.data) for part in parts])
 
-    def everywhere(self, tree: Any) -> Any:  # noqa: ANN401 - a pytree
+    def replicate(self, tree: Any) -> Any:  # noqa: ANN401 - a pytree
         place = NamedSharding(self.mesh, PartitionSpec())
         return _arrays(lambda array: jax.make_array_from_process_local_data(place, np.asarray(array)), tree)
 
-    def here(self, tree: _Tree) -> _Tree:
+    def localise(self, tree: _Tree) -> _Tree:
         return _arrays(lambda array: jnp.asarray(np.asarray(array)), tree)
 
     def schedule(self, config: TrainingConfig, started: float | None) -> Schedule:
         return _AgreedSchedule(config, started)
 
-    def first(self, work: Callable[[], _Tree], otherwise: _Tree) -> _Tree:
+    def on_first(self, work: Callable[[], _Tree], otherwise: _Tree) -> _Tree:
         return agreed(work() if jax.process_index() == 0 else otherwise)
 
     def any_of(self, flag: bool) -> bool:
@@ -206,7 +206,7 @@ def placement_for(config: TrainingConfig) -> Placement:
     return Sharded.over(config.shards)
 
 
-def chosen_shards(shards: int | None) -> dict[str, int]:
+def choose_shards(shards: int | None) -> dict[str, int]:
     """The setting for a fit, if there is to be one: what was given, or one part a device of several processes.
 
     Raises:

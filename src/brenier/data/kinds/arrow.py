@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.data.kinds._kind import FrameColumn, Kind, Moved, column_kind
-from brenier.data.table import Matrix, Unchecked, shortened
+from brenier.data.table import Matrix, Unchecked, shorten
 
 __all__ = ["ArrowTables"]
 
@@ -39,4 +39,4 @@ def _values(column: Unchecked, name: str, label: str) -> NDArray[Any]:
         return column.to_numpy(zero_copy_only=False)
     except (ArrowException, OverflowError) as error:
         reason = str(error)[:200]
-        raise InputError(f"`{name}`: the column `{shortened(label)}` cannot be read: {reason}. Drop it.") from error
+        raise InputError(f"`{name}`: the column `{shorten(label)}` cannot be read: {reason}. Drop it.") from error
