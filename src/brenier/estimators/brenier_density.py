@@ -153,7 +153,7 @@ class BrenierDensity(DensityMixin, Parameters):
         return float(np.average(self.score_samples(table), weights=weights))
 
     def sample(self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None) -> Matrix:
-        """Draw points from the density, `(n_samples, d)`; a numerical solve for each."""
+        """Draw points from the density, `(n_samples, d)`; each costs a numerical solve."""
         if not n_samples >= 1:
             raise InputError(f"`n_samples` must be at least 1; got {n_samples!r}.")
         seed = int(check_random_state(random_state).randint(2**31 - 1))
@@ -180,6 +180,6 @@ class BrenierDensity(DensityMixin, Parameters):
         return check_same_columns(self._require_map(), self._unpack(value)[0], "X", type(self).__name__)
 
     def _unpack(self, value: Unchecked, weight: Unchecked = None) -> tuple[Unchecked, Unchecked]:
-        """Points and their weights, of an AnnData or as they are."""
+        """Points and their weights, taken out of an AnnData where one was passed."""
         side = unpack(self, value, "X", None, weight, names=("condition", "sample_weight"))
         return side.points, side.weight

@@ -63,7 +63,7 @@ class ConditionalTask(AbstractTask):
         return self._objective(self._pair, self._split()[0])
 
     def _split(self) -> tuple[Pair, Pair]:
-        """Rows that are held out, and the others; the same ones whenever it is asked."""
+        """Held-out rows and training rows; the same split on every call."""
         return self._pair.split(self.space, self._counts, self._seeds[0])
 
     def _between(self, pair: Pair) -> ConditionalGeometry:
@@ -78,7 +78,7 @@ class ConditionalTask(AbstractTask):
 
 
 def _config(pair: Pair, space: ConditionSpace, asked: Mapping[str, Any]) -> TrainingConfig:
-    """The rule's settings for all samples, but for what several classes in one network call for.
+    """Settings that the rule gives for all samples, changed for a network that several classes share.
 
     - Decay and noise of the draws are those for the samples of one class: a map is known no more finely than they lie.
     - The pool grows with the number of classes, rounded down to a power of two, up to 65,536 points a side, so that the

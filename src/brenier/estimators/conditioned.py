@@ -19,24 +19,24 @@ __all__ = ["BalancedStream", "Pair", "make_pair"]
 Matrix = NDArray[np.float64]
 
 _FEWEST = 20
-"""Points of a class and side that a map needs."""
+"""Fewest points of a class on each side."""
 
 _CLASSES_APART = 1e3
 """Distance between two classes, where numbers are about one apart, so that classes are matched before numbers."""
 
 _LEFT_OUT = 0.02
-"""Share of the rows beyond the common range from which on it is said."""
+"""Share of the rows outside the common range above which a warning says so."""
 
 _EFFECTIVE = 0.5
-"""Share of the rows left in effect below which it is said that conditions differ."""
+"""Effective share of the rows below which a warning says that conditions differ."""
 
 
 class Pair(NamedTuple):
-    """Both sides, as rows: points, the number of their class, their numbers.
+    """Both sides as rows: `d` coordinates, the number of the class, and `q` conditions that are numbers.
 
     Attributes:
-        x: `(n, d + 1 + q)`.
-        y: `(m, d + 1 + q)`.
+        x: `(n, d + 1 + q)` rows of the source.
+        y: `(m, d + 1 + q)` rows of the target.
         weights: Weights of all rows under which both sides have the same conditions.
         given: Weights that the user gave to the rows; None where all count alike.
     """
@@ -48,7 +48,7 @@ class Pair(NamedTuple):
 
     @classmethod
     def of(cls, x: Matrix, y: Matrix, given: tuple[Matrix | None, Matrix | None], space: ConditionSpace) -> "Pair":
-        """The rows with their weights."""
+        """Make a pair from rows, with the weights that balance their conditions."""
         return cls(x, y, _weights(x, y, given, space).sides, given)
 
     @property
@@ -58,7 +58,7 @@ class Pair(NamedTuple):
         return min(len(rows) if weights is None else max(round(effective_size(weights)), 1) for rows, weights in sides)
 
     def split(self, space: ConditionSpace, counts: tuple[int, int], seed: int) -> "tuple[Pair, Pair]":
-        """Held-out rows, about so many a side in the shares of the classes, and the others."""
+        """Split into held-out rows, about `counts` a side with each class in proportion, and training rows."""
         rng = np.random.default_rng(seed)
         chosen = [_choose_rows(rows, space, count, rng) for rows, count in zip((self.x, self.y), counts, strict=True)]
         return self._part(chosen[0], chosen[1], space), self._part(~chosen[0], ~chosen[1], space)
@@ -68,7 +68,7 @@ class Pair(NamedTuple):
         return Pair.of(self.x[of_x], self.y[of_y], (a, b), space)
 
     def match(self, dim: int, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
-        """As many rows of both sides, drawn by their weights; the two of a row have about the same condition."""
+        """Draw equally many rows of both sides by weight, paired so that partners have about the same condition."""
         count = 1 << (max(len(self.x), len(self.y)) - 1).bit_length()
         x, y = (source.draw(count) for source in self.sources(dim, rng))
         units = np.r_[_CLASSES_APART, np.ones(x.shape[1] - dim - 1)]
@@ -78,13 +78,13 @@ class Pair(NamedTuple):
         return x[alike], y[alike]
 
     def sources(self, dim: int, rng: np.random.Generator) -> "tuple[BalancedStream, BalancedStream]":
-        """Supplies of both sides, whose points have `dim` columns."""
+        """Supplies of training rows of both sides, whose points have `dim` columns."""
         x, y = (BalancedStream(*side, dim, rng) for side in zip((self.x, self.y), self.weights, strict=True))
         return x, y
 
 
 class BalancedStream(PointStream):
-    """Rows in proportion to their weights, each class as often as its weight says in every draw.
+    """Rows in proportion to their weights, with every class at its share in each draw.
 
     Systematic sampling in a random order within each class: a row of expected count k comes k times, rounded up or
     down. Classes take turns, so that every run of consecutive rows has them in their shares, too: a pool that replaces
@@ -93,7 +93,7 @@ class BalancedStream(PointStream):
     Args:
         rows: `(n, d + 1 + q)`.
         weights: `(n,)`, summing to one.
-        class_column: Where the number of the class is.
+        class_column: Column that holds the number of the class.
         rng: Randomness of the draws.
     """
 
@@ -115,7 +115,7 @@ class BalancedStream(PointStream):
         return rows[self._turns(rows[:, self._class_column])]
 
     def part(self, index: int, count: int) -> "BalancedStream":
-        """All rows in an order of its own: a part of them would have other shares of the classes."""
+        """All rows in another order: some of the rows would have other shares of the classes."""
         return BalancedStream(self._rows, self._weights, self._class_column, part_generator(self._rng, index))
 
     def state(self) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class BalancedStream(PointStream):
 
 
 def make_pair(source: Sample, target: Sample, kinds: Kinds) -> tuple[Pair, ConditionSpace]:
-    """Rows of both sides with their conditions, of those classes and in that range that both sides have.
+    """Rows of both sides with their conditions, within the classes and the range that both sides have.
 
     Raises:
         InputError: Conditions that cannot be used together; a class with fewer than 20 points on a side.
@@ -172,7 +172,7 @@ def _weights(x: Matrix, y: Matrix, given: tuple[Matrix | None, Matrix | None], s
 
 
 def _choose_rows(rows: Matrix, space: ConditionSpace, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """About `count` rows, in the shares of the classes."""
+    """A mask of about `count` rows, with each class in proportion."""
     order = rng.permutation(len(rows))
     order = order[np.argsort(rows[order, -1 - space.numbers], kind="stable")]
     chosen = np.zeros(len(rows), bool)

@@ -65,7 +65,7 @@ class DensityTask(AbstractTask):
         return LikelihoodObjective(side.source, coordinates, *held_out, constant, self.config, seed=self._seed)
 
     def info(self, coordinates: AbstractGeometry) -> dict[str, Any]:
-        """The base, by the map's own coordinates: those of all samples, or without the held-out ones."""
+        """The base distribution, in the coordinates of the map: of all samples, or without the held-out ones."""
         assert isinstance(coordinates, QuadraticGeometry)
         base = Normal(coordinates.mean_y, coordinates.scale)
         return {"base": {"side": "target"} | base.record()}
@@ -79,8 +79,8 @@ def choose_density_config(dim: int, size: int | None, **changes: Any) -> Trainin
     - `softplus` activations: densities contain second derivatives, which should be smooth.
     - Batches of 256 points, no more than a quarter of the samples; 3,072 steps.
     - Learning rate: 0.01, for every dimension and size.
-    - Every draw of a sample gets noise of 2.2 over the square root of its number standard deviations, at most 0.2: few
-      samples would be learned by heart otherwise.
+    - Every draw of a sample gets noise of 2.2 standard deviations over the square root of the number of samples, at
+      most 0.2: few samples would be learned by heart otherwise.
 
     Args:
         dim: Number of columns.
@@ -102,7 +102,7 @@ def choose_density_config(dim: int, size: int | None, **changes: Any) -> Trainin
 
 
 def _between(moments: Moments) -> QuadraticGeometry:
-    """AbstractGeometry between data with these moments and a normal distribution with the same means and deviations."""
+    """Coordinates between data with these moments and a normal distribution with the same means and deviations."""
     deviation = np.sqrt(np.diag(moments.covariance))
     target = Moments(moments.mean, np.diag(deviation**2), moments.count)
     return QuadraticGeometry.between(moments, target, deviation)

@@ -27,8 +27,8 @@ _OPEN = 1.0 - 2.0**-20
 class Dequantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Spread discrete columns out by independent uniform noise within one step, and round back.
 
-    A transport map moves tied points to one place, wherever the target has its own: between discrete columns there is
-    none in general. Spread out over the width of a step, both sides have densities, and rounding undoes it.
+    A map moves tied points to one place, so that there is in general no transport map between discrete columns. Spread
+    out over the width of a step, both sides have densities, and rounding undoes it.
 
     Args:
         widths: Width of the noise. `"auto"` takes the step of each discrete column and 0 for all others: a column is
@@ -100,7 +100,7 @@ def common_widths(tables: Sequence[Table], widths: Widths) -> Matrix:
     """One width a column for all sides of a fit, `(d,)`: with `"auto"`, the larger of their steps.
 
     Raises:
-        InputError: The sides have other columns, or `widths` cannot be used.
+        InputError: The sides have different columns, or `widths` cannot be used.
     """
     for table in tables[1:]:
         check_columns(tables[0], table)
@@ -111,14 +111,14 @@ def common_widths(tables: Sequence[Table], widths: Widths) -> Matrix:
 
 
 def discrete_columns(table: Table) -> list[str]:
-    """Columns of at most 100 different values, with 20 rows a value on average: what each is called, and how many."""
+    """Names and numbers of values of the columns with at most 100 different ones, and 20 rows a value on average."""
     counts = [few_values(column) for column in table.values.T]
     names = [table.label(place) if table.columns else f"column {place}" for place in range(len(counts))]
     return [f"{name} takes {count} different values" for name, count in zip(names, counts, strict=True) if count]
 
 
 def _read_widths(widths: Widths, table: Table, name: str) -> Matrix | None:
-    """A width for each column; None where they are to be found."""
+    """A width for each column; None with `"auto"`."""
     if isinstance(widths, str) and widths == "auto":
         return None
     dim = table.values.shape[1]

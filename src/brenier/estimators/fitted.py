@@ -24,7 +24,7 @@ __all__ = ["FittedMap"]
 class FittedMap(TransformerMixin):
     """The methods of `BrenierMap` that need a fit; all of them go to its `map_`.
 
-    A transformer itself, because scikit-learn lets `set_output` act on the class that defines `transform`.
+    It is itself a transformer because scikit-learn lets `set_output` act on the class that defines `transform`.
 
     Attributes:
         map_: What was learned.
@@ -65,7 +65,7 @@ class FittedMap(TransformerMixin):
             condition: As for `transform`.
             return_status: Return an `Inverse`, whose fields are arrays, with residual and status for each row instead
                 of warning.
-            return_error: The same, with a bound on the distance of each point to the exact preimage.
+            return_error: Return an `Inverse` that also bounds the distance of each point to the exact preimage.
 
         Returns:
             `(m, d)`, in the form of `Y`, as for `transform`.
@@ -102,8 +102,8 @@ class FittedMap(TransformerMixin):
     ) -> Distance:
         """Wasserstein-2 distance on two samples that the fit has not seen, with bounds; see `TransportMap.distance`.
 
-        For other costs than the quadratic one, the least mean cost. Where the fit had conditions: in each class, and
-        the mean over the conditions of the source.
+        For other costs than the quadratic one, the least mean cost. Where the fit had conditions, the distance in each
+        class and its mean over the conditions of the source.
         """
         X, x_condition, x_weight = unpack(self, X, "X", x_condition, x_weight, map_=self._require_map())
         Y, y_condition, y_weight = unpack(self, Y, "Y", y_condition, y_weight, map_=self._require_map())
@@ -124,8 +124,8 @@ class FittedMap(TransformerMixin):
     ) -> float:
         """Dual value on samples that the fit has not seen, an estimate of `W2^2 / 2`: larger is better.
 
-        The most that inexact conjugates can have added is taken off where it is known, as it is for convex potentials:
-        points that were not solved never flatter then.
+        The most that inexact conjugates can have added is subtracted where it is known, as for convex potentials, so
+        that unsolved points do not flatter the score.
         """
         X, x_condition, x_weight = unpack(self, X, "X", x_condition, x_weight, map_=self._require_map())
         Y, y_condition, y_weight = unpack(self, Y, "Y", y_condition, y_weight, map_=self._require_map())
@@ -171,7 +171,7 @@ class FittedMap(TransformerMixin):
         return self.map_
 
     def _unpack(self, value: Unchecked, name: str, condition: Unchecked) -> tuple[Unchecked, Unchecked]:
-        """Points and their conditions, of an AnnData or as they are."""
+        """Points and their conditions, taken out of an AnnData where one was passed."""
         return unpack(self, value, name, condition, map_=self._require_map(), names=("condition", "weight"))[:2]
 
     def _check_columns(self, value: Unchecked, name: str) -> CheckedTable:

@@ -21,7 +21,7 @@ def fit(problem: Problem, request: Request) -> Fitted:
 
     Args:
         problem: Checked data.
-        request: What was asked of the fit.
+        request: What the user asked for.
     """
     task = _task(problem, request)
     resumed = request.identify(problem, task.config, task.digests)
@@ -51,7 +51,7 @@ def _train(task: AbstractTask, request: Request) -> tuple[Outcome, AbstractGeome
 
 
 def _fall_back(coordinates: AbstractGeometry) -> Outcome:
-    """The baseline, with a warning that nothing could judge a network."""
+    """Return the baseline, and warn that too few points are held out to judge a network."""
     warn(
         f"too few samples to hold {FEWEST_HELD_OUT} out on each side, so no network was trained: the result is "
         f"{coordinates.surplus.baseline_name}. Pass more samples, or raise `holdout`.",

@@ -26,14 +26,14 @@ __all__ = ["Frame", "frame_of"]
 
 
 class Frame(Protocol):
-    """Where the potential of a fit lives."""
+    """How a cost is fitted: in which coordinates, and with which settings."""
 
     def between(self, source: Moments, target: Moments) -> Any:  # noqa: ANN401 - coordinates of several kinds
-        """AbstractGeometry for sides with these moments."""
+        """Coordinates for sides with these moments."""
         ...
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
-        """Settings, from those that the rule gives for the quadratic cost, and the units that the user asked for."""
+        """Settings for this cost, from those for the quadratic cost and the hidden units that the user asked for."""
         ...
 
 
@@ -54,22 +54,22 @@ class QuadraticFrame:
             self._root = (vectors * np.sqrt(values)) @ vectors.T
 
     def between(self, source: Moments, target: Moments) -> QuadraticGeometry:
-        """AbstractGeometry for sides with these moments."""
+        """Coordinates for sides with these moments."""
         return QuadraticGeometry.between(source, target, self._scale, self._root)
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
-        """The settings as they are."""
+        """The settings, unchanged."""
         return config
 
 
 class DisplacementFrame:
-    """AbstractGeometry for other costs of the displacement.
+    """Coordinates for costs of the displacement that are not quadratic.
 
     Args:
         scale: `(d,)` units of the columns in the cost.
         cost: The cost.
         source, target: The two sides.
-        seed: Of the points that choose the coordinates.
+        seed: Seed of the points that choose the coordinates.
     """
 
     def __init__(self, scale: Matrix, cost: AbstractDisplacementCost, source: Side, target: Side, seed: int) -> None:
@@ -80,7 +80,7 @@ class DisplacementFrame:
         self._certify = False
 
     def between(self, source: Moments, target: Moments) -> DisplacementGeometry:
-        """AbstractGeometry for sides with these moments."""
+        """Coordinates for sides with these moments."""
         return DisplacementGeometry.between(source, target, self._cost, self._scale, self._pairs, self._certify)
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
@@ -92,12 +92,12 @@ class DisplacementFrame:
 
 
 class SphereFrame:
-    """AbstractGeometry for points on a sphere, the same for every fit to two sides.
+    """Coordinates for points on a sphere, the same for every fit to two sides.
 
     Args:
         scale: `(d,)` units of the columns: ones, for there is nothing to scale.
         source, target: The two sides.
-        seed: Of the points that choose the start.
+        seed: Seed of the points that choose the start.
     """
 
     def __init__(self, scale: Matrix, source: Side, target: Side, seed: int) -> None:

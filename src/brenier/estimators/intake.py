@@ -1,4 +1,4 @@
-"""The one door through which the data of a fit come in: looked at once, and never again behind it."""
+"""The one door through which the data of a fit come in: checked here once, and never again behind it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,7 +65,7 @@ class Sample(NamedTuple):
 
     @property
     def table(self) -> CheckedTable:
-        """The points, where they are all there."""
+        """The points as a table, of a side that has all of them."""
         assert isinstance(self.points, CheckedTable)
         return self.points
 
@@ -81,7 +81,7 @@ class Problem:
         scale: Units of the columns in the cost, as for `BrenierMap`.
         condition_types: Which conditions are labels and which are numbers, as for `BrenierMap`.
         widths: Widths of the noise that was added to the columns; None where none was asked for.
-        info: What the map is to know of its data.
+        info: What the map records about its data.
     """
 
     source: Sample
@@ -94,7 +94,7 @@ class Problem:
 
     @property
     def samples(self) -> list[Sample]:
-        """The sides that there are."""
+        """The source, and the target if there is one."""
         return [self.source] if self.target is None else [self.source, self.target]
 
 
@@ -105,7 +105,7 @@ def intake(
     trim: float = 0.0,
     **asked: Any,  # noqa: ANN401
 ) -> Problem:
-    """Look at everything that a fit was given.
+    """Check everything that a fit was given, and state it as one problem.
 
     Args:
         estimator: Says with `layer` and `obsm` which part of an AnnData is meant, and with `dequantize` what noise to
@@ -116,7 +116,7 @@ def intake(
         asked: `cost`, `scale` and `condition_types`, for the problem.
 
     Raises:
-        InputError: Something cannot be used.
+        InputError: An argument cannot be used.
 
     Warns:
         DataWarning: Discrete columns of a map, or few rows that carry the weight.
@@ -157,7 +157,7 @@ def _check_second_sample(side: Given) -> None:
 
 
 def _make_base(sides: list[Given]) -> tuple[list[Given], dict[str, Any]]:
-    """The sides with `"normal"` on one of them replaced by a sampler, and what the map is to know of that."""
+    """Replace `"normal"` on one side by a sampler; returns the sides, and what the map records about that."""
     named = [place for place, side in enumerate(sides) if isinstance(side.points, str) and side.points == "normal"]
     if not named:
         return sides, {}
@@ -187,7 +187,7 @@ def _check_conditions(sides: list[Given], cost: AbstractCost | None) -> None:
 
 
 def _gather(side: Given) -> Unchecked:
-    """Points as a table where they are all there; a supply of them as it is, unless it has conditions."""
+    """Points as a checked table; a supply of points is returned as it is, unless it has conditions."""
     if isinstance(side.points, Stored) and side.points.fits:
         return side.points.table()
     if is_array_like(side.points) or side.condition is not None:
@@ -208,7 +208,7 @@ def _warn_of_steps(sides: list[Given]) -> None:
 
 
 def _dequantize(sides: list[Given], widths: Widths, generator: np.random.RandomState) -> tuple[list[Given], Matrix]:
-    """The sides with noise of one width a column, and these widths."""
+    """Add noise of one width a column to all sides; returns the sides, and the widths."""
     for side in sides:
         _check_whole(side, "dequantize", widths)
     tables = [side.points for side in sides]
@@ -257,7 +257,7 @@ def _sample(side: Given, trim: float) -> Sample:
 
 
 def _check_unweighted(side: Given) -> None:
-    """Refuse weights of points that are not all there."""
+    """Refuse weights for a supply of points."""
     if side.weight is None:
         return
     name, stored = side.names[1], side.points

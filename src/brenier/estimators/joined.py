@@ -20,11 +20,11 @@ from brenier.estimators.parameters import check_same_columns
 __all__ = ["JoinedMap"]
 
 _SIDES = (0, 1)
-"""Of the source and of the target."""
+"""Values of `y` for rows of the source and of the target."""
 
 
 class JoinedMap(TransformerMixin, BaseEstimator):
-    """A `BrenierMap` whose two samples come as one array, and `y` says which row belongs to which.
+    """A `BrenierMap` whose two samples come as one array, with `y` saying which sample each row belongs to.
 
     scikit-learn's tools split, index and preprocess one array with a `y` of the same length. In this form they can: a
     `GridSearchCV` splits both samples, which may have different sizes, and a `Pipeline` preprocesses both alike, fitted
@@ -76,7 +76,7 @@ class JoinedMap(TransformerMixin, BaseEstimator):
             shards: Parts of the work for several devices, as for `BrenierMap.fit`.
 
         Raises:
-            InputError: `y` is something else, one of the samples is missing, or an argument cannot be used.
+            InputError: `y` has other values, one of the samples is missing, or an argument cannot be used.
         """
         table = as_points(X, "X")
         rows = _rows_of_sides(len(table.values), y)

@@ -88,7 +88,7 @@ class Parameters(Spelled, BaseEstimator):
         return self
 
     def _settings(self) -> Training:
-        """The settings of the training; those by default where none are given."""
+        """The settings of the training; the defaults where none are given."""
         if not isinstance(self.training, Training | None):
             raise InputError(f"`training` must be a `brenier.Training` or None; got {self.training!r}.")
         return self.training or Training()
@@ -112,8 +112,8 @@ class Parameters(Spelled, BaseEstimator):
         """One fit, from the data to the learned attributes.
 
         Args:
-            take_in: Checks the data; its argument gives the seed of noise that is added.
-            activation: Of the network, where none is given.
+            take_in: Checks the data and states the problem; its argument seeds the noise that is added.
+            activation: Activation of the network where the user chose none.
             checkpoint: As for `BrenierMap.fit`.
             shards: As for `BrenierMap.fit`.
         """
@@ -163,7 +163,7 @@ class Parameters(Spelled, BaseEstimator):
 
 
 def check_same_columns(map_: Any, value: Unchecked, name: str, owner: str) -> CheckedTable:  # noqa: ANN401
-    """Checked points, with the columns of the fit.
+    """Check points, and that they have the columns of the fit.
 
     Args:
         map_: What was learned; has `dim` and `columns`.
@@ -178,7 +178,7 @@ def check_same_columns(map_: Any, value: Unchecked, name: str, owner: str) -> Ch
 
 @contextlib.contextmanager
 def add_sklearn_words(map_: Any, value: Unchecked, name: str, owner: str) -> Iterator[None]:  # noqa: ANN401
-    """Where the number of columns differs, say so in scikit-learn's words, too; see there."""
+    """Say in scikit-learn's words, too, where the number of columns differs; arguments as in `check_same_columns`."""
     try:
         yield
     except InputError as error:

@@ -85,7 +85,7 @@ class Training(Spelled):
         """What replaces the settings of the rule, by the names that `TrainingConfig` has for them.
 
         Args:
-            activation: Taken where none is given.
+            activation: Activation to use where the user chose none.
         """
         given = {
             "batch": self.batch_size,

@@ -42,7 +42,7 @@ class DualObjective(AbstractObjective):
         holdout: Points kept aside to choose the best state.
         config: Settings.
         seed: One seed gives one result on one machine, if the budget is in steps.
-        degenerate: AbstractGeometry that are left to the Gaussian map.
+        degenerate: Coordinates that are left to the Gaussian map.
     """
 
     row = HistoryRow
@@ -134,7 +134,7 @@ class DualObjective(AbstractObjective):
         return self.holdout.evaluate(potential)
 
     def diverged(self, value: HoldoutValue, baseline: HoldoutValue, statistics: Statistics) -> bool:
-        """Whether the held-out value is far worse than that of the baseline, or no number."""
+        """Whether the held-out value is far worse than that of the baseline, or not a number."""
         return not value.objective <= _DIVERGED * baseline.objective
 
     def figures(self, value: HoldoutValue, statistics: Statistics) -> dict[str, float]:
@@ -143,7 +143,7 @@ class DualObjective(AbstractObjective):
         return {"dual": self.holdout.dual(value), "gap": value.charge * self.unit} | means
 
     def state(self, state: TrainingState) -> State:
-        """What is the same everywhere, and all parts in order: other processes and devices can take them up."""
+        """What all parts share, and all parts in order, so that other processes and devices can go on from them."""
         arrays = [self.placement.split(leaf) for leaf in jax.tree.leaves((state.conjugates, state.memory))]
         parts = [
             {"pool": pool.state(), "arrays": [np.array(leaf[place]) for leaf in arrays]}
@@ -193,7 +193,7 @@ class DualObjective(AbstractObjective):
     def _calibration(
         self, conjugates: Sequence[Any], orders: list[tuple[NDArray[np.int32], NDArray[np.int32]]]
     ) -> Calibration | None:
-        """What gives the batches of every part the moments of its pool, behind the axis of steps."""
+        """What gives the batches of every part the moments of its pool; the axis of parts is behind that of steps."""
         if not self.config.calibrated:
             return None
         spread = jnp.asarray(self.coordinates.spread, jnp.float32)

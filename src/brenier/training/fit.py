@@ -55,7 +55,7 @@ class Outcome(NamedTuple):
 
 
 def baseline_outcome(coordinates: AbstractGeometry) -> Outcome:
-    """The end of a fit that had nothing to train on: the Gaussian map, or what else the baseline is."""
+    """The end of a fit that had nothing to train on: the baseline, for the quadratic cost the Gaussian map."""
     return Outcome(coordinates.surplus.baseline(), [], Stop.untrained, True, 0)
 
 
@@ -85,7 +85,7 @@ class Fit:
         on_row: Called with every row of the history; a true result ends the fit.
         started: `time.perf_counter()` from which a budget in seconds counts.
         until: Return the state after this number of steps, whatever the held-out points say.
-        keeper: Where the state is left for a later process, and where that of an earlier one is; nowhere by default.
+        keeper: Saves the state for a later process, and has that of an earlier one; nothing is saved by default.
 
     Attributes:
         history: A row for each validation.
@@ -125,7 +125,7 @@ class Fit:
         self.baseline = self.lowest = self.best_value = objective.baseline()
 
     def run(self) -> Outcome:
-        """Run the fit, from its start or from where its keeper has it.
+        """Run the fit, from its start or from the state that its keeper has.
 
         A fit that ended in an earlier process is only read; one that was interrupted from the keyboard has not ended.
         """
@@ -149,7 +149,7 @@ class Fit:
         return Stop.interrupted  # Ctrl-C, as an exception that the context has taken
 
     def _cycle(self) -> Stop | None:
-        """One chunk of steps, then a validation where one is due; a reason once there is one to stop."""
+        """Take a chunk of steps, and validate where that is due; returns the reason to stop, if there is one."""
         rates, tolerances = self.schedule.next_cycle(self.steps)
         if not len(rates):
             if self.statistics:
@@ -169,7 +169,7 @@ class Fit:
         return None
 
     def _tell(self, row: Any) -> bool:  # noqa: ANN401
-        """Tell the callback of a row; whether it asks for the end."""
+        """Show a row to the callback; returns whether it asks for the end."""
         return self.placement.any_of(bool(self.on_row is not None and self.on_row(row)))
 
     def _validate(self, progress: float, rate: float) -> Any:  # noqa: ANN401

@@ -51,7 +51,7 @@ class HoldoutValue(NamedTuple):
     weights: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None] = (None, None)
 
     def state(self) -> dict[str, Any]:
-        """What distinguishes this from another value on the same points, as arguments."""
+        """The fields in which values on the same points differ, as arguments."""
         values = self._asdict()
         del values["weights"]
         return values
@@ -63,7 +63,7 @@ class HoldoutValue(NamedTuple):
         return float(np.average(self.potential, weights=a) + np.average(self.conjugate, weights=b))
 
     def gain_over(self, other: "HoldoutValue") -> tuple[float, float]:
-        """By how much the objective is smaller than another's on the same points, and the standard error of that."""
+        """By how much the objective is smaller than that of `other` on the same points, and its standard error."""
         first = mean_and_error(other.potential - self.potential, self.weights[0])
         second = mean_and_error(other.conjugate - self.conjugate, self.weights[1])
         return first[0] + second[0], math.hypot(first[1], second[1])
@@ -79,7 +79,7 @@ class Holdout:
         solver: Inner solver.
         unit, offset: `dual = offset - unit^2 * objective`, in squared units of the data.
         weights: Of the rows of both sides, each summing to one; None where all count alike.
-        surplus: What takes the place of the inner product.
+        surplus: What takes the place of the inner product, where the cost is not quadratic.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Holdout:
         return {"conjugates": np.array(self._conjugates)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Start the next solves as what gave this state would have."""
+        """Start the next solves at the conjugates that `state` gave."""
         self._conjugates = np.array(state["conjugates"])
 
     def dual(self, value: HoldoutValue) -> float:

@@ -19,9 +19,9 @@ def network(
 
     Args:
         config: Settings.
-        coordinates: Where it lives.
-        seed: Of its weights.
-        degenerate: AbstractGeometry that are left to the Gaussian map.
+        coordinates: The coordinates of the potential.
+        seed: Seed of its weights.
+        degenerate: Coordinates that are left to the Gaussian map.
 
     Raises:
         InputError: The user's own potential cannot be trained here.

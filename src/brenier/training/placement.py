@@ -62,11 +62,11 @@ class Local:
         return (array,)
 
     def replicate(self, tree: Any) -> Any:  # noqa: ANN401 - a pytree
-        """The same arrays on every device, from arrays that all processes have."""
+        """Put arrays that all processes have on every device."""
         return _arrays(jnp.asarray, tree)
 
     def localise(self, tree: _Tree) -> _Tree:
-        """Arrays that are the same on every device, on one device of this process."""
+        """Put arrays that are the same on every device on one device of this process."""
         return tree
 
     def schedule(self, config: TrainingConfig, started: float | None) -> Schedule:
@@ -74,16 +74,16 @@ class Local:
         return Schedule(config, started)
 
     def on_first(self, work: Callable[[], _Tree], otherwise: _Tree) -> _Tree:
-        """What the first process computes, in all of them.
+        """Let the first process compute something, and all processes have the result.
 
         Args:
             work: The computation; the other processes wait instead.
-            otherwise: A result with arrays of the same shapes.
+            otherwise: Any result with arrays of the same shapes, for the others to receive into.
         """
         return work()
 
     def any_of(self, flag: bool) -> bool:
-        """Whether any process says so."""
+        """Whether the flag is set in any process."""
         return flag
 
     @contextmanager
@@ -113,7 +113,7 @@ class Sharded:
 
     @classmethod
     def over(cls, count: int) -> "Sharded":
-        """So many parts over as many devices as divide them evenly; over all of them where there are several processes.
+        """Put `count` parts on as many devices as divide them evenly, or on all devices of several processes.
 
         Raises:
             InputError: The devices of several processes do not divide the parts evenly.
@@ -187,7 +187,7 @@ class Sharded:
 
 
 Placement: TypeAlias = Local | Sharded
-"""Where the parts of a fit are. Arrays of all parts have a leading axis of parts, but where there is only one."""
+"""Where the parts of a fit are. Arrays of all parts have a leading axis of parts, except where there is only one."""
 
 
 def placement_for(config: TrainingConfig) -> Placement:
@@ -207,10 +207,10 @@ def placement_for(config: TrainingConfig) -> Placement:
 
 
 def choose_shards(shards: int | None) -> dict[str, int]:
-    """The setting for a fit, if there is to be one: what was given, or one part a device of several processes.
+    """The setting `shards` of a fit: what was given, or one part a device of several processes; else empty.
 
     Raises:
-        InputError: It is no positive integer.
+        InputError: `shards` is not a positive integer.
     """
     if shards is None:
         return {"shards": jax.device_count()} if jax.process_count() > 1 else {}

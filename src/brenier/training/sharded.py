@@ -1,7 +1,7 @@
 """Training steps whose pool and batches lie in parts on several devices: only gradients cross between them.
 
 Every part has its own points, their conjugates, and the inner solver's memory of these, and matches its own sources
-with its own targets. In each step a part solves its share of the batch without a word to the others; then the gradients
+with its own targets. In each step a part solves its share of the batch without any communication; then the gradients
 are added up over all devices, and every device takes the same step of the optimizer.
 """
 
@@ -45,8 +45,8 @@ def run_sharded_steps(
 
     Args:
         context: As for `run_steps`, but for a leading axis of parts before those of `x` and `y`.
-        state: The same before those of conjugates and memory.
-        batches: The same behind the axis of steps of `source` and `target`: slots within each part.
+        state: As for `run_steps`, but for a leading axis of parts before those of conjugates and memory.
+        batches: As for `run_steps`, but for an axis of parts behind that of steps; slots are those within each part.
         mesh: The devices.
 
     Note: A step sends one message: as many numbers as the potential has parameters, and the count of pairs.
@@ -85,7 +85,7 @@ def refresh_shards(
     max_rounds: int,
     mesh: Mesh,
 ) -> TrainingState:
-    """The state with the conjugates of fresh targets in their slots, the same ones of every part; see `solve_pool`."""
+    """The state with the conjugates of fresh targets, in the same slots of every part; see `solve_pool`."""
     arrays, static = eqx.partition(context, eqx.is_array)
 
     def local(arrays: Context, state: TrainingState, rows: Array, slots: Array, tolerance: Scalar) -> TrainingState:
