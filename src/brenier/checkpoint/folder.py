@@ -14,17 +14,17 @@ _KEPT = 2
 """Checkpoints that stay: the newest, and the one before."""
 
 _SUFFIX, _BROKEN = ".safetensors", ".broken"
-"""Behind the number of a checkpoint, and of one that could not be read."""
+"""What follows the number of a checkpoint, and of one that could not be read, in its name."""
 
 _MARK = "brenier-checkpoints.txt"
 _NOTE = b"Checkpoints of one fit of brenier. `brenier fit --checkpoint` goes on from the newest that is whole.\n"
-"""Of a folder that is ours: a name and its content."""
+"""Name and content of the file that marks a folder as one of checkpoints."""
 
 _TEMPORARY = ".brenier-"
 """Begins the names of files that are being written."""
 
 _FORMAT = 2
-"""Of the states. To be raised where a state means something else than before; 1 was written by Orbax."""
+"""Version of the states. To be raised where a state means something else than before; 1 was written by Orbax."""
 
 
 class Saved(NamedTuple):
@@ -43,7 +43,7 @@ class Folder:
     """Numbered checkpoints in one folder.
 
     Args:
-        path: Where; made if missing. Its checkpoints are those of one fit.
+        path: The folder, made if missing, for the checkpoints of one fit.
 
     Raises:
         InputError: The folder cannot be written, or holds something else.
@@ -58,7 +58,7 @@ class Folder:
 
     @property
     def numbers(self) -> list[int]:
-        """Of the checkpoints that are there, in order."""
+        """Numbers of the checkpoints that are there, in order."""
         names = [file.stem for file in self.path.iterdir() if file.suffix == _SUFFIX]
         return sorted(int(name) for name in names if name.isdecimal())
 
@@ -129,7 +129,7 @@ class Folder:
             )
 
     def _claim(self, given: str | os.PathLike[str]) -> None:
-        """Make the folder ours, or find that it is not to be had."""
+        """Mark the folder as one of checkpoints, or refuse it."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             # A process that was killed while it made the folder ours may have left a temporary file.

@@ -39,7 +39,7 @@ class Resumed(NamedTuple):
     finished: bool
 
     def describe(self) -> str:
-        """For people to read."""
+        """Where the fit was left, as a sentence for people."""
         if self.finished:
             return "the fit had ended; its result is taken from the checkpoint"
         return f"resumed from step {self.step:,}{' of the second fit, to all samples' if self.refit else ''}"
@@ -108,7 +108,7 @@ class Checkpoints:
         return OneFit(self, name)
 
     def state_of(self, name: str) -> State | None:
-        """What an earlier process has saved of one fit."""
+        """What an earlier process saved of the fit of this name; None where there is nothing."""
         return self._fits.get(name)
 
     def due(self) -> bool:
@@ -210,7 +210,7 @@ def open_checkpoints(path: str | os.PathLike[str] | None) -> Iterator[Checkpoint
 
 
 def make_generator(random_state: Any, checkpoints: Checkpoints | None) -> np.random.RandomState:  # noqa: ANN401
-    """The randomness of a fit: with checkpoints, a fit without a seed keeps the one that it began with."""
+    """The generator of a fit; with checkpoints, a fit without a seed keeps the one that it began with."""
     if random_state is not None or (checkpoints is None and jax.process_count() == 1):
         return check_random_state(random_state)
     drawn = agreed(int(check_random_state(None).randint(2**31 - 1)))

@@ -1,6 +1,6 @@
 """AnnData, in memory or in a file: which part holds the points, and that part as a table.
 
-Nothing here imports anndata: what is handed in brings its own methods.
+Nothing here imports anndata: the objects that users pass have all methods that are needed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,7 +46,7 @@ class Place(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> "Place":
-        """What `str` made of one."""
+        """Read a place from the text that `str` makes of it."""
         group, _, key = text.partition("/")
         return cls(group, key or None)
 
@@ -59,11 +59,11 @@ class Place(NamedTuple):
         return self.group != "obsm"
 
     def beside(self, suffix: str, key: str | None = None) -> "Place":
-        """Where what becomes of the points is written: `obsm` stays there, all else becomes a layer.
+        """Where images of the points are written: into `obsm` if they come from there, into a layer otherwise.
 
         Args:
-            suffix: Behind the key of an `obsm`; the key of a layer.
-            key: Another key instead.
+            suffix: What follows the key of an `obsm`; the key of a layer.
+            key: The key to use instead.
         """
         default = f"{self.key}_{suffix}" if self.group == "obsm" else suffix
         return Place(_FROM[self.group], default if key is None else key)
@@ -109,14 +109,14 @@ def read_cells(adata: Unchecked, name: str, place: Place) -> Table | Unchecked:
 
 
 def densify(part: Unchecked, name: str) -> Unchecked:
-    """A part as an array; what is sparse or in a file becomes one piece by piece, so that it is never held twice.
+    """Turn a part into an array; what is sparse or in a file is read in pieces, so that it is never held twice.
 
     Args:
         part: NumPy array or frame, sparse matrix, or the like of either in an open file.
         name: What messages call it.
 
     Raises:
-        InputError: It would take more memory than is made dense at once.
+        InputError: The array would be larger than is made dense at once.
     """
     if isinstance(part, np.ndarray) or hasattr(part, "iloc") or not hasattr(part, "shape") or len(part.shape) != 2:
         return part
@@ -155,7 +155,7 @@ def columns_of(obs: Unchecked, names: str | Sequence[str], argument: str, owner:
         owner: What messages call the AnnData.
 
     Raises:
-        InputError: It lacks one of them.
+        InputError: The frame lacks one of the columns.
     """
     columns = [names] if isinstance(names, str) else list(names)
     missing = [repr(name) for name in columns if name not in obs.columns]

@@ -25,11 +25,11 @@ def as_points(
 ) -> CheckedTable:
     """Check one argument and convert it to float64, without changing it.
 
-    Of a `CheckedTable`, whose entries were looked at before, only the columns are compared with those of the fit.
+    The entries of a `CheckedTable` were checked before: only its columns are compared with those of the fit.
 
     Args:
-        value: `Table`, of any kind in `brenier.data.kinds`, or anything that NumPy can read. Arrays of float64 are not
-            copied.
+        value: A `Table`, a value of any kind in `brenier.data.kinds`, or anything that NumPy can read. Arrays of
+            float64 are not copied.
         name: The argument's name in messages.
         columns: Number of columns of the fit, where there has been one. Any number by default.
         names: Names of the columns of the fit, if they had some; a frame must have the same, in the same order.
@@ -38,7 +38,7 @@ def as_points(
     Raises:
         InputTypeError: A kind that holds points but cannot be taken as it is; the message says how.
         LabelColumnsError: Columns of a frame hold categories or truth values, or all of an array does.
-        InputError: Not two-dimensional, empty, of other columns than in the fit, not numbers, or not finite.
+        InputError: Not two-dimensional, empty, without the columns of the fit, not numbers, or not finite.
 
     Warns:
         DataWarning: 16-bit floats, and integers too large for float64.
@@ -101,7 +101,7 @@ def _are_labels(column: FrameColumn) -> bool:
 
 
 def _may_be_numbers(column: NDArray[Any]) -> bool:
-    """False for columns without any; a column of objects with a few misfits is left to the check of its entries."""
+    """False for columns without any; a column of objects with a few other entries is left to the check of those."""
     if column.ndim == 1 and column.dtype.kind == "O":
         present = [entry for entry in column if not is_gap(entry)]
         return not present or not all(isinstance(entry, str | bytes) for entry in present)

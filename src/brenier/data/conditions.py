@@ -39,7 +39,7 @@ class _Entries(NamedTuple):
 
 @dataclass(frozen=True)
 class Conditions:
-    """Columns of conditions as a frame: the form in which columns of several types with names are taken.
+    """Columns of conditions of several types, with the interface of a frame.
 
     Attributes:
         given: The columns.
@@ -50,16 +50,16 @@ class Conditions:
 
     @classmethod
     def of(cls, names: Sequence[str | None], rows: NDArray[Any]) -> "Conditions":
-        """From the entries of each row, `(n, q)`."""
+        """Make columns from the entries of all rows, `(n, q)`, and a name for each column."""
         return cls([Column(name, values) for name, values in zip(names, rows.T, strict=True)])
 
     @property
     def columns(self) -> list[str | None]:
-        """Their names."""
+        """Names of the columns."""
         return [column.name for column in self.given]
 
     def get_columns(self) -> list[_Entries]:
-        """Their entries."""
+        """Entries of the columns."""
         return [_Entries(column.values) for column in self.given]
 
 
@@ -90,7 +90,7 @@ def read_conditions(value: Unchecked, rows: int, name: str) -> list[Column]:
         name: The argument's name in messages.
 
     Raises:
-        InputError: Another number of rows, no columns, missing entries, or nothing that can be a label or a number.
+        InputError: Another number of rows, no columns, missing entries, or entries that are neither labels nor numbers.
     """
     value = as_plain(value, name)
     frame = frame_columns(value)
@@ -124,7 +124,7 @@ def label_text(entry: object) -> str:
 
 
 def as_labels(column: FrameColumn) -> NDArray[Any]:
-    """The entries of a column; of one that is declared to have categories, as labels even where these are numbers."""
+    """The entries of a column; those of a column of categories as labels, even where they are numbers."""
     if column.kind != "category":
         return column.values
     return np.array([entry if _is_missing(entry) else label_text(entry) for entry in column.values], object)

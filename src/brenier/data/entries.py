@@ -1,4 +1,4 @@
-"""The entries of a table as finite numbers, or a message that says which are none."""
+"""The entries of a table as finite numbers, or a message that says which are not."""
 
 import math
 from typing import Any

@@ -14,7 +14,7 @@ _ROWS_A_VALUE = 2
 """Rows for each different value, on average, from which on a column may be discrete."""
 
 _MANY_ROWS, _FEW_VALUES = 20, 100
-"""The same for a warning, and the most different values that it is given for: finer steps do little harm."""
+"""Rows a value from which on a warning is given, and the most values for it: finer steps do little harm."""
 
 _LOOKED_AT = 10_000
 """Rows that a first look takes, so that columns without ties cost next to nothing."""
@@ -34,7 +34,7 @@ class Lattice(NamedTuple):
 
     Attributes:
         width: The step between neighbours.
-        offset: The least of them that is not negative.
+        offset: The least of the numbers that is not negative.
     """
 
     width: float
@@ -53,7 +53,7 @@ class Lattice(NamedTuple):
             values: `(n,)`, finite.
 
         Returns:
-            Of width 0 where the column is not discrete.
+            The lattice; its width is 0 where the column is not discrete.
         """
         distinct = np.unique(values + 0.0)
         if not 2 <= len(distinct) <= len(values) / _ROWS_A_VALUE:
@@ -69,7 +69,7 @@ class Lattice(NamedTuple):
         Args:
             width: At least 0.
             point: One of its numbers.
-            error: How exact that is; by default as float64 is.
+            error: How far off the point may be; by default, the rounding of float64.
         """
         if not width:
             return cls(0.0, 0.0)

@@ -34,12 +34,12 @@ def remember(values: Matrix) -> dict[str, Any]:
 
 
 class Recognised(NamedTuple):
-    """How many rows of a fit are among others.
+    """How many remembered rows of a fit are among some rows.
 
     Attributes:
-        found: Remembered rows that are among the others, entry by entry.
+        found: Remembered rows that are among these, equal in every entry.
         marks: Remembered rows.
-        expected: How many would be found if all of the others were different rows of the fit.
+        expected: How many would be found if these were all different rows of the fit.
     """
 
     found: int
@@ -48,7 +48,7 @@ class Recognised(NamedTuple):
 
     @property
     def share(self) -> float:
-        """Estimate of the share of the others that are rows of the fit."""
+        """Estimate of the share of the compared rows that are rows of the fit."""
         return min(self.found / self.expected, 1.0)
 
     @property

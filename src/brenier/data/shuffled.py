@@ -15,7 +15,7 @@ from brenier.data.table import Matrix
 __all__ = ["ShuffledStream"]
 
 _SHARE = 0.4
-"""Of the memory, for the rows that are being drawn, and again for those read ahead; the rest is for reading."""
+"""Share of the memory for the rows being drawn, and again for those read ahead; the rest is for reading."""
 
 _TOGETHER = 256
 """Pieces that are mixed where rows can be read anywhere."""
@@ -24,14 +24,14 @@ _TOGETHER_STORED = 32
 """Pieces that are mixed at least where a piece is a stored block, of which a part costs as much as all."""
 
 _PIECES_A_PART = 16
-"""Pieces that each of several parts has at least."""
+"""Fewest pieces of each of several parts."""
 
 _ORDER, _ROWS, _HELD_OUT = range(3)
 """What random numbers are for: each purpose has its own streams, so that any of them can be made again."""
 
 
 class ShuffledStream(PointStream):
-    """Every row once in random order, then every row once again in another one.
+    """Draws every row once in random order, then every row once again in another one.
 
     The table is divided into pieces of neighbouring rows. Each round mixes one piece out of each of many equal
     stretches of the table, so that a round of a sorted table still has rows of all of it; its rows are then drawn in
@@ -43,11 +43,11 @@ class ShuffledStream(PointStream):
         seed: Fixes the orders and which rows are held out.
         held_out: Number of rows that are never drawn; they are in `holdout`. They lie in up to 256 pieces, spread
             evenly over the table at random.
-        part: Number of the part and how many parts there are: a part has every so-manieth piece, and its share of the
-            memory.
+        part: Number of the part, and how many parts there are: of `n` parts, each has every `n`-th piece, and its share
+            of the memory.
 
     Raises:
-        InputError: Here or in `draw`, if rows cannot be read or are no finite numbers.
+        InputError: Here or in `draw`, if rows cannot be read or are not finite numbers.
     """
 
     def __init__(self, stored: Stored, seed: int, held_out: int = 0, part: tuple[int, int] = (0, 1)) -> None:
@@ -119,7 +119,7 @@ class ShuffledStream(PointStream):
             self._next = None
 
     def part(self, index: int, count: int) -> "ShuffledStream":
-        """The pieces of one of several workers, that have no row in common; all hold out the same rows.
+        """The stream of one of several workers, which have no row in common; all hold out the same rows.
 
         Raises:
             InputError: There are too few rows.
@@ -148,7 +148,7 @@ class ShuffledStream(PointStream):
         return reader
 
     def _choose_pieces(self, number: int) -> NDArray[np.intp]:
-        """Pieces of a round: of each stretch of as many pieces as there are rounds in an epoch, one."""
+        """Pieces of a round: one from each stretch of as many pieces as there are rounds in an epoch."""
         epoch, place = divmod(number, self._rounds)
         rng = np.random.default_rng([self._seed, *self._part, _ORDER, epoch])
         chosen = []

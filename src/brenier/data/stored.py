@@ -15,7 +15,7 @@ from brenier.data.table import CheckedTable, LabelColumnsError, Matrix, Unchecke
 __all__ = ["MEMORY", "Block", "Content", "Rows", "Stored"]
 
 MEMORY = 256_000_000
-"""Bytes that the points of one side may take, where nothing else was said."""
+"""Bytes that the points of one side may take by default."""
 
 _LEAST_MEMORY = 1_000_000
 
@@ -74,12 +74,12 @@ class Rows(abc.ABC):
         """All rows, `count` at a time.
 
         Raises:
-            InputError: They are no finite numbers, or the file is not whole; the message names file and rows.
+            InputError: Points are not finite numbers, or the file is not whole; the message names file and rows.
         """
 
     @abc.abstractmethod
     def count(self) -> int:
-        """Number of rows, if need be by reading all of them."""
+        """Number of rows, found by reading all of them if need be."""
 
     def check(self, points: Unchecked, start: int, stop: int) -> Matrix:
         """The points of some rows as numbers, or an error that counts rows from the start of the file."""
@@ -98,19 +98,19 @@ class Rows(abc.ABC):
             raise InputError(f"{where}: {error}") from error
 
     def truncation(self) -> InputError:
-        """The error where a file has less than it had when it was opened."""
+        """The error for a file that has become shorter since it was opened."""
         return InputError(f"`{self.path}` has become shorter while it was read. Run this again once it is complete.")
 
 
 class Stored(Rows):
-    """Points of which any rows can be read, so that only those that are asked for are in memory.
+    """Points in a file of which any rows can be read, so that only those that are asked for are in memory.
 
     `BrenierMap.fit` takes it as a side: all of it at once where it fits into half of `memory`, in random order through
     a `ShuffledStream` otherwise. Files are opened by `open_points`.
 
     Attributes:
         rows: Number of points.
-        block: Rows that are stored together, so that part of them costs as much as all; 1 where there are none such.
+        block: Rows that are stored together, so that part of them costs as much as all; 1 where there are no blocks.
         memory: Bytes that a fit may hold of it.
     """
 
@@ -138,15 +138,15 @@ class Stored(Rows):
         """Rows `start` to `stop` in double precision, checked as `as_points` does.
 
         Raises:
-            InputError: They are no finite numbers, or the file has become another; the message names file and rows.
+            InputError: Points are not finite numbers, or the file has changed; the message names file and rows.
         """
         return self.check(self.content(start, stop).points, start, stop)
 
     def with_memory(self, memory: int) -> "Stored":
-        """The same with another limit of memory, in bytes.
+        """A copy with another limit of memory, in bytes.
 
         Raises:
-            InputError: Less than a megabyte.
+            InputError: The limit is less than a megabyte.
         """
         if memory < _LEAST_MEMORY:
             raise InputError(f"`memory` must be at least {_LEAST_MEMORY:,} bytes; got {memory!r}.")
@@ -159,7 +159,7 @@ class Stored(Rows):
         return 2 * 8 * self.rows * self.dim <= self.memory
 
     def table(self) -> CheckedTable:
-        """All points at once."""
+        """All points at once, checked."""
         return CheckedTable(self.read(0, self.rows), self.columns)
 
     def __array__(self, *_: object, **__: object) -> NoReturn:

@@ -35,7 +35,7 @@ _PROBE_ROWS = 2
 """Points asked of a sampler to learn their dimension."""
 
 _PARTS = 0xB4E21E4
-"""Number of a draw that no supply comes to: the keys of its parts are those of this draw."""
+"""Number of a draw that no supply reaches: the keys of its parts are derived from that of this draw."""
 
 _END = object()
 
@@ -58,7 +58,7 @@ class PointStream(abc.ABC):
         """The next `n` points, `(n, dim)`."""
 
     def part(self, index: int, count: int) -> "PointStream":
-        """An own supply for one of `count` shards of a fit, the same whatever has been drawn from this one before.
+        """The supply of one of `count` shards of a fit, the same whatever has been drawn from this one before.
 
         Raises:
             InputError: This supply cannot be divided, or has too few points.
@@ -287,7 +287,7 @@ def as_stream(value: Unchecked, name: str, seed: int) -> PointStream:
         seed: Fixes the order of an array's rows and a sampler's stream.
 
     Raises:
-        InputError: It is none of these, or the points are not usable.
+        InputError: The value is none of these, or the points are not usable.
     """
     if isinstance(value, PointStream):
         return value
@@ -311,7 +311,7 @@ def is_array_like(value: Unchecked) -> bool:
 
 
 def part_generator(rng: np.random.Generator, index: int) -> np.random.Generator:
-    """Randomness for one part of a supply, whatever has been drawn from that of the whole."""
+    """The generator of one part of a supply, whatever has been drawn from that of the whole."""
     seed: Any = rng.bit_generator.seed_seq
     return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index)))
 

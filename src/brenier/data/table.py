@@ -29,14 +29,14 @@ Unchecked: TypeAlias = Any
 
 
 class InputTypeError(InputError, TypeError):
-    """An argument, or an entry of it, is of a kind that no conversion can make a number of."""
+    """An argument, or an entry of it, is of a kind that cannot be converted to a number."""
 
 
 class LabelColumnsError(InputError):
     """Columns of points hold categories or truth values.
 
     Args:
-        sentences: Sentences that say which.
+        sentences: Which columns, in whole sentences.
         names: Names of the columns.
     """
 
@@ -66,9 +66,10 @@ class Table:
 
 
 class CheckedTable(Table):
-    """Points that `as_points` has looked at, or that were made from such: finite, in double precision.
+    """Points that `as_points` has checked, or that were made from such: finite, in double precision.
 
-    Whoever is handed one need not look again. `values` may share memory with what the user passed, and are read-only.
+    Whoever receives them need not check them again. `values` may share memory with what the user passed, and are
+    read-only.
     """
 
     def rows(self, chosen: NDArray[Any]) -> "CheckedTable":
@@ -93,7 +94,7 @@ def tally(labels: list[str] | None, counts: Sequence[int] | NDArray[np.integer])
 
 
 def show_few(columns: Sequence[int], text: Callable[[int], str], limit: int = 5) -> str:
-    """As `itemise`, but only what is shown is made into text: to tell names apart takes a look at all of them."""
+    """The first few columns as text, and how many more there are; `text` is called only for what is shown."""
     return itemise([text(column) for column in columns[:limit]] + [""] * (len(columns) - limit), limit)
 
 
@@ -104,6 +105,6 @@ def shorten(name: str) -> str:
 
 
 def itemise(items: Sequence[str], limit: int = 5) -> str:
-    """The first few of many, and how many more there are."""
+    """The first few items with commas between them, and how many more there are."""
     more = len(items) - limit
     return ", ".join(items[:limit]) + (f" and {more} more" if more > 0 else "")

@@ -20,7 +20,7 @@ from brenier.data.table import Matrix, Table, Unchecked, itemise
 __all__ = ["WeightedStream", "as_weights", "draw_systematic", "effective_size", "warn_uneven", "weighted_table"]
 
 _FEW = 0.05
-"""Effective share of the rows below which it is said that few rows decide everything."""
+"""Effective share of the rows below which a warning says that few rows decide everything."""
 
 
 def as_weights(value: Unchecked, rows: int, name: str) -> Matrix | None:
@@ -32,7 +32,7 @@ def as_weights(value: Unchecked, rows: int, name: str) -> Matrix | None:
         name: The argument's name in messages.
 
     Raises:
-        InputError: Another number of entries, not numbers, not finite, negative, or all zero.
+        InputError: Weights of another number, or that are not numbers, not finite, negative, or all zero.
     """
     if value is None:
         return None
@@ -107,11 +107,11 @@ def effective_size(weights: Matrix) -> float:
 
 
 def draw_systematic(weights: Matrix, n: int, start: float) -> NDArray[np.intp]:
-    """Rows, in their order, of which row i comes `n w_i / sum w` times, rounded up or down.
+    """Draw rows, in their order, so that row i comes `n w_i / sum w` times, rounded up or down.
 
     Args:
         weights: `(size,)`, not negative.
-        n: How many.
+        n: Number of rows to draw.
         start: A uniform random number from 0 to 1, which decides the roundings.
 
     References: Cochran 1977, "Sampling techniques", section 8.1.
@@ -150,7 +150,7 @@ class WeightedStream(PointStream):
         return self._values[self._rng.permutation(rows)]
 
     def part(self, index: int, count: int) -> "WeightedStream":
-        """All rows in an order of its own: a part of them would have another share of the weight."""
+        """All rows in another order: some of the rows would have another share of the weight."""
         return WeightedStream(self._values, self._weights, part_generator(self._rng, index))
 
     def state(self) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class FrameGroup:
         columns: Names of the columns.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The group is not a frame.
         InputError: The name of a column or of the index is a path that leads elsewhere.
     """
 
@@ -69,7 +69,7 @@ class FrameGroup:
         """One column, as pandas takes it.
 
         Raises:
-            ValueError: It is missing, or its encoding is none of columns.
+            ValueError: The column is missing, or not encoded as a column.
             InputError: It lies elsewhere.
         """
         import pandas as pd

@@ -43,7 +43,7 @@ class Asked(NamedTuple):
             path: The file.
 
         Raises:
-            AbsentError: It lacks some.
+            AbsentError: The file lacks some.
         """
         missing = ", ".join(f"`{name}`" for name in self.columns if name not in available)
         if not missing or not self.required:

@@ -144,7 +144,7 @@ def add_to_h5ad(
         output: The copy.
         place: Where the points go; what is there is replaced.
         values: `(n, d)`, a row for each observation; or such rows block by block, with `shape`.
-        record: How they came about, for `uns["brenier"]` under the key of the place.
+        record: How the points were made, for `uns["brenier"]` under the key of the place.
         shape: `(n, d)`, where `values` are blocks.
 
     Raises:
@@ -172,7 +172,7 @@ def add_to_h5ad(
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Damage that shows up in reading, as an error that says so."""
+    """Turn what damage raises in reading into an error that says so."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what old formats did, which is not for here

@@ -1,8 +1,8 @@
-"""The one door to files of HDF5: nothing in one may lead to other files, or declare what is not.
+"""The one door to files of HDF5: nothing in one may lead to other files, or declare what is not there.
 
 HDF5 has several ways to say that data lie elsewhere: external and soft links, virtual data sets, external storage, and
-names that are paths. Each would let a file have others read that its reader can see and its writer cannot. Nothing that
-is read here needs them, so files are opened by `open_hdf5`, and what is in them by `child` and `locate`, alone.
+names that are paths. Each would let a file pull in others that its reader can see and its writer cannot. Nothing that
+is read here needs them, so files are opened by `open_hdf5` alone, and what is in them by `child` and `locate`.
 """
 
 import math
@@ -23,7 +23,7 @@ DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError
 """What h5py and its users raise where a file is damaged."""
 
 _MOST_OBJECTS = 100_000
-"""Groups and arrays under one name."""
+"""Most groups and arrays under one name."""
 
 _PIECE = 1 << 20
 """Entries that are compared at once."""
@@ -34,11 +34,11 @@ def open_hdf5(file: Path | BinaryIO, mode: str = "r") -> Iterator[Any]:
     """Open a file of HDF5; what is in it is opened by `child`.
 
     Args:
-        file: Its path, or what it holds.
+        file: Its path, or an open file.
         mode: `"r"`, or `"r+"` to change it.
 
     Raises:
-        OSError: It is none; h5py raises others of `DAMAGE`, too.
+        OSError: The file is not of HDF5; h5py raises others of `DAMAGE`, too.
     """
     import h5py
 
@@ -87,8 +87,8 @@ def locate(file: Any, path: str, where: str) -> Any:  # noqa: ANN401
     """Open what lies under a path that somebody asked for, such as `obsm/X_pca`; None where there is nothing.
 
     Args:
-        file: Or a group, of h5py.
-        path: Names with slashes between them; none that the file itself gives.
+        file: A file or a group, of h5py.
+        path: Names with slashes between them, from the user and never from the file itself.
         where: What messages call the file.
 
     Raises:
@@ -164,7 +164,7 @@ def _walk(file: Any, names: Sequence[str], where: str) -> Iterator[tuple[Any, st
 
 
 def check_sparse(element: Any, where: str, part: str) -> None:  # noqa: ANN401
-    """Check that the arrays of a sparse matrix belong together: compiled code relies on it, and does not look.
+    """Check that the arrays of a sparse matrix belong together: compiled code relies on it, and does not check.
 
     Args:
         element: The group of the matrix, of h5py.
@@ -172,7 +172,7 @@ def check_sparse(element: Any, where: str, part: str) -> None:  # noqa: ANN401
         part: What messages call the matrix.
 
     Raises:
-        InputError: They do not.
+        InputError: They do not belong together.
     """
     shape = [int(length) for length in np.ravel(element.attrs["shape"])]
     data, indices, pointers = (child(element, name, where) for name in ("data", "indices", "indptr"))

@@ -50,10 +50,10 @@ def read_header(handle: IO[bytes]) -> Header:
     """Read the header of an array of a plain type from the start of a file.
 
     Args:
-        handle: Open for reading; left behind the header.
+        handle: Open for reading; left just after the header.
 
     Raises:
-        ValueError: It is no header of a plain array; the text says why, without the name of the file.
+        ValueError: It is not the header of a plain array; the text says why, without the name of the file.
     """
     magic = handle.read(8)
     if magic[:6] != b"\x93NUMPY":
@@ -99,7 +99,7 @@ def read_entries(handle: IO[bytes], header: Header) -> NDArray[Any]:
     """Read the entries of an array, all of them, from behind its header.
 
     Raises:
-        ValueError: There are not so many.
+        ValueError: The file has fewer entries.
     """
     raw = handle.read(header.size)
     if len(raw) < header.size:

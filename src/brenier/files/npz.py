@@ -107,7 +107,7 @@ class _Members(dict[str, zipfile.ZipInfo]):
         self._archive, self._stored, self._path = archive, stored, path
 
     def read(self, names: Iterable[str]) -> dict[str, NDArray[Any]]:
-        """Some of them. All sizes are checked first, so that memory is taken for what fits only."""
+        """Read some arrays. All sizes are checked first, so that memory is taken only for what fits."""
         names = list(names)
         check_expansion(sum(self[name].file_size for name in names), self._stored, str(self._path))
         return {name: self._one(self[name]) for name in names}
@@ -142,7 +142,7 @@ def read_members(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of an archive, by name.
 
     Raises:
-        InputError: It cannot be read, is damaged, or far larger than its file.
+        InputError: The archive cannot be read, is damaged, or holds far more than its size.
     """
     try:
         with open(path, "rb") as handle, _open_members(handle, path) as members:
@@ -185,7 +185,7 @@ def _to_plain(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _join(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The same arrays, with `c[0]`, `c[1]` and so on as the columns of `c` where they are of one type."""
+    """Arrays by name, with `c[0]`, `c[1]` and so on joined as the columns of `c` where they are of one type."""
     merged = dict(arrays)
     for owner in {match[1] for name in arrays if (match := _PART.fullmatch(name)) and match[1] not in arrays}:
         names = list(takewhile(arrays.__contains__, (f"{owner}[{place}]" for place in count())))

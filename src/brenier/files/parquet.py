@@ -126,7 +126,7 @@ class _Files(Stored):
 
 @contextmanager
 def _reading(what: str, way_out: str = "Write it again.") -> Iterator[None]:
-    """Damage that shows up in reading, as an error that says so."""
+    """Turn what damage raises in reading into an error that says so."""
     import pyarrow
 
     try:
@@ -159,7 +159,7 @@ def _counts(metadata: Any) -> list[int]:  # noqa: ANN401
 
 
 def _count_bytes(metadata: Any) -> int:  # noqa: ANN401
-    """Bytes that a file becomes, as its metadata say: values, or text that one page repeats."""
+    """Bytes that a file expands to, by its metadata: values, or text that one page repeats."""
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     return max(8 * metadata.num_rows * metadata.num_columns, sum(max(group.total_byte_size, 0) for group in groups))
 

@@ -59,7 +59,7 @@ def open_rows(path: FilePath, asked: Asked) -> Rows:
 
 
 def is_stored(path: FilePath) -> bool:
-    """Whether a file is of a kind of which any rows can be read."""
+    """Whether a file has a format of which any rows can be read."""
     format = find_format(Path(path))
     return format is not None and format.positional
 
@@ -121,9 +121,9 @@ def read_points(path: FilePath, key: str | None = None) -> Table:
 def read_with_conditions(path: FilePath, key: str | None, columns: Sequence[str]) -> tuple[Table, list[Column]]:
     """Read points, and the condition of each from columns that then are not part of the points.
 
-    In text files, a column whose fields are all numbers holds numbers, and any other text; digits with leading zeros
-    are text. Empty fields are missing, and so are the usual spellings of that: `NA`, `n/a`, `nan` and `null`; among
-    numbers also `none`, `-` and `?`.
+    In text files, a column whose fields are all numbers holds numbers, any other column text; digits with leading
+    zeros are text. Empty fields are missing, and so are the usual spellings of that: `NA`, `n/a`, `nan` and `null`;
+    among numbers also `none`, `-` and `?`.
 
     Args:
         path: As for `read_points`, with a header if it is a text file; not .npy.
@@ -137,7 +137,7 @@ def read_with_conditions(path: FilePath, key: str | None, columns: Sequence[str]
 
     Raises:
         AbsentError: The file lacks a column.
-        InputError: As for `read_points`; or entries of a condition are missing, or no labels or numbers.
+        InputError: As for `read_points`; or entries of a condition are missing, or neither labels nor numbers.
     """
     path = Path(path)
     table, content = _read(path, Asked(key, columns))
@@ -157,7 +157,7 @@ def read_without(path: FilePath, key: str | None, columns: Sequence[str]) -> tup
     Args:
         path: As for `read_points`.
         key: As for `read_with_conditions`.
-        columns: Names as there; what they hold is not checked.
+        columns: Names of columns or arrays, as for `read_with_conditions`; what they hold is not checked.
     """
     table, content = _read(path, Asked(key, columns, required=False))
     return table, content.taken

@@ -168,7 +168,7 @@ class _FieldKind:
         self._numbers = self._numbers and all(map(is_number, given))
 
     def read(self, fields: Sequence[str]) -> NDArray[Any]:
-        """The fields as what they are; gaps become None, for others to name."""
+        """The fields as integers, numbers or text; gaps become None."""
         if self._given and self._integers:
             kind, gaps = int, _MISSING | {"nan"}
         elif self._given and self._numbers and not self._digits:
@@ -199,7 +199,7 @@ def _parse(row: list[str], places: Sequence[int], columns: list[str] | None, pat
 
 
 def _convert(fields: list[str]) -> NDArray[Any]:
-    """A column as numbers if all of its fields are some, as text otherwise; gaps become None, for others to name."""
+    """A column as numbers if all of its fields are numbers, as text otherwise; gaps become None."""
     kind = _FieldKind()
     kind.see(fields)
     return kind.read(fields)
@@ -232,7 +232,7 @@ def _warn_if_counting(row: list[str], path: Path) -> None:
 
 
 def is_number(field: str) -> bool:
-    """Whether a field reads as a number in other programs, too: to Python, 1_000 and digits of any script are some."""
+    """Whether a field reads as a number in other programs, too: Python also takes 1_000 and digits of any script."""
     try:
         float(field)
     except ValueError:

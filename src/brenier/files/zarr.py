@@ -28,7 +28,7 @@ _DAMAGE = (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeE
 """What zarr and its codecs raise where a folder is damaged."""
 
 _CHUNK_BYTES = 1 << 22
-"""Of a chunk that is written."""
+"""Bytes of a chunk that is written."""
 
 
 class Zarr(Format):
@@ -169,7 +169,7 @@ def check_folder(path: Path) -> None:
     """Check now whether a folder of zarr can be written later.
 
     Raises:
-        InputError: It cannot.
+        InputError: The folder cannot be written.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():

@@ -31,7 +31,7 @@ _MOST_ENTRIES = 1 << 60
 _COMPRESSORS = {"blosc", "bz2", "gzip", "lz4", "lzma", "zlib", "zstd"}
 _FILTERS = {"delta", "shuffle"}
 _CODECS = {"blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "zstd"}
-"""Of both versions of the format: what changes numbers into bytes and back, and nothing else."""
+"""Codecs of both versions of the format: they turn numbers into bytes and back, and do nothing else."""
 
 _NUMBERS = {f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)}
 _NUMBERS |= {"bool", "float16", "float32", "float64"}
@@ -45,7 +45,7 @@ class Described(NamedTuple):
     """A checked array.
 
     Attributes:
-        version: Of the format, 2 or 3.
+        version: Version of the format, 2 or 3.
         files: What zarr is to see of its metadata, by the names of the files.
         shape: Its shape.
         dtype: Its type.
@@ -63,7 +63,7 @@ def describe(folder: Path) -> Described | None:
     """Read and check the metadata of an array; None where a folder holds a group, or neither.
 
     Raises:
-        ValueError: Something in them is not on the lists, or too large; the text says what.
+        ValueError: Something in the metadata is not on the lists, or too large; the text says what.
         OSError: A file cannot be read.
     """
     raw = _read_plain(folder / "zarr.json")
@@ -78,7 +78,7 @@ def describe(folder: Path) -> Described | None:
 
 
 def is_array(folder: Path) -> bool:
-    """Whether a folder says that it is an array, which `describe` would have to look into."""
+    """Whether a folder says that it is an array, which only `describe` checks."""
     raw = _read_plain(folder / "zarr.json")
     return (_parse(raw).get("node_type") == "array") if raw is not None else (folder / ".zarray").exists()
 
@@ -107,7 +107,7 @@ def _read_plain(path: Path) -> bytes | None:
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Names of the folders in a folder; links to others are none."""
+    """Names of the folders in a folder, without links to folders."""
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
 

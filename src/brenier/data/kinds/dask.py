@@ -1,4 +1,4 @@
-"""Arrays of dask: moved block by block and not before someone asks, read as a whole where they fit, else streamed."""
+"""Arrays of dask: moved block by block when values are asked for, read as a whole where they fit, else streamed."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -52,7 +52,7 @@ class Blocks:
 
     Args:
         value: Array of dask.
-        seed: Of the orders.
+        seed: Seed of the orders.
     """
 
     def __init__(self, value: Unchecked, seed: int) -> None:
@@ -83,7 +83,7 @@ def move_blocks(
         given: `(n, columns)` array of dask.
         name: The argument's name in messages.
         columns: Number of columns of the fit.
-        move: From the points of a block to as many others; with `beside`, of its rows as well.
+        move: Maps the points of a block to as many points; with `beside`, takes the rows of that as well.
         beside: `(n, k)`, a row for each point, to be divided as the points are; see `known_rows`.
 
     Raises:
@@ -108,7 +108,7 @@ def known_rows(given: Unchecked, name: str) -> int:
     """Number of rows of an array of dask.
 
     Raises:
-        InputError: It is not known before the blocks are computed.
+        InputError: The number is not known before the blocks are computed.
     """
     if np.isnan(given.shape[0]):
         raise InputError(

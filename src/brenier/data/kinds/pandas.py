@@ -1,4 +1,4 @@
-"""Frames of pandas, and of libraries with the same face."""
+"""Frames of pandas, and of libraries with the same interface."""
 
 from typing import Any
 
