@@ -62,7 +62,7 @@ class Folder:
         names = [file.stem for file in self.path.iterdir() if file.suffix == _SUFFIX]
         return sorted(int(name) for name in names if name.isdecimal())
 
-    def newest(self) -> Saved | None:
+    def load_newest(self) -> Saved | None:
         """The newest checkpoint that is whole; None in a folder without checkpoints.
 
         Raises:

@@ -57,7 +57,7 @@ class Checkpoints:
 
     def __init__(self, path: str, folder: Folder | None) -> None:
         self._path, self._folder = path, folder
-        saved = None if folder is None else folder.newest()
+        saved = None if folder is None else folder.load_newest()
         self._number = 0 if folder is None else max(folder.numbers, default=0)
         self._before: dict[str, Any] = from_first({} if saved is None else saved.state)
         self._fits: dict[str, State] = self._before.get("fits", {})
@@ -179,10 +179,10 @@ class OneFit:
     def __init__(self, checkpoints: Checkpoints, name: str) -> None:
         self._checkpoints, self._name = checkpoints, name
 
-    def saved(self) -> State | None:
+    def load(self) -> State | None:
         return self._checkpoints.state_of(self._name)
 
-    def between(self, steps: int) -> bool:
+    def due(self, steps: int) -> bool:
         return self._checkpoints.due()
 
     def save(self, state: State) -> None:

@@ -45,9 +45,9 @@ class Lattice(NamedTuple):
         """The lattice that a column lies on.
 
         A column is discrete where there are at least two rows for each different value, on average, and all values
-        are multiples of one step up to an offset: whole numbers of their greatest common divisor, other numbers, up
-        to rounding in the precision that they have, of the smallest gap between two of them, or of a half, a third
-        and so on to a twelfth of it. The step must be 1,000 times as large as the rounding errors.
+        are multiples of one step up to an offset. The step of whole numbers is their greatest common divisor; that of
+        other numbers, up to rounding in their precision, is the smallest gap between two of them, or a half, a third
+        and so on to a twelfth of it. It must be 1,000 times as large as the rounding errors.
 
         Args:
             values: `(n,)`, finite.
@@ -68,7 +68,7 @@ class Lattice(NamedTuple):
 
         Args:
             width: At least 0.
-            point: One of its numbers.
+            point: One of the numbers of the lattice.
             error: How far off the point may be; by default, the rounding of float64.
         """
         if not width:
@@ -81,7 +81,7 @@ class Lattice(NamedTuple):
         """The nearest number of the lattice to each value.
 
         Where width and offset are simple fractions, as all decimals of up to four digits are, it is rounded only once,
-        and so is the very float that the number is written as: 0.3, not 0.1 + 0.1 + 0.1.
+        and is the very float that the number is written as: 0.3, not 0.1 + 0.1 + 0.1.
         """
         if not self.width:
             return values.copy()
@@ -94,9 +94,9 @@ class Lattice(NamedTuple):
 
 
 def few_values(values: Matrix) -> int | None:
-    """How many different values a column has, if that is few for its rows: 100 at most, and 20 rows for each.
+    """How many different values a column has, if these are few: 100 at most, with 20 rows for each on average.
 
-    None for all other columns, those without ties, with steps so fine that they do little harm, or with a single value.
+    None for other columns: those without ties, with steps so fine that they do little harm, or with a single value.
 
     Args:
         values: `(n,)`, finite.

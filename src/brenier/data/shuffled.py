@@ -104,7 +104,7 @@ class ShuffledStream(PointStream):
         """Go on from a `state` of a source of the same table, seed and memory.
 
         Raises:
-            InputError: The table or the memory is another.
+            InputError: The state is of another table, or of another limit of memory.
         """
         layout = {"rows": self._stored.rows, "piece": self._piece}
         saved = {name: int(state[name]) for name in layout}

@@ -24,7 +24,7 @@ class Content(NamedTuple):
     """What some rows hold, unchecked.
 
     Attributes:
-        points: Whatever `as_points` takes.
+        points: The points, in any form that `as_points` takes.
         taken: The columns or arrays that were asked for beside the points, by name.
     """
 
@@ -39,7 +39,7 @@ class Block(NamedTuple):
         start: Number of the first of them.
         points: `(n, dim)`, checked.
         taken: Columns beside them, by name.
-        share: Of the file that has been read, from 0 to 1.
+        share: Share of the file that has been read, from 0 to 1.
     """
 
     start: int
@@ -142,8 +142,8 @@ class Stored(Rows):
         """
         return self.check(self.content(start, stop).points, start, stop)
 
-    def with_memory(self, memory: int) -> "Stored":
-        """A copy with another limit of memory, in bytes.
+    def limit_memory(self, memory: int) -> "Stored":
+        """Set the limit of memory, in bytes, and return these points.
 
         Raises:
             InputError: The limit is less than a megabyte.

@@ -25,7 +25,7 @@ __all__ = [
 
 Matrix: TypeAlias = NDArray[np.float64]
 Unchecked: TypeAlias = Any
-"""Whatever the user handed in."""
+"""What the user handed in, of any type."""
 
 
 class InputTypeError(InputError, TypeError):

@@ -28,7 +28,7 @@ _LARGEST_SHARE = 0.3
 """Share of the rows that may be held out to reach the least number of points."""
 
 _TINY = float(np.finfo(np.float64).tiny)
-"""Instead of the sum of no weights."""
+"""Divisor in place of a sum of weights that is 0."""
 
 _MOMENT_BATCH = 1 << 14
 _MOMENT_SAMPLES = 1 << 17
@@ -43,7 +43,7 @@ class Side(NamedTuple):
         holdout: `(n, d)` points that training never sees.
         sample: Points for the checks of the pair: all of an array, the first draw of a stream.
         training: The array to train on, if the side is one.
-        weights: Of the rows of `training`, of `holdout` and of `sample`; None where all count alike.
+        weights: Weights of the rows of `training`, `holdout` and `sample`; None where all count alike.
     """
 
     source: PointStream

@@ -34,7 +34,7 @@ class Request:
         changes: Settings that replace those of the rule.
         holdout: Share of the samples to hold out.
         refit: Whether to train again on all samples.
-        seeds: Of the split of the source, the split of the target, and the training.
+        seeds: Seeds of the split of the source, the split of the target, and the training.
         started: `time.perf_counter()` from which a budget in seconds counts.
         running: The callbacks.
         checkpoints: Where the fit is saved as it goes; nowhere by default.

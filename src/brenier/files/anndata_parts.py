@@ -28,7 +28,7 @@ class FrameGroup:
     """A frame, of which columns are read as they are asked for.
 
     Args:
-        group: Its group, of h5py, or whatever the file has in its place.
+        group: The group of the frame, of h5py, or what the file has in its place.
         name: What messages call it.
         where: What messages call the file.
 
@@ -70,7 +70,7 @@ class FrameGroup:
 
         Raises:
             ValueError: The column is missing, or not encoded as a column.
-            InputError: It lies elsewhere.
+            InputError: The entries lie elsewhere.
         """
         import pandas as pd
 
@@ -133,7 +133,7 @@ class SparseGroup:
     """A sparse matrix, of which some rows, or columns where it is stored by these, are read at a time.
 
     Args:
-        group: Its group, of h5py, once `check_sparse` has looked at it.
+        group: The group of the matrix, of h5py, after `check_sparse`.
         where: What messages call the file.
 
     Attributes:

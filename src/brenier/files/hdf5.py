@@ -26,7 +26,7 @@ _MOST_OBJECTS = 100_000
 """Most groups and arrays under one name."""
 
 _PIECE = 1 << 20
-"""Entries that are compared at once."""
+"""Entries of an array that are compared at once."""
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def child(group: Any, name: str, where: str) -> Any:  # noqa: ANN401
     """Open what is in a group under a name.
 
     Args:
-        group: Of h5py.
+        group: A group of h5py.
         name: A name, not a path.
         where: What messages call the file.
 
@@ -119,7 +119,7 @@ def check_parts(
     """Check all that lies under some names of an open file.
 
     Args:
-        file: Of h5py.
+        file: A file of h5py.
         names: Paths in it; those that it lacks are passed over.
         stored: Bytes of the file.
         where: What messages call the file.

@@ -97,7 +97,7 @@ def open_points(path: FilePath, key: str | None = None, *, memory: int = MEMORY)
     last = min(_PROBE, stored.rows)
     check_expansion(8 * last * stored.dim, stored_bytes(path), str(path))
     stored.read(0, last)
-    return stored.with_memory(memory)
+    return stored.limit_memory(memory)
 
 
 def read_points(path: FilePath, key: str | None = None) -> Table:

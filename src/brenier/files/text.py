@@ -55,7 +55,7 @@ class _Part(NamedTuple):
     Attributes:
         points: Numbers of the points, row by row.
         taken: Fields of the columns beside them, by name.
-        share: Of the file that has been read.
+        share: Share of the file that has been read.
     """
 
     points: NDArray[np.float64]

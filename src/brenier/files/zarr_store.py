@@ -21,7 +21,7 @@ def open_array(folder: Path) -> tuple[Any, Described] | None:
     Raises:
         ValueError: Its metadata ask for more than numbers and text of a fixed length, or for codecs that are not on
             the list; or they are damaged.
-        OSError: They cannot be read.
+        OSError: The metadata cannot be read.
     """
     described = describe(folder)
     if described is None:

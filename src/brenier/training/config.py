@@ -65,7 +65,7 @@ class TrainingConfig:
         usable: Residual a coordinate beyond which a point is left out of the gradient.
         max_steps: Budget in steps.
         max_seconds: Budget in seconds of wall-clock, everything counted; gives up bit-for-bit repeatability.
-        share: Of a budget in seconds, how much of what compilation leaves this fit may use.
+        share: Share of a budget in seconds, after compilation, that this fit may use.
         holdout: Most points held out on each side; samplers give just as many.
         shards: Parts of pool and batches, each with points of its own, over which devices share the work.
         patience: Share of the budget without progress on the held-out dual value after which a fit stops; `None` for

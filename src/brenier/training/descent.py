@@ -116,8 +116,8 @@ class LossObjective(AbstractObjective):
             raise InputError(f"`shards` must be 1 for {type(self).__name__}, in one part; got {placement.count}.")
         super().place(placement)
 
-    def untrained(self) -> AbstractFamily:
-        """The network that the settings ask for."""
+    def make_potential(self) -> AbstractFamily:
+        """Make the network that the settings ask for."""
         return network(self.config, self.coordinates, self.seed)
 
     def start(self, potential: AbstractFamily) -> DescentState:

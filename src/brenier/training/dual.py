@@ -95,7 +95,7 @@ class DualObjective(AbstractObjective):
         self.context: Context = placement.replicate(fixed)
         self._take_pools()
 
-    def untrained(self) -> AbstractFamily:
+    def make_potential(self) -> AbstractFamily:
         """The network before the first step: next to the baseline."""
         return self.potential
 

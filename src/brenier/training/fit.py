@@ -120,7 +120,7 @@ class Fit:
         self.best_progress = 0.0
         self.best: AbstractFamily | None = None
         objective.place(placement)
-        self.initial, self.static = eqx.partition(objective.untrained(), eqx.is_inexact_array)
+        self.initial, self.static = eqx.partition(objective.make_potential(), eqx.is_inexact_array)
         self.state = self._start(self.initial)
         self.baseline = self.lowest = self.best_value = objective.baseline()
 
@@ -129,7 +129,7 @@ class Fit:
 
         A fit that ended in an earlier process is only read; one that was interrupted from the keyboard has not ended.
         """
-        saved = None if self.keeper is None else self.keeper.saved()
+        saved = None if self.keeper is None else self.keeper.load()
         ended = None if saved is None else self._restore(saved)
         if ended is None:
             ended = self._until_stopped()
@@ -141,7 +141,7 @@ class Fit:
         """Take steps until there is a reason to stop."""
         with self.placement.interruptible() as pressed:
             while (end := self._cycle()) is None:
-                if self.keeper is not None and self.keeper.between(self.steps):
+                if self.keeper is not None and self.keeper.due(self.steps):
                     self.keeper.save(self._state())
                 if pressed():
                     return Stop.interrupted

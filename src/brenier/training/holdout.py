@@ -78,7 +78,7 @@ class Holdout:
         scale: Standard deviation of each coordinate.
         solver: Inner solver.
         unit, offset: `dual = offset - unit^2 * objective`, in squared units of the data.
-        weights: Of the rows of both sides, each summing to one; None where all count alike.
+        weights: Weights of the rows of both sides, each summing to one; None where all count alike.
         surplus: What takes the place of the inner product, where the cost is not quadratic.
     """
 

@@ -90,7 +90,7 @@ class AbstractObjective(abc.ABC):
         self.placement = placement
 
     @abc.abstractmethod
-    def untrained(self) -> AbstractFamily:
+    def make_potential(self) -> AbstractFamily:
         """The potential before the first step: next to the baseline."""
 
     @abc.abstractmethod

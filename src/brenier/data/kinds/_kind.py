@@ -50,11 +50,11 @@ class Kind(abc.ABC):
         """What it holds, unchecked: an array of any shape, or the columns of a frame; without a copy where possible.
 
         Args:
-            value: Of this kind.
+            value: A value of this kind.
             name: The argument's name in messages.
 
         Raises:
-            InputError: It cannot be read, or not as it is; the message says how.
+            InputError: The value cannot be read, or not as it is; the message says how to pass it.
         """
 
     def like(self, given: Unchecked, points: Matrix) -> Moved:
