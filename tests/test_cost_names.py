@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from brenier import InputError
+from brenier.cli.cost_names import parse_cost
 from brenier.costs import (
     COSTS,
     Convex,
@@ -16,7 +17,6 @@ from brenier.costs import (
     PNorm,
     SquaredEuclidean,
     from_record,
-    parse_cost,
     to_record,
 )
 

@@ -88,8 +88,8 @@ checkpoint
 conjugates
 geometry
 conditions hamilton_jacobi
-costs
-files metrics
+costs files
+metrics
 data
 potentials solvers
 _cache _chunks _processes _products

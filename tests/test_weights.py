@@ -180,7 +180,7 @@ class TestCertificates:
     def test_distances_are_those_of_repeated_rows(self, bent, cloud, other) -> None:
         weighted = bent.distance(cloud[0], other[0], x_weight=cloud[1], y_weight=other[1])
         whole = bent.distance(cloud[3], other[3])
-        for name in ("w2", "dual", "cost", "lower", "upper", "inexact"):
+        for name in ("w2", "value", "cost", "lower", "upper", "inexact"):
             assert_close(getattr(weighted, name), getattr(whole, name), rtol=1e-6)
         assert_close(weighted.mismatch.sliced_w2, whole.mismatch.sliced_w2, rtol=1e-9)
         assert_close(weighted.upper, np.sqrt(pot.emd2(cloud[2], other[2], pot.dist(cloud[0], other[0]))), rtol=1e-6)

@@ -35,7 +35,7 @@ def read_cost(text: str) -> "AbstractCost":
     Raises:
         InputError: It is no cost; the message says `--cost`.
     """
-    from brenier.costs import parse_cost
+    from brenier.cli.cost_names import parse_cost
 
     try:
         return parse_cost(text)

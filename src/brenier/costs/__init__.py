@@ -6,7 +6,6 @@ which is how saved maps and the command line find it.
 
 from brenier.costs._base import AbstractCost, AbstractDisplacementCost
 from brenier.costs._check import check_cost
-from brenier.costs._parse import parse_cost
 from brenier.costs._record import from_record, to_record
 from brenier.costs._registry import COSTS
 from brenier.costs.elastic_net import ElasticNet
@@ -30,7 +29,6 @@ __all__ = [
     "SquaredEuclidean",
     "check_cost",
     "from_record",
-    "parse_cost",
     "to_degrees",
     "to_record",
     "to_vectors",

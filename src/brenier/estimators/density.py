@@ -102,7 +102,7 @@ def choose_density_config(dim: int, size: int | None, **changes: Any) -> Trainin
 
 
 def _between(moments: Moments) -> QuadraticGeometry:
-    """Coordinates between data with these moments and a normal distribution with the same means and deviations."""
+    """The geometry between data with these moments and a normal distribution with the same means and deviations."""
     deviation = np.sqrt(np.diag(moments.covariance))
     target = Moments(moments.mean, np.diag(deviation**2), moments.count)
     return QuadraticGeometry.between(moments, target, deviation)

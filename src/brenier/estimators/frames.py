@@ -26,10 +26,10 @@ __all__ = ["Frame", "frame_of"]
 
 
 class Frame(Protocol):
-    """How a cost is fitted: in which coordinates, and with which settings."""
+    """How a cost is fitted: in which geometry, and with which settings."""
 
     def between(self, source: Moments, target: Moments) -> Any:  # noqa: ANN401 - coordinates of several kinds
-        """Coordinates for sides with these moments."""
+        """The geometry for sides with these moments."""
         ...
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
@@ -54,7 +54,7 @@ class QuadraticFrame:
             self._root = (vectors * np.sqrt(values)) @ vectors.T
 
     def between(self, source: Moments, target: Moments) -> QuadraticGeometry:
-        """Coordinates for sides with these moments."""
+        """The geometry for sides with these moments."""
         return QuadraticGeometry.between(source, target, self._scale, self._root)
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
@@ -63,13 +63,13 @@ class QuadraticFrame:
 
 
 class DisplacementFrame:
-    """Coordinates for costs of the displacement that are not quadratic.
+    """The geometry for costs of the displacement that are not quadratic.
 
     Args:
         scale: `(d,)` units of the columns in the cost.
         cost: The cost.
         source, target: The two sides.
-        seed: Seed of the points that choose the coordinates.
+        seed: Seed of the points that choose the geometry.
     """
 
     def __init__(self, scale: Matrix, cost: AbstractDisplacementCost, source: Side, target: Side, seed: int) -> None:
@@ -80,7 +80,7 @@ class DisplacementFrame:
         self._certify = False
 
     def between(self, source: Moments, target: Moments) -> DisplacementGeometry:
-        """Coordinates for sides with these moments."""
+        """The geometry for sides with these moments."""
         return DisplacementGeometry.between(source, target, self._cost, self._scale, self._pairs, self._certify)
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
@@ -92,7 +92,7 @@ class DisplacementFrame:
 
 
 class SphereFrame:
-    """Coordinates for points on a sphere, the same for every fit to two sides.
+    """The geometry for points on a sphere, the same for every fit to two sides.
 
     Args:
         scale: `(d,)` units of the columns: ones, for there is nothing to scale.
@@ -115,7 +115,7 @@ class SphereFrame:
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
         """Settings for a stiffer equation, and a network on the sphere."""
-        surplus = self._coordinates.surplus
+        surplus = self._coordinates.surplus_in(np.float32)
         config = general_config(config, hidden)
         return config.replace(potential=on_sphere(config.potential, surplus.radius, surplus.centre))
 

@@ -21,7 +21,7 @@ def fit(problem: Problem, clock: Clock, steps: int, max_steps: int | None = None
     """As many steps, of the same batch and rate, as brenier took; `max_steps` is the budget in steps that it had."""
     setting = Setting.of(problem)
     config = choose_config(problem.dim, problem.size, max_seconds=clock.left, max_steps=max_steps)
-    c = setting.coordinates
+    c = setting.geometry
     rng = np.random.default_rng(problem.seed)
     network = ICNN(problem.dim, config.widths, rng=rng, floor=config.floor, sharpness=config.sharpness)
     start, static = eqx.partition(network, eqx.is_inexact_array)

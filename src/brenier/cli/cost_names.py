@@ -3,8 +3,7 @@
 import inspect
 
 from brenier._errors import InputError
-from brenier.costs._base import AbstractCost
-from brenier.costs._registry import COSTS
+from brenier.costs import COSTS, AbstractCost
 from brenier.files.points import read_points
 
 __all__ = ["parse_cost"]
@@ -23,7 +22,7 @@ def parse_cost(text: str) -> AbstractCost:
         InputError: No such cost, an argument that is missing, not wanted or no number, or one that the cost refuses.
 
     Example:
-        >>> from brenier.costs import parse_cost
+        >>> from brenier.cli.cost_names import parse_cost
         >>> print(parse_cost("log-cosh:0.3"))
         LogCosh(width=0.3)
     """
