@@ -67,9 +67,9 @@ def work(process: int, processes: int, port: int, dim: int) -> dict:
     rng = np.random.default_rng(process)
     times = []
     for _ in range(REPEATS + 1):
-        slots = rng.integers(pool, size=(len(shards.own), CYCLE, each)).astype(np.int32)
+        slots = rng.integers(pool, size=(len(shards.numbers), CYCLE, each)).astype(np.int32)
         places = shards.join(slots, axis=1)
-        rates, tolerances = shards.everywhere(tuple(np.full(CYCLE, value, np.float32) for value in (1e-4, 0.05)))
+        rates, tolerances = shards.replicate(tuple(np.full(CYCLE, value, np.float32) for value in (1e-4, 0.05)))
         batches = jax.block_until_ready(Batches(places, jnp.copy(places), rates, tolerances))
         since = time.perf_counter()
         fit.state, _ = jax.block_until_ready(run_sharded_steps(objective.context, fit.state, batches, shards.mesh))
@@ -84,7 +84,7 @@ def work(process: int, processes: int, port: int, dim: int) -> dict:
 
     everywhere = PartitionSpec()
     program = jax.jit(jax.shard_map(sums, mesh=shards.mesh, in_specs=everywhere, out_specs=everywhere, check_vma=False))
-    vector, alone = shards.everywhere(np.ones(numbers, np.float32)), []
+    vector, alone = shards.replicate(np.ones(numbers, np.float32)), []
     for _ in range(REPEATS + 1):
         since = time.perf_counter()
         jax.block_until_ready(program(vector))

@@ -45,7 +45,7 @@ def expected() -> tuple:
 def read(folder: Path) -> tuple[int, dict]:
     opened = Folder(folder)
     try:
-        saved = opened.newest()
+        saved = opened.load_newest()
     finally:
         opened.close()
     assert saved is not None

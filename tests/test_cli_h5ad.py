@@ -268,7 +268,7 @@ class TestMemory:
     def test_parts_are_read_piece_by_piece(self, key: str, files, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(memory, "_CHUNK_BYTES", 8 * 50)
         sizes: list[int] = []
-        monkeypatch.setattr("brenier.data.cells._array", lambda piece: _counted(piece, sizes))
+        monkeypatch.setattr("brenier.data.cells._to_array", lambda piece: _counted(piece, sizes))
         values = read_points(files[0], key).values
         expected = CONTROL.X.toarray() if key == "X" else CONTROL.layers["logs"]
         np.testing.assert_array_equal(values, expected)

@@ -225,7 +225,7 @@ class TestLikelihood:
         config = choose_density_config(1, None, widths=(16, 16))
         objective = LikelihoodObjective(ArrayStream(x, rng), coordinates, x[:64], None, 0.0, config, seed=0)
         rates = np.full(64, 0.01, np.float32)
-        _, statistics = objective.advance(objective.start(objective.untrained()), Chunk(0, rates, rates))
+        _, statistics = objective.advance(objective.start(objective.make_potential()), Chunk(0, rates, rates))
         losses = statistics["training"]
         assert losses[-16:].mean() < losses[:16].mean() - 0.05
 

@@ -334,7 +334,7 @@ def test_an_iterator_has_no_parts():
 
 def test_shards_go_to_devices_that_divide_them():
     shards = Sharded.over(6)
-    assert shards.own == list(range(6))
+    assert shards.numbers == list(range(6))
     rows = np.arange(12.0, dtype=np.float32).reshape(6, 2)
     assert_same(shards.split(shards.join(rows)), rows)
     assert_same(np.asarray(shards.join(rows, axis=1)), rows.T)

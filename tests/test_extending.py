@@ -172,7 +172,7 @@ class Nearing(AbstractObjective):
     def __init__(self, rows: np.ndarray, held_out: np.ndarray, coordinates, config) -> None:
         self.coordinates, self.held_out = coordinates, held_out
 
-    def untrained(self):
+    def make_potential(self):
         return Scaled(2, np.random.default_rng(0))
 
     def start(self, potential):
@@ -196,10 +196,10 @@ class Memory:
     def __init__(self) -> None:
         self.content = b""
 
-    def saved(self):
+    def load(self):
         return unpack(self.content) if self.content else None
 
-    def between(self, steps: int) -> bool:
+    def due(self, steps: int) -> bool:
         return not self.content
 
     def save(self, state) -> None:

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from brenier import BrenierDensity, BrenierMap, ConvergenceWarning, InputError, Training, TransportMap
 from brenier.cli import app
-from brenier.data.remembered import recognised, remember
+from brenier.data.remembered import recognise, remember
 from brenier.maps import checksum
 from brenier.report import write_report
 from brenier.report.correlations import correlations
@@ -198,18 +198,18 @@ class TestRemembered:
     def test_recognised_shares(self, rng: np.random.Generator) -> None:
         points = rng.normal(size=(5000, 2))
         record = remember(points)
-        assert recognised(record, points).share == 1.0
+        assert recognise(record, points).share == 1.0
         mixed = np.concatenate([points[:1500], rng.normal(size=(1500, 2))])
-        found = recognised(record, mixed)
+        found = recognise(record, mixed)
         assert found.share == pytest.approx(0.5, abs=0.15)
         assert found.share < found.largest_share
-        fresh = recognised(record, rng.normal(size=(2500, 2)))
+        fresh = recognise(record, rng.normal(size=(2500, 2)))
         # Of 256 remembered rows 128 would be found; none has a probability of 5 % if three are expected.
         assert (fresh.found, fresh.expected) == (0, 128.0)
         assert fresh.largest_share == pytest.approx(-np.log(0.05) / 128.0)
 
     def test_zeros_have_no_sign(self) -> None:
-        assert recognised(remember(np.zeros((3, 2))), -np.zeros((1, 2))).found == 1
+        assert recognise(remember(np.zeros((3, 2))), -np.zeros((1, 2))).found == 1
 
     def test_samplers_and_generators_of_randomness(self) -> None:
         X = np.random.default_rng(0).normal(size=(400, 2))

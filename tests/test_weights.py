@@ -10,7 +10,7 @@ from asserts import assert_close, assert_same
 from brenier import BrenierMap, DataWarning, InputError, TransportMap
 from brenier.certificates.population import population_bound
 from brenier.conditions.balance import balance, weights_towards
-from brenier.data.weights import WeightedStream, as_weights, effective_size, systematic
+from brenier.data.weights import WeightedStream, as_weights, draw_systematic, effective_size
 from brenier.geometry import QuadraticGeometry, moments
 from brenier.geometry.dependence import dependence
 from brenier.metrics import cosine_similarity, mmd_squared, sliced_w2, unexplained_variance
@@ -117,7 +117,7 @@ class TestDraws:
     def test_any_draw_has_rows_in_proportion(self, rng) -> None:
         weights = rng.uniform(size=30) ** 3
         expected = 1000 * weights / weights.sum()
-        rows = systematic(weights, 1000, 0.3)
+        rows = draw_systematic(weights, 1000, 0.3)
         assert np.all(np.abs(np.bincount(rows, minlength=30) - expected) < 1.0)
 
 

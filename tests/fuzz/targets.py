@@ -139,7 +139,7 @@ def _in_parts(path: Path, columns: tuple[str, ...] = (), key: str | None = None)
     rows = open_rows(path, Asked(key, columns, required=False))
     blocks = list(rows.blocks(2))
     points = np.concatenate([block.points for block in blocks])
-    _require(bool(np.isfinite(points).all()) and points.shape == (rows.counted(), rows.dim), f"points {points.shape}")
+    _require(bool(np.isfinite(points).all()) and points.shape == (rows.count(), rows.dim), f"points {points.shape}")
     taken = {name: np.concatenate([block.taken[name] for block in blocks]) for name in rows.beside}
     _require(all(len(values) == len(points) for values in taken.values()), "columns of other length")
     _require(rows.columns is None or [type(own) for own in rows.columns] == [str] * rows.dim, f"{rows.columns!r}"[:500])

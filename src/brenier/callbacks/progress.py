@@ -12,7 +12,7 @@ from brenier.callbacks.protocol import Callback, End, Start
 __all__ = ["Progress"]
 
 _TEXT, _TIME = 76, 9
-"""Characters that most texts need, and that the time since the start does, with the space before each."""
+"""Width in characters of most texts, and of the time since the start, with the space before each."""
 
 
 class Progress(Callback):

@@ -109,7 +109,7 @@ def as_callbacks(callbacks: Callbacks | None) -> list[Callback]:
     """The argument `callbacks` of an estimator as a list.
 
     Raises:
-        InputError: One is neither a callback nor a function.
+        InputError: One of them is neither a callback nor a function.
     """
     several = callbacks if isinstance(callbacks, list | tuple) else [] if callbacks is None else [callbacks]
     return [_as_callback(callback) for callback in several]

@@ -48,19 +48,19 @@ class Running:
         self._stack.__exit__(kind, error, trace)
 
     def begin(self, start: Start) -> None:
-        """Tell all of the start."""
+        """Tell all callbacks of the start."""
         self.resumed = start.resumed
         for callback in self._callbacks:
             callback.on_start(start)
             self._stack.callback(self._tell, callback)
 
     def show(self, row: Any) -> bool:  # noqa: ANN401
-        """Show a row to all; whether one of them asks for the end."""
+        """Show a row to all callbacks; returns whether one of them asks for the end."""
         self._rows.append(row)
         return any([callback.on_validation(row) for callback in self._callbacks])
 
     def finish(self, fitted: Any) -> None:  # noqa: ANN401
-        """Take down, from a fitted estimator, what all are told at the end."""
+        """Note, from a fitted estimator, what the callbacks are told at the end."""
         seconds = time.perf_counter() - self._started
         self._end = End(fitted.stop_, fitted.n_iter_, seconds, fitted.baseline_, fitted.history_)
 

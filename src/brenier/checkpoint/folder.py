@@ -14,17 +14,17 @@ _KEPT = 2
 """Checkpoints that stay: the newest, and the one before."""
 
 _SUFFIX, _BROKEN = ".safetensors", ".broken"
-"""Behind the number of a checkpoint, and of one that could not be read."""
+"""What follows the number of a checkpoint, and of one that could not be read, in its name."""
 
 _MARK = "brenier-checkpoints.txt"
 _NOTE = b"Checkpoints of one fit of brenier. `brenier fit --checkpoint` goes on from the newest that is whole.\n"
-"""Of a folder that is ours: a name and its content."""
+"""Name and content of the file that marks a folder as one of checkpoints."""
 
 _TEMPORARY = ".brenier-"
 """Begins the names of files that are being written."""
 
 _FORMAT = 2
-"""Of the states. To be raised where a state means something else than before; 1 was written by Orbax."""
+"""Version of the states. To be raised where a state means something else than before; 1 was written by Orbax."""
 
 
 class Saved(NamedTuple):
@@ -43,7 +43,7 @@ class Folder:
     """Numbered checkpoints in one folder.
 
     Args:
-        path: Where; made if missing. Its checkpoints are those of one fit.
+        path: The folder, made if missing, for the checkpoints of one fit.
 
     Raises:
         InputError: The folder cannot be written, or holds something else.
@@ -52,17 +52,17 @@ class Folder:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).resolve()
         self._claim(path)
-        self._lock = _locked(self.path / _MARK, path)
+        self._lock = _lock(self.path / _MARK, path)
         for left in self.path.glob(f"{_TEMPORARY}*.tmp"):  # of processes that were killed while they wrote
             left.unlink(missing_ok=True)
 
     @property
     def numbers(self) -> list[int]:
-        """Of the checkpoints that are there, in order."""
+        """Numbers of the checkpoints that are there, in order."""
         names = [file.stem for file in self.path.iterdir() if file.suffix == _SUFFIX]
         return sorted(int(name) for name in names if name.isdecimal())
 
-    def newest(self) -> Saved | None:
+    def load_newest(self) -> Saved | None:
         """The newest checkpoint that is whole; None in a folder without checkpoints.
 
         Raises:
@@ -129,21 +129,21 @@ class Folder:
             )
 
     def _claim(self, given: str | os.PathLike[str]) -> None:
-        """Make the folder ours, or find that it is not to be had."""
+        """Mark the folder as one of checkpoints, or refuse it."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             # A process that was killed while it made the folder ours may have left a temporary file.
-            others = [entry.name for entry in self.path.iterdir() if not entry.name.startswith(_TEMPORARY)]
+            names = [entry.name for entry in self.path.iterdir() if not entry.name.startswith(_TEMPORARY)]
         except OSError as error:
             raise InputError(
                 f"`checkpoint` {given} cannot be made a folder: {error.strerror or error}. Name another."
             ) from error
-        if others and _MARK not in others:
+        if names and _MARK not in names:
             raise InputError(
-                f"`checkpoint` {given} is a folder that holds something else ({', '.join(sorted(others)[:3])}). Name "
+                f"`checkpoint` {given} is a folder that holds something else ({', '.join(sorted(names)[:3])}). Name "
                 "one that is empty, or does not exist yet."
             )
-        old = sorted(name for name in others if name.isdecimal())
+        old = sorted(name for name in names if name.isdecimal())
         if old:
             raise InputError(
                 f"`checkpoint` {given} has checkpoints of an earlier version of brenier ({', '.join(old[:3])}), which "
@@ -152,12 +152,12 @@ class Folder:
             )
         mark = self.path / _MARK
         check_writable(mark)
-        if not others:
+        if not names:
             with atomic_write(mark) as handle:
                 handle.write(_NOTE)
 
 
-def _locked(mark: Path, given: str | os.PathLike[str]) -> BinaryIO:
+def _lock(mark: Path, given: str | os.PathLike[str]) -> BinaryIO:
     """The mark, locked as long as this process has it open: two fits in one folder would remove each other's files."""
     handle = mark.open("rb")
     try:

@@ -28,15 +28,15 @@ def data_digest(*arrays: NDArray[Any] | None) -> str:
 
 
 def check_same(before: dict[str, Any], now: dict[str, Any], folder: str) -> None:
-    """Refuse to go on with something else.
+    """Refuse to go on with a fit to other data, or with other settings.
 
     Args:
         before: What the checkpoint's fit depended on: settings by name under "settings", digests of data by name.
-        now: The same of this fit.
+        now: What this fit depends on, in the same form.
         folder: Where the checkpoint is.
 
     Raises:
-        InputError: They differ.
+        InputError: The two differ.
     """
     now = json.loads(json.dumps(now))
     if before == now:

@@ -19,7 +19,7 @@ from brenier.checkpoint.folder import Folder
 from brenier.checkpoint.identity import check_same
 from brenier.checkpoint.termination import Terminated, was_asked
 
-__all__ = ["Checkpoints", "Resumed", "open_checkpoints", "seeded"]
+__all__ = ["Checkpoints", "Resumed", "make_generator", "open_checkpoints"]
 
 COST = 0.02
 """Share of the time that saving may take: after a save that took a second, the next is 50 seconds away."""
@@ -39,7 +39,7 @@ class Resumed(NamedTuple):
     finished: bool
 
     def describe(self) -> str:
-        """For people to read."""
+        """Where the fit was left, as a sentence for people."""
         if self.finished:
             return "the fit had ended; its result is taken from the checkpoint"
         return f"resumed from step {self.step:,}{' of the second fit, to all samples' if self.refit else ''}"
@@ -57,7 +57,7 @@ class Checkpoints:
 
     def __init__(self, path: str, folder: Folder | None) -> None:
         self._path, self._folder = path, folder
-        saved = None if folder is None else folder.newest()
+        saved = None if folder is None else folder.load_newest()
         self._number = 0 if folder is None else max(folder.numbers, default=0)
         self._before: dict[str, Any] = from_first({} if saved is None else saved.state)
         self._fits: dict[str, State] = self._before.get("fits", {})
@@ -91,7 +91,7 @@ class Checkpoints:
         versions = self._before["versions"]
         if versions != _versions():
             warn(
-                f"the checkpoint was written with {_listed(versions)}, while this is {_listed(_versions())}: the map "
+                f"the checkpoint was written with {_list(versions)}, while this is {_list(_versions())}: the map "
                 "may differ in its last digits from that of an uninterrupted fit.",
                 CheckpointWarning,
             )
@@ -108,7 +108,7 @@ class Checkpoints:
         return OneFit(self, name)
 
     def state_of(self, name: str) -> State | None:
-        """What an earlier process has saved of one fit."""
+        """What an earlier process saved of the fit of this name; None where there is nothing."""
         return self._fits.get(name)
 
     def due(self) -> bool:
@@ -137,13 +137,13 @@ class Checkpoints:
         }
         if ended:
             self._fits = content["fits"]
-        written = agree(self._folder is not None and self._written(self._folder, content))
+        written = agree(self._folder is not None and self._try_write(self._folder, content))
         self._last = time.perf_counter()
         self._took = self._last - began
         if self._asked and not content["complete"]:
             raise Terminated(self._farewell(written, state["steps"], name))
 
-    def _written(self, folder: Folder, content: dict[str, Any]) -> bool:
+    def _try_write(self, folder: Folder, content: dict[str, Any]) -> bool:
         """Try to write a checkpoint; warn where that fails, once for each reason."""
         self._number += 1
         try:
@@ -179,10 +179,10 @@ class OneFit:
     def __init__(self, checkpoints: Checkpoints, name: str) -> None:
         self._checkpoints, self._name = checkpoints, name
 
-    def saved(self) -> State | None:
+    def load(self) -> State | None:
         return self._checkpoints.state_of(self._name)
 
-    def between(self, steps: int) -> bool:
+    def due(self, steps: int) -> bool:
         return self._checkpoints.due()
 
     def save(self, state: State) -> None:
@@ -209,8 +209,8 @@ def open_checkpoints(path: str | os.PathLike[str] | None) -> Iterator[Checkpoint
         yield Checkpoints(shown, folder)
 
 
-def seeded(random_state: Any, checkpoints: Checkpoints | None) -> np.random.RandomState:  # noqa: ANN401
-    """The randomness of a fit: with checkpoints, a fit without a seed keeps the one that it began with."""
+def make_generator(random_state: Any, checkpoints: Checkpoints | None) -> np.random.RandomState:  # noqa: ANN401
+    """The generator of a fit; with checkpoints, a fit without a seed keeps the one that it began with."""
     if random_state is not None or (checkpoints is None and jax.process_count() == 1):
         return check_random_state(random_state)
     drawn = agree(int(check_random_state(None).randint(2**31 - 1)))
@@ -221,5 +221,5 @@ def _versions() -> dict[str, str]:
     return {name: version(name) for name in ("brenier", "jax", "numpy")}
 
 
-def _listed(versions: dict[str, str]) -> str:
+def _list(versions: dict[str, str]) -> str:
     return ", ".join(f"{name} {number}" for name, number in versions.items())

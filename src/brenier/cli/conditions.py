@@ -26,7 +26,7 @@ def naming_conditions() -> Iterator[None]:
         yield
     except LabelColumnsError as error:
         options = " ".join(f"--condition {shlex.quote(name)}" for name in error.names) or "--condition"
-        raise InputError(f"{error.found} Encode them as numbers, or use `brenier fit {options}`.") from error
+        raise InputError(f"{error.sentences} Encode them as numbers, or use `brenier fit {options}`.") from error
 
 
 def condition_types(given: Sequence[str] | None, columns: Sequence["Column"]) -> dict[str, str] | None:

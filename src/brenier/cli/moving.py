@@ -144,10 +144,10 @@ def transform_rows(
     with RowsDone() as said:
         if is_cells(output):
             part = map_.info.get("anndata", "X") if key is None else key
-            shape = (rows.counted(), rows.dim)
+            shape = (rows.count(), rows.dim)
             added = add_to_cells(map_, source, part, output, (own for own, _ in run.moved(said)), inverse, t, shape)
         else:
-            count = rows.counted() if output.suffix.lower() == ".npz" else None
+            count = rows.count() if output.suffix.lower() == ".npz" else None
             with row_writer(output, rows.dim, rows.columns or map_.columns, count) as writer:
                 for points, beside in run.moved(said):
                     writer.write(points, beside)

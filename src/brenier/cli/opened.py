@@ -164,7 +164,7 @@ class OpenMap:
         import numpy as np
 
         from brenier.data.conditions import Column
-        from brenier.files.points import checked_columns
+        from brenier.files.points import condition_columns
 
         columns: list[Column] = []
         for name in [own for own in (*self.names, self.weight) if own is not None and own in block.taken]:
@@ -173,7 +173,7 @@ class OpenMap:
             elif self.at is not None:
                 columns.append(Column(name, block.taken[name]))
             else:
-                columns += checked_columns(name, block.taken[name], len(block.points), path)
+                columns += condition_columns(name, block.taken[name], len(block.points), path)
         return columns
 
     def condition(self, columns: "Sequence[Column]") -> "Conditions | None":

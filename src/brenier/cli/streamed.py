@@ -78,7 +78,7 @@ def open_side(path: Path, key: str | None, memory: str | None) -> Cloud | None:
     if stored.fits:
         return None
     part = (key or "X") if is_cells(path) else None
-    return Cloud(path, stored.limited(limit if memory is not None else min(MEMORY, limit)), part=part)
+    return Cloud(path, stored.limit_memory(limit if memory is not None else min(MEMORY, limit)), part=part)
 
 
 def check_streamed(clouds: Sequence[Cloud], **options: object) -> None:

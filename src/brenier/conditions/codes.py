@@ -4,7 +4,7 @@ import numpy as np
 
 from brenier._errors import DataWarning, InputError, warn
 from brenier.conditions.space import ConditionSpace
-from brenier.data.table import Matrix, Unchecked, listed
+from brenier.data.table import Matrix, Unchecked, itemise
 
 __all__ = ["describe", "read_codes"]
 
@@ -37,7 +37,7 @@ def read_codes(space: ConditionSpace, condition: Unchecked, rows: int, name: str
     beyond = space.outside(codes[:1] if alike else codes)
     if not len(beyond):
         return codes
-    which = "" if alike else f" in rows {listed([str(row) for row in beyond])}"
+    which = "" if alike else f" in rows {itemise([str(row) for row in beyond])}"
     warn(
         f"`{name}` has numbers{which} outside the range of the fit ({describe(space)}); they are taken as "
         "the nearest number inside.",
@@ -55,7 +55,7 @@ def describe(space: ConditionSpace) -> str:
     """The conditions of a fit in words, for messages and summaries."""
     parts = []
     if space.classes != ((),):
-        parts.append(f"classes {listed([repr(name) for name in space.class_names()], 8)}")
+        parts.append(f"classes {itemise([repr(name) for name in space.class_names()], 8)}")
     names = [variable.name for variable in space.variables if variable.kind == "number"]
     for name, low, high in zip(names, space.low.min(axis=0), space.high.max(axis=0), strict=True):
         parts.append(f"{'a number' if name is None else f'`{name}`'} from {low:.6g} to {high:.6g}")

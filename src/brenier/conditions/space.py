@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.data.conditions import Column, is_single, label_text, read_conditions, single_condition
-from brenier.data.table import Unchecked, listed
+from brenier.data.table import Unchecked, itemise
 from brenier.files.text import is_number
 
 __all__ = ["ConditionSpace", "Kinds", "Variable", "find_space"]
@@ -305,4 +305,4 @@ def _combine(labels: list[list[str]], numbers: Matrix) -> list[tuple[str, ...]]:
 
 
 def _classes(classes: Sequence[tuple[str, ...]]) -> str:
-    return listed([repr(", ".join(labels)) for labels in classes], _SHOWN)
+    return itemise([repr(", ".join(labels)) for labels in classes], _SHOWN)

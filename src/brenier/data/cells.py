@@ -1,6 +1,6 @@
 """AnnData, in memory or in a file: which part holds the points, and that part as a table.
 
-Nothing here imports anndata: what is handed in brings its own methods.
+Nothing here imports anndata: the objects that users pass have all methods that are needed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from brenier._errors import InputError
 from brenier.data.kinds import is_from
 from brenier.data.memory import fits, limit_text, rows_at_once, size_text
-from brenier.data.table import Table, Unchecked, listed
+from brenier.data.table import Table, Unchecked, itemise
 
-__all__ = ["Place", "columns_of", "dense", "is_cells", "read_cells"]
+__all__ = ["Place", "columns_of", "densify", "is_cells", "read_cells"]
 
 _FROM = {"X": "layers", "layers": "layers", "obsm": "obsm"}
 """Group that images are written to, by the group that the points are in: both have the same columns."""
@@ -46,7 +46,7 @@ class Place(NamedTuple):
 
     @classmethod
     def read(cls, text: str) -> "Place":
-        """What `str` made of one."""
+        """Read a place from the text that `str` makes of it."""
         group, _, key = text.partition("/")
         return cls(group, key or None)
 
@@ -59,14 +59,14 @@ class Place(NamedTuple):
         return self.group != "obsm"
 
     def beside(self, suffix: str, key: str | None = None) -> "Place":
-        """Where what becomes of the points is written: `obsm` stays there, all else becomes a layer.
+        """Where images of the points are written: into `obsm` if they come from there, into a layer otherwise.
 
         Args:
-            suffix: Behind the key of an `obsm`; the key of a layer.
-            key: Another key instead.
+            suffix: What follows the key of an `obsm`; the key of a layer.
+            key: The key to use instead.
         """
-        own = f"{self.key}_{suffix}" if self.group == "obsm" else suffix
-        return Place(_FROM[self.group], own if key is None else key)
+        default = f"{self.key}_{suffix}" if self.group == "obsm" else suffix
+        return Place(_FROM[self.group], default if key is None else key)
 
     def missing(self, name: str, present: Mapping[str, Iterable[str]]) -> InputError:
         """The error where there is no such place.
@@ -75,7 +75,7 @@ class Place(NamedTuple):
             name: What it is missing from.
             present: Keys of `obsm` and `layers`; `X` is among the keys if there is one.
         """
-        parts = [f"{group} {listed(list(keys), 10)}" if keys else group for group, keys in present.items()]
+        parts = [f"{group} {itemise(list(keys), 10)}" if keys else group for group, keys in present.items()]
         what = "`.X`" if self.key is None else f"{self.group} '{self.key}'"
         return InputError(f"`{name}` has no {what}; it has {'; '.join(parts) or 'none'}. Choose one of these.")
 
@@ -97,32 +97,32 @@ def read_cells(adata: Unchecked, name: str, place: Place) -> Table | Unchecked:
         InputError: There is no such part, or it is sparse and too large to be made dense.
     """
     try:
-        found = adata.X if place.key is None else getattr(adata, place.group)[place.key]
+        part = adata.X if place.key is None else getattr(adata, place.group)[place.key]
     except KeyError:
-        found = None
-    if found is None:
+        part = None
+    if part is None:
         present = {group: list(getattr(adata, group)) for group in ("obsm", "layers")}
         there = {group: keys for group, keys in present.items() if keys} | ({} if adata.X is None else {"X": []})
         raise place.missing(name, there)
-    values = dense(found, f"{name}`, `{place}")
-    return Table(values, [str(own) for own in adata.var_names]) if place.named else values
+    values = densify(part, f"{name}`, `{place}")
+    return Table(values, [str(name) for name in adata.var_names]) if place.named else values
 
 
-def dense(found: Unchecked, name: str) -> Unchecked:
-    """A part as an array; what is sparse or in a file becomes one piece by piece, so that it is never held twice.
+def densify(part: Unchecked, name: str) -> Unchecked:
+    """Turn a part into an array; what is sparse or in a file is read in pieces, so that it is never held twice.
 
     Args:
-        found: NumPy array or frame, sparse matrix, or the like of either in an open file.
+        part: NumPy array or frame, sparse matrix, or the like of either in an open file.
         name: What messages call it.
 
     Raises:
-        InputError: It would take more memory than is made dense at once.
+        InputError: The array would be larger than is made dense at once.
     """
-    if isinstance(found, np.ndarray) or hasattr(found, "iloc") or not hasattr(found, "shape") or len(found.shape) != 2:
-        return found
-    if hasattr(found, "chunks") and hasattr(found, "dask"):
-        return found
-    rows, columns = found.shape
+    if isinstance(part, np.ndarray) or hasattr(part, "iloc") or not hasattr(part, "shape") or len(part.shape) != 2:
+        return part
+    if hasattr(part, "chunks") and hasattr(part, "dask"):
+        return part
+    rows, columns = part.shape
     if not fits(rows * columns):
         raise InputError(
             f"`{name}` has {rows:,} rows and {columns:,} columns, {size_text(rows * columns)} as a dense array in "
@@ -130,18 +130,18 @@ def dense(found: Unchecked, name: str) -> Unchecked:
             "`scanpy.pp.pca`, or select fewer variables."
         )
     values = np.empty((rows, columns))
-    if getattr(found, "format", "") == "csc":  # of which rows cannot be read without reading all of it
+    if getattr(part, "format", "") == "csc":  # of which rows cannot be read without reading all of it
         step = rows_at_once(rows)
         for start in range(0, columns, step):
-            values[:, start : start + step] = _array(found[:, start : start + step])
+            values[:, start : start + step] = _to_array(part[:, start : start + step])
     else:
         step = rows_at_once(columns)
         for start in range(0, rows, step):
-            values[start : start + step] = _array(found[start : start + step])
+            values[start : start + step] = _to_array(part[start : start + step])
     return values
 
 
-def _array(piece: Unchecked) -> NDArray[Any]:
+def _to_array(piece: Unchecked) -> NDArray[Any]:
     return piece.toarray() if hasattr(piece, "toarray") else np.asarray(piece)
 
 
@@ -155,11 +155,11 @@ def columns_of(obs: Unchecked, names: str | Sequence[str], argument: str, owner:
         owner: What messages call the AnnData.
 
     Raises:
-        InputError: It lacks one of them.
+        InputError: The frame lacks one of the columns.
     """
-    own = [names] if isinstance(names, str) else list(names)
-    missing = [repr(name) for name in own if name not in obs.columns]
+    columns = [names] if isinstance(names, str) else list(names)
+    missing = [repr(name) for name in columns if name not in obs.columns]
     if missing:
-        there = listed([repr(str(name)) for name in obs.columns], 10) or "no columns"
-        raise InputError(f"`{argument}` names {listed(missing)}, which `{owner}.obs` lacks; it has {there}.")
-    return obs[own]
+        there = itemise([repr(str(name)) for name in obs.columns], 10) or "no columns"
+        raise InputError(f"`{argument}` names {itemise(missing)}, which `{owner}.obs` lacks; it has {there}.")
+    return obs[columns]

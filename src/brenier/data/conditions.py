@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.data.frames import FrameColumn, as_plain, frame_columns
-from brenier.data.table import Unchecked, listed
+from brenier.data.table import Unchecked, itemise
 
 __all__ = ["Column", "Conditions", "as_labels", "is_single", "label_text", "read_conditions", "single_condition"]
 
@@ -39,7 +39,7 @@ class _Entries(NamedTuple):
 
 @dataclass(frozen=True)
 class Conditions:
-    """Columns of conditions as a frame: the form in which columns of several types with names are taken.
+    """Columns of conditions of several types, with the interface of a frame.
 
     Attributes:
         given: The columns.
@@ -50,16 +50,16 @@ class Conditions:
 
     @classmethod
     def of(cls, names: Sequence[str | None], rows: NDArray[Any]) -> "Conditions":
-        """From the entries of each row, `(n, q)`."""
+        """Make columns from the entries of all rows, `(n, q)`, and a name for each column."""
         return cls([Column(name, values) for name, values in zip(names, rows.T, strict=True)])
 
     @property
     def columns(self) -> list[str | None]:
-        """Their names."""
+        """Names of the columns."""
         return [column.name for column in self.given]
 
     def get_columns(self) -> list[_Entries]:
-        """Their entries."""
+        """Entries of the columns."""
         return [_Entries(column.values) for column in self.given]
 
 
@@ -90,7 +90,7 @@ def read_conditions(value: Unchecked, rows: int, name: str) -> list[Column]:
         name: The argument's name in messages.
 
     Raises:
-        InputError: Another number of rows, no columns, missing entries, or nothing that can be a label or a number.
+        InputError: Another number of rows, no columns, missing entries, or entries that are neither labels nor numbers.
     """
     value = as_plain(value, name)
     frame = frame_columns(value)
@@ -103,8 +103,8 @@ def read_conditions(value: Unchecked, rows: int, name: str) -> list[Column]:
                 f"`{name}` must be one entry a point, or one row a point; got shape {array.shape}. For one condition "
                 "of all points pass a single label, number or tuple."
             )
-        own = getattr(value, "name", None)
-        labels = [own if isinstance(own, str) else None] if array.ndim == 1 else [None] * array.shape[1]
+        title = getattr(value, "name", None)
+        labels = [title if isinstance(title, str) else None] if array.ndim == 1 else [None] * array.shape[1]
         columns = list(zip(labels, [array] if array.ndim == 1 else list(array.T), strict=True))
     if not columns:
         raise InputError(f"`{name}` has no columns. Leave it out, or pass the conditions.")
@@ -124,7 +124,7 @@ def label_text(entry: object) -> str:
 
 
 def as_labels(column: FrameColumn) -> NDArray[Any]:
-    """The entries of a column; of one that is declared to have categories, as labels even where these are numbers."""
+    """The entries of a column; those of a column of categories as labels, even where they are numbers."""
     if column.kind != "category":
         return column.values
     return np.array([entry if _is_missing(entry) else label_text(entry) for entry in column.values], object)
@@ -156,7 +156,7 @@ def _values(entries: Sequence[Any] | NDArray[Any], name: str, label: str | None)
     missing = np.flatnonzero([_is_missing(entry) for entry in array]) if array.dtype.kind in "OfUS" else np.empty(0)
     if len(missing):
         raise InputError(
-            f"`{name}`{where} has {len(missing)} missing entries, in rows {listed([str(row) for row in missing])}. "
+            f"`{name}`{where} has {len(missing)} missing entries, in rows {itemise([str(row) for row in missing])}. "
             "Drop these points, or give them a condition."
         )
     if array.dtype.kind == "O" and all(isinstance(entry, int | float | np.number) for entry in array):

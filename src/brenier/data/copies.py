@@ -14,15 +14,15 @@ _FEWEST = (0.1, 0.05)
 """Least share of the distances below such a gap, and above it."""
 
 _ENOUGH = 50
-"""Distances from which on shares are shares."""
+"""Fewest distances for which a share of them means something."""
 
 
 def near_copies(standardised: Matrix) -> float:
     """Share of the rows that lie much closer to another row than the rest do, though not on it.
 
     Rows are sorted along one direction, so that a row and its copy are neighbours, or nearly all are. The distances of
-    neighbours then have a gap: those of copies are of the size of the noise, those of others are not. Rows that are
-    equal are no near-copies: discrete distributions have them.
+    neighbours then have a gap: those of copies are of the size of the noise, those of others are not. Equal rows
+    are not near-copies: discrete distributions have them.
 
     Args:
         standardised: `(n, d)` points, with all columns in comparable units.
@@ -37,11 +37,11 @@ def near_copies(standardised: Matrix) -> float:
     for start in range(0, len(distances), step):
         rows = standardised[order[start : start + step + 1]]
         distances[start : start + step] = np.sqrt(np.sum(np.square(np.diff(rows, axis=0)), axis=1))
-    return _below_gap(np.sort(distances[distances > 0])) / len(standardised)
+    return _count_below_gap(np.sort(distances[distances > 0])) / len(standardised)
 
 
-def _below_gap(distances: NDArray[np.float64]) -> int:
-    """How many of these sorted distances lie below the widest gap; none if it is no gap."""
+def _count_below_gap(distances: NDArray[np.float64]) -> int:
+    """How many of these sorted distances lie below the widest gap; 0 if that is too narrow to count."""
     count = len(distances)
     first, last = int(_FEWEST[0] * count), count - int(_FEWEST[1] * count)
     if count < _ENOUGH or last - first < 2:

@@ -1,4 +1,4 @@
-"""The entries of a table as finite numbers, or a message that says which are none."""
+"""The entries of a table as finite numbers, or a message that says which are not."""
 
 import math
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import DataWarning, InputError, warn
-from brenier.data.table import InputTypeError, LabelColumnsError, Matrix, Unchecked, counted, few, label, listed
+from brenier.data.table import InputTypeError, LabelColumnsError, Matrix, Unchecked, itemise, label, show_few, tally
 
 __all__ = ["all_truth_values", "check_finite", "is_gap", "to_float"]
 
@@ -57,7 +57,7 @@ def to_float(raw: NDArray[Any], name: str, labels: list[str] | None) -> Matrix:
 def _from_objects(raw: NDArray[Any], name: str, labels: list[str] | None) -> Matrix:
     truth = [j for j, column in enumerate(raw.T) if all_truth_values(column)]
     if truth:
-        raise LabelColumnsError(f"`{name}` has columns of truth values: {few(truth, lambda j: label(labels, j))}.")
+        raise LabelColumnsError(f"`{name}` has columns of truth values: {show_few(truth, lambda j: label(labels, j))}.")
     values = np.empty(raw.shape)
     for (i, j), entry in np.ndenumerate(raw):
         try:
@@ -97,16 +97,16 @@ def check_finite(values: Matrix, name: str, labels: list[str] | None) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         finite = math.isfinite(values.sum())  # one pass and no memory, where masks would take an eighth of the data
     if not finite and (bad := ~np.isfinite(values)).any():
-        counts = {"NaN": np.isnan(values).sum(axis=0), "infinity": np.isinf(values).sum(axis=0)}
-        found = [f"{what} ({counted(labels, own)} of {len(values)} rows)" for what, own in counts.items() if own.any()]
+        sums = {"NaN": np.isnan(values).sum(axis=0), "infinity": np.isinf(values).sum(axis=0)}
+        flaws = [f"{what} ({tally(labels, hits)} of {len(values)} rows)" for what, hits in sums.items() if hits.any()]
         rows = [str(i) for i in np.flatnonzero(bad.any(axis=1))]
         empty = np.flatnonzero(bad.all(axis=0)).tolist()
         way_out = "Drop these rows, or fill in the values."
         if empty and len(values) > 1:
-            way_out = f"Drop columns without any finite value, {few(empty, lambda j: label(labels, j))}."
+            way_out = f"Drop columns without any finite value, {show_few(empty, lambda j: label(labels, j))}."
             if len(empty) < bad.any(axis=0).sum():
                 way_out += " Elsewhere drop rows, or fill in the values."
-        raise InputError(f"`{name}` contains {' and '.join(found)}, in rows {listed(rows)}. {way_out}")
+        raise InputError(f"`{name}` contains {' and '.join(flaws)}, in rows {itemise(rows)}. {way_out}")
     largest = max(values.max(), -values.min())
     if largest > _LARGEST:
         raise InputError(f"`{name}` has values up to {largest:.3g}, whose squares overflow. Use other units.")

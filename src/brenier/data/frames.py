@@ -1,4 +1,4 @@
-"""Points of any kind: what they hold, and others in the same form. No library is imported that is not in use."""
+"""Points of any kind are read here, and given back in the same form. No library is imported that is not in use."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ def read(value: Unchecked, name: str) -> NDArray[Any] | list[FrameColumn]:
     """What a value holds, unchecked: an array of any shape, or the columns of a frame.
 
     Args:
-        value: Of any kind.
+        value: Points in any form.
         name: The argument's name in messages.
 
     Raises:
-        InputError: It cannot be read, or not as it is.
+        InputError: The value cannot be read, or not as it is.
     """
     return kind_of(value).read(value, name)
 
@@ -27,26 +27,26 @@ def read(value: Unchecked, name: str) -> NDArray[Any] | list[FrameColumn]:
 def frame_columns(value: Unchecked) -> list[FrameColumn] | None:
     """The columns of a frame; None where the value is not one."""
     kind = kind_of(value)
-    found = kind.read(value, "frame") if kind.framed else None
-    return found if isinstance(found, list) else None
+    content = kind.read(value, "frame") if kind.framed else None
+    return content if isinstance(content, list) else None
 
 
 def as_plain(value: Unchecked, name: str) -> Unchecked:
-    """Tensors, arrays of JAX and of dask as those of NumPy; frames, series, lists and all else as they are.
+    """Turn tensors, and arrays of JAX and of dask, into those of NumPy; all else is returned as it is.
 
     Args:
         value: Labels, numbers or weights.
         name: The argument's name in messages.
 
     Raises:
-        InputError: It cannot be read as it is.
+        InputError: The value cannot be read as it is.
     """
     kind = kind_of(value)
     return value if kind.framed or isinstance(kind, Arrays) else kind.read(value, name)
 
 
 def like(given: Unchecked, points: Matrix) -> Moved:
-    """Points in the form in which others came.
+    """Give points the form of what the user passed.
 
     Args:
         given: What the user passed.
@@ -60,7 +60,7 @@ def like(given: Unchecked, points: Matrix) -> Moved:
 
 
 def output_like(estimator: object, given: Unchecked, points: Matrix) -> Moved:
-    """The same for `transform` of a scikit-learn estimator: the points themselves where `set_output` was called.
+    """Give the result of `transform` the form of its input; an array where `set_output` was called.
 
     scikit-learn then makes the frame, and it cannot make that of one library from that of another.
     """
@@ -68,6 +68,6 @@ def output_like(estimator: object, given: Unchecked, points: Matrix) -> Moved:
 
 
 def wants_own_form(estimator: object) -> bool:
-    """Whether `transform` of a scikit-learn estimator gives back the form that it was given: no `set_output`."""
-    own = getattr(estimator, "_sklearn_output_config", {}).get("transform", get_config()["transform_output"])
-    return own == "default"
+    """Whether `transform` of a scikit-learn estimator keeps the form of its input: `set_output` was not called."""
+    setting = getattr(estimator, "_sklearn_output_config", {}).get("transform", get_config()["transform_output"])
+    return setting == "default"

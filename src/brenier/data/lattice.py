@@ -14,7 +14,7 @@ _ROWS_A_VALUE = 2
 """Rows for each different value, on average, from which on a column may be discrete."""
 
 _MANY_ROWS, _FEW_VALUES = 20, 100
-"""The same for a warning, and the most different values that it is given for: finer steps do little harm."""
+"""Rows a value from which on a warning is given, and the most values for it: finer steps do little harm."""
 
 _LOOKED_AT = 10_000
 """Rows that a first look takes, so that columns without ties cost next to nothing."""
@@ -34,7 +34,7 @@ class Lattice(NamedTuple):
 
     Attributes:
         width: The step between neighbours.
-        offset: The least of them that is not negative.
+        offset: The least of the numbers that is not negative.
     """
 
     width: float
@@ -45,15 +45,15 @@ class Lattice(NamedTuple):
         """The lattice that a column lies on.
 
         A column is discrete where there are at least two rows for each different value, on average, and all values
-        are multiples of one step up to an offset: whole numbers of their greatest common divisor, other numbers, up
-        to rounding in the precision that they have, of the smallest gap between two of them, or of a half, a third
-        and so on to a twelfth of it. The step must be 1,000 times as large as the rounding errors.
+        are multiples of one step up to an offset. The step of whole numbers is their greatest common divisor; that of
+        other numbers, up to rounding in their precision, is the smallest gap between two of them, or a half, a third
+        and so on to a twelfth of it. It must be 1,000 times as large as the rounding errors.
 
         Args:
             values: `(n,)`, finite.
 
         Returns:
-            Of width 0 where the column is not discrete.
+            The lattice; its width is 0 where the column is not discrete.
         """
         distinct = np.unique(values + 0.0)
         if not 2 <= len(distinct) <= len(values) / _ROWS_A_VALUE:
@@ -68,25 +68,25 @@ class Lattice(NamedTuple):
 
         Args:
             width: At least 0.
-            point: One of its numbers.
-            error: How exact that is; by default as float64 is.
+            point: One of the numbers of the lattice.
+            error: How far off the point may be; by default, the rounding of float64.
         """
         if not width:
             return cls(0.0, 0.0)
         error = _rounding_error(np.array([point])) if error is None else error
-        offset = _simple(point - width * math.floor(point / width), error)
+        offset = _simplify(point - width * math.floor(point / width), error)
         return cls(width, 0.0 if width - offset <= error else offset)
 
     def nearest(self, values: Matrix) -> Matrix:
         """The nearest number of the lattice to each value.
 
         Where width and offset are simple fractions, as all decimals of up to four digits are, it is rounded only once,
-        and so is the very float that the number is written as: 0.3, not 0.1 + 0.1 + 0.1.
+        and is the very float that the number is written as: 0.3, not 0.1 + 0.1 + 0.1.
         """
         if not self.width:
             return values.copy()
         multiples = np.rint((values - self.offset) / self.width)
-        step, start = (Fraction(own).limit_denominator(_SIMPLE) for own in self)
+        step, start = (Fraction(number).limit_denominator(_SIMPLE) for number in self)
         if float(step) != self.width or float(start) != self.offset:
             return self.offset + multiples * self.width
         whole = math.lcm(step.denominator, start.denominator)
@@ -94,17 +94,17 @@ class Lattice(NamedTuple):
 
 
 def few_values(values: Matrix) -> int | None:
-    """How many different values a column has, if that is few for its rows: 100 at most, and 20 rows for each.
+    """How many different values a column has, if these are few: 100 at most, with 20 rows for each on average.
 
-    None for all other columns, those without ties, with steps so fine that they do little harm, or with a single value.
+    None for other columns: those without ties, with steps so fine that they do little harm, or with a single value.
 
     Args:
         values: `(n,)`, finite.
     """
     sample = values[:: max(1, len(values) // _LOOKED_AT)]
-    for own in (sample, values):
-        count = len(np.unique(own + 0.0))
-        if count > min(_FEW_VALUES, len(own) / _MANY_ROWS):
+    for column in (sample, values):
+        count = len(np.unique(column + 0.0))
+        if count > min(_FEW_VALUES, len(column) / _MANY_ROWS):
             return None
     return count if count > 1 else None
 
@@ -127,11 +127,11 @@ def _step(distinct: Matrix, error: float) -> float:
         if width < _STANDS_OUT * error:
             return 0.0
         if np.all(np.abs(from_first - multiples * width) <= error):
-            return _simple(float(width), error / float(multiples[-1]))
+            return _simplify(float(width), error / float(multiples[-1]))
     return 0.0
 
 
-def _simple(number: float, error: float) -> float:
+def _simplify(number: float, error: float) -> float:
     """The simple fraction that a number is up to an error, or the number itself."""
     fraction = float(Fraction(number).limit_denominator(_SIMPLE))
     return fraction if abs(fraction - number) <= error else number

@@ -1,4 +1,4 @@
-"""How much is made a plain array at once, of what need not be one: sparse matrices, arrays of dask, files."""
+"""How large a plain array may be made at once from sparse matrices, arrays of dask, and files."""
 
 import math
 import os
@@ -31,7 +31,7 @@ _CHUNK_BYTES = 1 << 24
 
 
 def fits(entries: float) -> bool:
-    """Whether so many numbers may become an array at once; not where their number is unknown, NaN."""
+    """Whether so many numbers may become an array at once; False where their number is unknown, NaN."""
     return 8 * entries <= MOST_BYTES
 
 
@@ -47,7 +47,7 @@ def check_expansion(size: int, stored: int, name: str) -> None:
         name: What messages call the file.
 
     Raises:
-        InputError: They are.
+        InputError: The contents are far larger than the file.
     """
     if size > most_contents(stored):
         raise InputError(
@@ -58,8 +58,8 @@ def check_expansion(size: int, stored: int, name: str) -> None:
 
 def stored_bytes(path: Path) -> int:
     """Bytes of a file, or of all files in a folder."""
-    files = [own for own in path.rglob("*") if own.is_file()] if path.is_dir() else [path]
-    return sum(own.stat().st_size for own in files)
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files)
 
 
 def most_contents(stored: int) -> int:
@@ -68,12 +68,12 @@ def most_contents(stored: int) -> int:
 
 
 def rows_at_once(columns: int) -> int:
-    """Rows of one piece."""
+    """Rows to read at once, of so many columns."""
     return max(_CHUNK_BYTES // (8 * max(columns, 1)), 1)
 
 
 def limit_text() -> str:
-    """The limit, for people."""
+    """The size of the largest array that is made at once, for people."""
     return size_text(MOST_BYTES / 8)
 
 
@@ -89,17 +89,17 @@ def size_text(entries: float) -> str:
 
 def machine_bytes() -> int:
     """Memory of the machine, or of the control group that the process is in where that has less."""
-    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = Path("/sys/fs/cgroup/memory.max")
     text = limit.read_text().strip() if limit.exists() else ""
-    return min(found, int(text)) if text.isdigit() else found
+    return min(size, int(text)) if text.isdigit() else size
 
 
 def parse_size(text: str, name: str) -> int:
     """Bytes of a size as people write it: `500MB`, `2GB`, `1.5 GiB`, or a plain number of bytes.
 
     Raises:
-        InputError: It is none.
+        InputError: The text is not a size.
     """
     match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kKMGT]?)(i?)(B?)\s*", text)
     if match is None:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from brenier._errors import DataWarning, InputError, warn
 from brenier.data.copies import near_copies
-from brenier.data.table import Matrix, Table, listed
+from brenier.data.table import Matrix, Table, itemise
 
 __all__ = ["check_columns", "check_pair", "check_side"]
 
@@ -58,28 +58,28 @@ def check_columns(x: Table, y: Table, names: tuple[str, str] = ("X", "Y")) -> No
     if x.values.shape[1] != y.values.shape[1]:
         raise InputError(
             f"`{names[0]}` and `{names[1]}` must have the same number of columns; got shapes {x.values.shape} and "
-            f"{y.values.shape}.{_alone(x, y, names)} Select the columns that both sides share."
+            f"{y.values.shape}.{_list_unshared(x, y, names)} Select the columns that both sides share."
         )
     if x.columns and y.columns and any(a != b and a in y.columns for a, b in zip(x.columns, y.columns, strict=True)):
         if sorted(x.columns) == sorted(y.columns):
             raise InputError(
-                f"`{names[0]}` and `{names[1]}` have the same columns in another order: {listed(x.columns)} against "
-                f"{listed(y.columns)}. Reorder one side, for instance `{names[1]}[{names[0]}.columns]`."
+                f"`{names[0]}` and `{names[1]}` have the same columns in another order: {itemise(x.columns)} against "
+                f"{itemise(y.columns)}. Reorder one side, for instance `{names[1]}[{names[0]}.columns]`."
             )
         raise InputError(
-            f"`{names[0]}` and `{names[1]}` have the same names in different places: {listed(x.columns)} against "
-            f"{listed(y.columns)}. Columns are matched by place: reorder or rename those of one side."
+            f"`{names[0]}` and `{names[1]}` have the same names in different places: {itemise(x.columns)} against "
+            f"{itemise(y.columns)}. Columns are matched by place: reorder or rename those of one side."
         )
 
 
-def _alone(x: Table, y: Table, names: tuple[str, str]) -> str:
+def _list_unshared(x: Table, y: Table, names: tuple[str, str]) -> str:
     """Which names only one of two sides has, as a sentence each."""
     if not x.columns or not y.columns:
         return ""
-    own = [f"`{name}`" for name in x.columns if name not in y.columns]
-    other = [f"`{name}`" for name in y.columns if name not in x.columns]
-    sides = zip(names, (own, other), strict=True)
-    return "".join(f" `{name}` alone has {listed(columns)}." for name, columns in sides if columns)
+    x_names = [f"`{name}`" for name in x.columns if name not in y.columns]
+    y_names = [f"`{name}`" for name in y.columns if name not in x.columns]
+    sides = zip(names, (x_names, y_names), strict=True)
+    return "".join(f" `{name}` alone has {itemise(columns)}." for name, columns in sides if columns)
 
 
 def _compare_names(x: list[str], y: list[str], names: tuple[str, str]) -> None:
@@ -88,7 +88,7 @@ def _compare_names(x: list[str], y: list[str], names: tuple[str, str]) -> None:
     if 0 < len(pairs) < len(x):
         warn(
             f"Some columns of `{names[0]}` and `{names[1]}` have other names than those that they are matched with: "
-            f"{listed(pairs)}. If that is not meant, select the columns that both sides share.",
+            f"{itemise(pairs)}. If that is not meant, select the columns that both sides share.",
             DataWarning,
         )
 
@@ -105,16 +105,16 @@ def check_side(table: Table, name: str) -> float:
     constant = np.flatnonzero(spread <= 8 * np.finfo(np.float64).eps * np.maximum(np.abs(low), np.abs(high)))
     if constant.size:
         shown = [f"{table.label(j)} (always {values[0, j] + 0.0:.6g})" for j in constant.tolist()]
-        raise InputError(f"`{name}` has constant columns, which no map can move: {listed(shown)}. Drop them.")
+        raise InputError(f"`{name}` has constant columns, which no map can move: {itemise(shown)}. Drop them.")
     tiny = np.flatnonzero(spread < _SMALLEST_SPREAD)
     if tiny.size:
         shown = [f"{table.label(j)} (range {spread[j]:.3g})" for j in tiny.tolist()]
-        raise InputError(f"`{name}` has columns whose squares underflow: {listed(shown)}. Use larger numbers.")
+        raise InputError(f"`{name}` has columns whose squares underflow: {itemise(shown)}. Use larger numbers.")
     names = table.columns or []
     shared = [f"`{column}`" for column in dict.fromkeys(names) if names.count(column) > 1]
     if shared:
         warn(
-            f"`{name}` has several columns of one name: {listed(shared)}. They are told apart by place alone.",
+            f"`{name}` has several columns of one name: {itemise(shared)}. They are told apart by place alone.",
             DataWarning,
         )
     centred = values - values.mean(axis=0)
@@ -130,7 +130,7 @@ def check_side(table: Table, name: str) -> float:
         if dependent.size:
             shown = [table.label(j) for j in dependent.tolist()]
             warn(
-                f"`{name}` has linearly dependent columns, among them {listed(shown)}. Drop the redundant ones.",
+                f"`{name}` has linearly dependent columns, among them {itemise(shown)}. Drop the redundant ones.",
                 DataWarning,
             )
     _warn_of_tails(table, deviations, name)
@@ -158,10 +158,10 @@ def _warn_of_tails(table: Table, deviations: Matrix, name: str) -> None:
     usual = (high - low) / _QUARTILES
     heavy = np.flatnonzero((usual > 0) & (deviations > _HEAVY * usual))
     if heavy.size and len(table.values) >= _ENOUGH:
-        shown = [f"{table.label(j)} ({deviations[j] / usual[j]:.3g} times)" for j in heavy.tolist()]
+        some = [f"{table.label(j)} ({deviations[j] / usual[j]:.3g} times)" for j in heavy.tolist()]
         warn(
             f"`{name}` has heavy tails: the standard deviation is several times what the middle half of the values has "
-            f"in columns {listed(shown)}. A few far rows then decide the map everywhere. Fit with `trim`, the share to "
+            f"in columns {itemise(some)}. A few far rows then decide the map everywhere. Fit with `trim`, the share to "
             "leave aside on both sides (0.01, or 0.05, or more), or transform the columns, to logarithms for instance.",
             DataWarning,
         )

@@ -15,7 +15,7 @@ from scipy.stats import chi2
 
 from brenier.data.table import Matrix
 
-__all__ = ["Recognised", "recognised", "remember"]
+__all__ = ["Recognised", "recognise", "remember"]
 
 _MARKS = 256
 """Different rows that are known again: few enough for the header of a file."""
@@ -30,16 +30,16 @@ def remember(values: Matrix) -> dict[str, Any]:
         values: `(n, d)` rows of a side of a fit.
     """
     low, high = ([_rounded(end) for end in ends] for ends in (values.min(axis=0), values.max(axis=0)))
-    return {"rows": len(values), "low": low, "high": high, "marks": [f"{own:016x}" for own in _hashes(values)[:_MARKS]]}
+    return {"rows": len(values), "low": low, "high": high, "marks": [f"{key:016x}" for key in _hashes(values)[:_MARKS]]}
 
 
 class Recognised(NamedTuple):
-    """How many rows of a fit are among others.
+    """How many remembered rows of a fit are among some rows.
 
     Attributes:
-        found: Remembered rows that are among the others, entry by entry.
+        found: Remembered rows that are among these, equal in every entry.
         marks: Remembered rows.
-        expected: How many would be found if all of the others were different rows of the fit.
+        expected: How many would be found if these were all different rows of the fit.
     """
 
     found: int
@@ -48,7 +48,7 @@ class Recognised(NamedTuple):
 
     @property
     def share(self) -> float:
-        """Estimate of the share of the others that are rows of the fit."""
+        """Estimate of the share of the compared rows that are rows of the fit."""
         return min(self.found / self.expected, 1.0)
 
     @property
@@ -57,7 +57,7 @@ class Recognised(NamedTuple):
         return min(float(chi2.ppf(0.95, 2 * (self.found + 1))) / 2.0 / self.expected, 1.0)
 
 
-def recognised(record: Mapping[str, Any], values: Matrix) -> Recognised:
+def recognise(record: Mapping[str, Any], values: Matrix) -> Recognised:
     """Compare rows with those that are remembered.
 
     Args:
@@ -66,8 +66,8 @@ def recognised(record: Mapping[str, Any], values: Matrix) -> Recognised:
     """
     marks = record["marks"]
     expected = len(marks) * min(len(values) / record["rows"], 1.0)
-    own = np.array([int(mark, 16) for mark in marks], np.uint64)
-    return Recognised(int(np.isin(own, _hashes(values)).sum()), len(marks), expected)
+    hashes = np.array([int(mark, 16) for mark in marks], np.uint64)
+    return Recognised(int(np.isin(hashes, _hashes(values)).sum()), len(marks), expected)
 
 
 def _hashes(values: Matrix) -> NDArray[np.uint64]:
@@ -76,13 +76,13 @@ def _hashes(values: Matrix) -> NDArray[np.uint64]:
     References: Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators", for the mixing of each entry.
     """
     bits = (np.ascontiguousarray(values, np.float64) + 0.0).view(np.uint64)  # one zero, not two
-    found = np.zeros(len(bits), np.uint64)
+    hashes = np.zeros(len(bits), np.uint64)
     for column in bits.T:
-        found = (found ^ column) + np.uint64(0x9E3779B97F4A7C15)
+        hashes = (hashes ^ column) + np.uint64(0x9E3779B97F4A7C15)
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-            found = (found ^ (found >> np.uint64(shift))) * np.uint64(factor)
-        found ^= found >> np.uint64(31)
-    return np.unique(found)
+            hashes = (hashes ^ (hashes >> np.uint64(shift))) * np.uint64(factor)
+        hashes ^= hashes >> np.uint64(31)
+    return np.unique(hashes)
 
 
 def _rounded(value: float) -> float:

@@ -1,4 +1,4 @@
-"""Whether a shape is one of points, a row each."""
+"""Whether a shape is that of points, one a row."""
 
 from brenier._errors import InputError
 from brenier.data.table import InputTypeError, Unchecked
@@ -7,16 +7,16 @@ __all__ = ["check_shape"]
 
 
 def check_shape(shape: tuple[int, ...], name: str, columns: int | None, value: Unchecked) -> None:
-    """Refuse what is not two-dimensional, empty, or of other columns than the fit.
+    """Refuse shapes that are not two-dimensional, are empty, or lack the number of columns of the fit.
 
     Args:
-        shape: Its shape; of an array of dask, the number of rows may be unknown, NaN.
+        shape: The shape; of an array of dask, the number of rows may be unknown, NaN.
         name: The argument's name in messages.
         columns: Number of columns of the fit, if there has been one.
         value: What has this shape.
 
     Raises:
-        InputError: It cannot be points.
+        InputError: The shape is not that of points.
     """
     if len(shape) == 0:
         raise InputTypeError(f"`{name}` must be a 2-D array, a row for each point; got a {type(value).__name__}.")

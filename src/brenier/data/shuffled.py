@@ -15,7 +15,7 @@ from brenier.data.table import Matrix
 __all__ = ["ShuffledStream"]
 
 _SHARE = 0.4
-"""Of the memory, for the rows that are being drawn, and again for those read ahead; the rest is for reading."""
+"""Share of the memory for the rows being drawn, and again for those read ahead; the rest is for reading."""
 
 _TOGETHER = 256
 """Pieces that are mixed where rows can be read anywhere."""
@@ -24,14 +24,14 @@ _TOGETHER_STORED = 32
 """Pieces that are mixed at least where a piece is a stored block, of which a part costs as much as all."""
 
 _PIECES_A_PART = 16
-"""Pieces that each of several parts has at least."""
+"""Fewest pieces of each of several parts."""
 
 _ORDER, _ROWS, _HELD_OUT = range(3)
 """What random numbers are for: each purpose has its own streams, so that any of them can be made again."""
 
 
 class ShuffledStream(PointStream):
-    """Every row once in random order, then every row once again in another one.
+    """Draws every row once in random order, then every row once again in another one.
 
     The table is divided into pieces of neighbouring rows. Each round mixes one piece out of each of many equal
     stretches of the table, so that a round of a sorted table still has rows of all of it; its rows are then drawn in
@@ -43,11 +43,11 @@ class ShuffledStream(PointStream):
         seed: Fixes the orders and which rows are held out.
         held_out: Number of rows that are never drawn; they are in `holdout`. They lie in up to 256 pieces, spread
             evenly over the table at random.
-        part: Number of the part and how many parts there are: a part has every so-manieth piece, and its share of the
-            memory.
+        part: Number of the part, and how many parts there are: of `n` parts, each has every `n`-th piece, and its share
+            of the memory.
 
     Raises:
-        InputError: Here or in `draw`, if rows cannot be read or are no finite numbers.
+        InputError: Here or in `draw`, if rows cannot be read or are not finite numbers.
     """
 
     def __init__(self, stored: Stored, seed: int, held_out: int = 0, part: tuple[int, int] = (0, 1)) -> None:
@@ -104,14 +104,14 @@ class ShuffledStream(PointStream):
         """Go on from a `state` of a source of the same table, seed and memory.
 
         Raises:
-            InputError: The table or the memory is another.
+            InputError: The state is of another table, or of another limit of memory.
         """
-        own = {"rows": self._stored.rows, "piece": self._piece}
-        other = {name: int(state[name]) for name in own}
-        if own != other:
+        layout = {"rows": self._stored.rows, "piece": self._piece}
+        saved = {name: int(state[name]) for name in layout}
+        if layout != saved:
             raise InputError(
-                f"`state` is of {other['rows']} rows in pieces of {other['piece']}; `{self._stored.path}` has "
-                f"{own['rows']} in pieces of {own['piece']}. Use the same file and `memory`."
+                f"`state` is of {saved['rows']} rows in pieces of {saved['piece']}; `{self._stored.path}` has "
+                f"{layout['rows']} in pieces of {layout['piece']}. Use the same file and `memory`."
             )
         self._count, self._used, self._current = int(state["round"]), int(state["used"]), None
         if self._next is not None:
@@ -119,16 +119,16 @@ class ShuffledStream(PointStream):
             self._next = None
 
     def part(self, index: int, count: int) -> "ShuffledStream":
-        """The pieces of one of several workers, that have no row in common; all hold out the same rows.
+        """The stream of one of several workers, which have no row in common; all hold out the same rows.
 
         Raises:
             InputError: There are too few rows.
         """
         if self._part != (0, 1):
             raise InputError("This source is a part already. Take parts of the whole.")
-        found = ShuffledStream(self._stored, self._seed, 0, (index, count))
-        found._held_out, found.holdout = self._held_out, self.holdout
-        return found
+        stream = ShuffledStream(self._stored, self._seed, 0, (index, count))
+        stream._held_out, stream.holdout = self._held_out, self.holdout
+        return stream
 
     def _round(self) -> tuple[Matrix, NDArray[np.intp]]:
         """Rows of the round, and the order in which they are drawn; the next one is read from now on."""
@@ -143,12 +143,12 @@ class ShuffledStream(PointStream):
 
     def _start(self, ahead: int = 0) -> "_Ahead":
         number = self._count + ahead
-        found = _Ahead(self._stored, number, self._chosen(number), self._piece, self._held_out)
-        found.at_the_end = weakref.finalize(self, found.stop)
-        return found
+        reader = _Ahead(self._stored, number, self._choose_pieces(number), self._piece, self._held_out)
+        reader.at_the_end = weakref.finalize(self, reader.stop)
+        return reader
 
-    def _chosen(self, number: int) -> NDArray[np.intp]:
-        """Pieces of a round: of each stretch of as many pieces as there are rounds in an epoch, one."""
+    def _choose_pieces(self, number: int) -> NDArray[np.intp]:
+        """Pieces of a round: one from each stretch of as many pieces as there are rounds in an epoch."""
         epoch, place = divmod(number, self._rounds)
         rng = np.random.default_rng([self._seed, *self._part, _ORDER, epoch])
         chosen = []

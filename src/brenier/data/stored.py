@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.data.checks import as_points
-from brenier.data.table import CheckedTable, LabelColumnsError, Matrix, Unchecked, listed
+from brenier.data.table import CheckedTable, LabelColumnsError, Matrix, Unchecked, itemise
 
 __all__ = ["MEMORY", "Block", "Content", "Rows", "Stored"]
 
 MEMORY = 256_000_000
-"""Bytes that the points of one side may take, where nothing else was said."""
+"""Bytes that the points of one side may take by default."""
 
 _LEAST_MEMORY = 1_000_000
 
@@ -24,7 +24,7 @@ class Content(NamedTuple):
     """What some rows hold, unchecked.
 
     Attributes:
-        points: Whatever `as_points` takes.
+        points: The points, in any form that `as_points` takes.
         taken: The columns or arrays that were asked for beside the points, by name.
     """
 
@@ -39,7 +39,7 @@ class Block(NamedTuple):
         start: Number of the first of them.
         points: `(n, dim)`, checked.
         taken: Columns beside them, by name.
-        share: Of the file that has been read, from 0 to 1.
+        share: Share of the file that has been read, from 0 to 1.
     """
 
     start: int
@@ -74,14 +74,14 @@ class Rows(abc.ABC):
         """All rows, `count` at a time.
 
         Raises:
-            InputError: They are no finite numbers, or the file is not whole; the message names file and rows.
+            InputError: Points are not finite numbers, or the file is not whole; the message names file and rows.
         """
 
     @abc.abstractmethod
-    def counted(self) -> int:
-        """Number of rows, if need be by reading all of them."""
+    def count(self) -> int:
+        """Number of rows, found by reading all of them if need be."""
 
-    def checked(self, points: Unchecked, start: int, stop: int) -> Matrix:
+    def check(self, points: Unchecked, start: int, stop: int) -> Matrix:
         """The points of some rows as numbers, or an error that counts rows from the start of the file."""
         try:
             return as_points(points, str(self.path), columns=self.dim, labels=self.columns).values
@@ -89,28 +89,28 @@ class Rows(abc.ABC):
             if (start == 0 and stop == self.rows) or isinstance(error, LabelColumnsError):
                 raise
             where = f"`{self.path}`, rows {start:,} to {stop - 1:,}"
-            bad = _not_finite(points)
+            bad = _find_nonfinite(points)
             if len(bad):
-                rows = listed([str(start + row) for row in bad])
+                rows = itemise([str(start + row) for row in bad])
                 raise InputError(
                     f"{where}: NaN or infinity in rows {rows} (from 0). Drop these rows, or fill in the values."
                 ) from error
             raise InputError(f"{where}: {error}") from error
 
-    def shortened(self) -> InputError:
-        """The error where a file has less than it had when it was opened."""
+    def truncation(self) -> InputError:
+        """The error for a file that has become shorter since it was opened."""
         return InputError(f"`{self.path}` has become shorter while it was read. Run this again once it is complete.")
 
 
 class Stored(Rows):
-    """Points of which any rows can be read, so that only those that are asked for are in memory.
+    """Points in a file of which any rows can be read, so that only those that are asked for are in memory.
 
     `BrenierMap.fit` takes it as a side: all of it at once where it fits into half of `memory`, in random order through
     a `ShuffledStream` otherwise. Files are opened by `open_points`.
 
     Attributes:
         rows: Number of points.
-        block: Rows that are stored together, so that part of them costs as much as all; 1 where there are none such.
+        block: Rows that are stored together, so that part of them costs as much as all; 1 where there are no blocks.
         memory: Bytes that a fit may hold of it.
     """
 
@@ -129,24 +129,24 @@ class Stored(Rows):
         for start in range(0, self.rows, count):
             stop = min(start + count, self.rows)
             content = self.content(start, stop)
-            yield Block(start, self.checked(content.points, start, stop), content.taken, stop / self.rows)
+            yield Block(start, self.check(content.points, start, stop), content.taken, stop / self.rows)
 
-    def counted(self) -> int:
+    def count(self) -> int:
         return self.rows
 
     def read(self, start: int, stop: int) -> Matrix:
         """Rows `start` to `stop` in double precision, checked as `as_points` does.
 
         Raises:
-            InputError: They are no finite numbers, or the file has become another; the message names file and rows.
+            InputError: Points are not finite numbers, or the file has changed; the message names file and rows.
         """
-        return self.checked(self.content(start, stop).points, start, stop)
+        return self.check(self.content(start, stop).points, start, stop)
 
-    def limited(self, memory: int) -> "Stored":
-        """The same with another limit of memory, in bytes.
+    def limit_memory(self, memory: int) -> "Stored":
+        """Set the limit of memory, in bytes, and return these points.
 
         Raises:
-            InputError: Less than a megabyte.
+            InputError: The limit is less than a megabyte.
         """
         if memory < _LEAST_MEMORY:
             raise InputError(f"`memory` must be at least {_LEAST_MEMORY:,} bytes; got {memory!r}.")
@@ -159,7 +159,7 @@ class Stored(Rows):
         return 2 * 8 * self.rows * self.dim <= self.memory
 
     def table(self) -> CheckedTable:
-        """All points at once."""
+        """All points at once, checked."""
         return CheckedTable(self.read(0, self.rows), self.columns)
 
     def __array__(self, *_: object, **__: object) -> NoReturn:
@@ -169,7 +169,7 @@ class Stored(Rows):
         )
 
 
-def _not_finite(points: Any) -> np.ndarray:  # noqa: ANN401
+def _find_nonfinite(points: Any) -> np.ndarray:  # noqa: ANN401
     """Rows with NaN or infinity, of what can be read as numbers."""
     raw: Any = points
     if hasattr(raw, "column_names"):

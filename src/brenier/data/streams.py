@@ -25,7 +25,7 @@ __all__ = [
     "SamplerStream",
     "as_stream",
     "is_array_like",
-    "own_generator",
+    "part_generator",
 ]
 
 Sampler: TypeAlias = Callable[[jax.Array, int], Unchecked]
@@ -35,7 +35,7 @@ _PROBE_ROWS = 2
 """Points asked of a sampler to learn their dimension."""
 
 _PARTS = 0xB4E21E4
-"""Number of a draw that no supply comes to: the keys of its parts are those of this draw."""
+"""Number of a draw that no supply reaches: the keys of its parts are derived from that of this draw."""
 
 _END = object()
 
@@ -58,7 +58,7 @@ class PointStream(abc.ABC):
         """The next `n` points, `(n, dim)`."""
 
     def part(self, index: int, count: int) -> "PointStream":
-        """An own supply for one of `count` shards of a fit, the same whatever has been drawn from this one before.
+        """The supply of one of `count` shards of a fit, the same whatever has been drawn from this one before.
 
         Raises:
             InputError: This supply cannot be divided, or has too few points.
@@ -123,7 +123,7 @@ class ArrayStream(PointStream):
         """Every `count`-th row."""
         if self.size < count:
             raise InputError(f"`shards` must be at most the number of training rows, {self.size}; got {count}.")
-        return ArrayStream(self._values[index::count], own_generator(self._rng, index))
+        return ArrayStream(self._values[index::count], part_generator(self._rng, index))
 
     def state(self) -> dict[str, Any]:
         return {"left": self._left.copy(), "rng": self._rng.bit_generator.state}
@@ -175,9 +175,9 @@ class SamplerStream(PointStream):
 
     def part(self, index: int, count: int) -> "SamplerStream":
         """The same sampler with another stream of keys."""
-        own = copy.copy(self)
-        own._key, own._draws = jax.random.fold_in(jax.random.fold_in(self._key, _PARTS), index), 0
-        return own
+        stream = copy.copy(self)
+        stream._key, stream._draws = jax.random.fold_in(jax.random.fold_in(self._key, _PARTS), index), 0
+        return stream
 
     def state(self) -> dict[str, Any]:
         return {"key": np.array(self._key), "draws": self._draws}
@@ -287,7 +287,7 @@ def as_stream(value: Unchecked, name: str, seed: int) -> PointStream:
         seed: Fixes the order of an array's rows and a sampler's stream.
 
     Raises:
-        InputError: It is none of these, or the points are not usable.
+        InputError: The value is none of these, or the points are not usable.
     """
     if isinstance(value, PointStream):
         return value
@@ -310,8 +310,8 @@ def is_array_like(value: Unchecked) -> bool:
     return not isinstance(value, Stored) and (isinstance(value, Table) or kind_of(value).is_whole(value))
 
 
-def own_generator(rng: np.random.Generator, index: int) -> np.random.Generator:
-    """Randomness for one part of a supply, whatever has been drawn from that of the whole."""
+def part_generator(rng: np.random.Generator, index: int) -> np.random.Generator:
+    """The generator of one part of a supply, whatever has been drawn from that of the whole."""
     seed: Any = rng.bit_generator.seed_seq
     return np.random.default_rng(np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, index)))
 

@@ -16,36 +16,36 @@ __all__ = [
     "Matrix",
     "Table",
     "Unchecked",
-    "counted",
-    "few",
+    "itemise",
     "label",
-    "listed",
-    "shortened",
+    "shorten",
+    "show_few",
+    "tally",
 ]
 
 Matrix: TypeAlias = NDArray[np.float64]
 Unchecked: TypeAlias = Any
-"""Whatever the user handed in."""
+"""What the user handed in, of any type."""
 
 
 class InputTypeError(InputError, TypeError):
-    """An argument, or an entry of it, is of a kind that no conversion can make a number of."""
+    """An argument, or an entry of it, is of a kind that cannot be converted to a number."""
 
 
 class LabelColumnsError(InputError):
     """Columns of points hold categories or truth values.
 
     Args:
-        found: Sentences that say which.
+        sentences: Which columns, in whole sentences.
         names: Names of the columns.
     """
 
-    def __init__(self, found: str, names: Sequence[str] = ()) -> None:
-        super().__init__(found, tuple(names))
-        self.found, self.names = found, tuple(names)
+    def __init__(self, sentences: str, names: Sequence[str] = ()) -> None:
+        super().__init__(sentences, tuple(names))
+        self.sentences, self.names = sentences, tuple(names)
 
     def __str__(self) -> str:
-        return f"{self.found} Encode them as numbers, or pass them as `x_condition` and `y_condition`."
+        return f"{self.sentences} Encode them as numbers, or pass them as `x_condition` and `y_condition`."
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +66,10 @@ class Table:
 
 
 class CheckedTable(Table):
-    """Points that `as_points` has looked at, or that were made from such: finite, in double precision.
+    """Points that `as_points` has checked, or that were made from such: finite, in double precision.
 
-    Whoever is handed one need not look again. `values` may share memory with what the user passed, and are read-only.
+    Whoever receives them need not check them again. `values` may share memory with what the user passed, and are
+    read-only.
     """
 
     def rows(self, chosen: NDArray[Any]) -> "CheckedTable":
@@ -80,30 +81,30 @@ def label(labels: list[str] | None, column: int | np.integer) -> str:
     """A column in a message: its name in backticks, with its number where others have that name; or its number."""
     if labels is None:
         return str(column)
-    shared, name = labels.count(labels[column]) > 1, shortened(labels[column])
+    shared, name = labels.count(labels[column]) > 1, shorten(labels[column])
     return f"`{name}` (column {column})" if shared else f"`{name}`"
 
 
-def counted(labels: list[str] | None, counts: Sequence[int] | NDArray[np.integer]) -> str:
+def tally(labels: list[str] | None, counts: Sequence[int] | NDArray[np.integer]) -> str:
     """Counts of the columns that have some: "`age` 12, `dose` 3", or "column 0: 12, column 2: 3" without names."""
     some = [column for column, count in enumerate(counts) if count]
     if labels is None:
-        return listed([f"column {column}: {counts[column]}" for column in some])
-    return few(some, lambda column: f"{label(labels, column)} {counts[column]}")
+        return itemise([f"column {column}: {counts[column]}" for column in some])
+    return show_few(some, lambda column: f"{label(labels, column)} {counts[column]}")
 
 
-def few(columns: Sequence[int], text: Callable[[int], str], limit: int = 5) -> str:
-    """As `listed`, but only what is shown is made into text: to tell names apart takes a look at all of them."""
-    return listed([text(column) for column in columns[:limit]] + [""] * (len(columns) - limit), limit)
+def show_few(columns: Sequence[int], text: Callable[[int], str], limit: int = 5) -> str:
+    """The first few columns as text, and how many more there are; `text` is called only for what is shown."""
+    return itemise([text(column) for column in columns[:limit]] + [""] * (len(columns) - limit), limit)
 
 
-def shortened(name: str) -> str:
+def shorten(name: str) -> str:
     """A name from a file as messages show it: short, and without codes that move the cursor."""
     short = name if len(name) <= 60 else f"{name[:60]}..."
     return short if short.isprintable() else repr(short)
 
 
-def listed(items: Sequence[str], limit: int = 5) -> str:
-    """The first few of many, and how many more there are."""
+def itemise(items: Sequence[str], limit: int = 5) -> str:
+    """The first few items with commas between them, and how many more there are."""
     more = len(items) - limit
     return ", ".join(items[:limit]) + (f" and {more} more" if more > 0 else "")

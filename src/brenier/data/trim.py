@@ -30,10 +30,10 @@ def outlyingness(values: Matrix) -> Matrix:
 
 
 def check_share(share: float) -> None:
-    """Refuse what is no share that can be left aside.
+    """Refuse shares that cannot be left aside.
 
     Raises:
-        InputError: It does not lie in [0, 0.5).
+        InputError: The share does not lie in [0, 0.5).
     """
     if not 0.0 <= share < MOST_TRIMMED:
         raise InputError(f"`trim` must be a share of at least 0 and less than {MOST_TRIMMED}; got {share!r}.")
@@ -48,7 +48,7 @@ def keep_share(values: Matrix, share: float, weights: Matrix | None = None) -> M
 
     Args:
         values: `(n, d)` points.
-        share: Of the total weight to leave aside.
+        share: Share of the total weight to leave aside.
         weights: `(n,)` shares, summing to one; equal by default.
     """
     shares = np.full(len(values), 1.0 / len(values)) if weights is None else weights

@@ -29,7 +29,7 @@ def cost_units(setting: str | ArrayLike, pooled: Matrix, table: Table) -> Matrix
         DataWarning: `"auto"` chose `"pooled"`.
     """
     if not isinstance(setting, str):
-        return _given(setting, len(pooled))
+        return _read_units(setting, len(pooled))
     if setting not in ("auto", "none", "pooled"):
         raise InputError(f"`scale` must be 'auto', 'none', 'pooled', or one number a column; got {setting!r}.")
     wide, narrow = int(pooled.argmax()), int(pooled.argmin())
@@ -47,7 +47,7 @@ def cost_units(setting: str | ArrayLike, pooled: Matrix, table: Table) -> Matrix
     return pooled
 
 
-def _given(setting: ArrayLike, dim: int) -> Matrix:
+def _read_units(setting: ArrayLike, dim: int) -> Matrix:
     units = np.asarray(setting, np.float64)
     if units.shape != (dim,) or not np.all(np.isfinite(units)) or not np.all(units > 0):
         raise InputError(f"`scale` must be one positive number for each of the {dim} columns; got {setting!r}.")

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from brenier._errors import DataWarning, InputError, warn
 from brenier.data.frames import as_plain
-from brenier.data.streams import PointStream, own_generator
-from brenier.data.table import Matrix, Table, Unchecked, listed
+from brenier.data.streams import PointStream, part_generator
+from brenier.data.table import Matrix, Table, Unchecked, itemise
 
-__all__ = ["WeightedStream", "as_weights", "effective_size", "systematic", "warn_uneven", "weighted_table"]
+__all__ = ["WeightedStream", "as_weights", "draw_systematic", "effective_size", "warn_uneven", "weighted_table"]
 
 _FEW = 0.05
-"""Effective share of the rows below which it is said that few rows decide everything."""
+"""Effective share of the rows below which a warning says that few rows decide everything."""
 
 
 def as_weights(value: Unchecked, rows: int, name: str) -> Matrix | None:
@@ -32,7 +32,7 @@ def as_weights(value: Unchecked, rows: int, name: str) -> Matrix | None:
         name: The argument's name in messages.
 
     Raises:
-        InputError: Another number of entries, not numbers, not finite, negative, or all zero.
+        InputError: Weights of another number, or that are not numbers, not finite, negative, or all zero.
     """
     if value is None:
         return None
@@ -54,7 +54,7 @@ def as_weights(value: Unchecked, rows: int, name: str) -> Matrix | None:
         share = -weights[negative].sum() / np.abs(weights).sum()
         raise InputError(
             f"`{name}` has {len(negative)} negative weights, {100 * share:.3g} % of the total magnitude, in rows "
-            f"{listed([str(row) for row in negative])}. No distribution has negative mass, so there is no transport "
+            f"{itemise([str(row) for row in negative])}. No distribution has negative mass, so there is no transport "
             "map from or to it. Before the fit, move the negative weight to close neighbours (cell resampling), or "
             "replace all weights by a positive estimate of their local mean, from a classifier between rows of "
             "positive and of negative weight (neural resampling); both keep what can be observed. docs/weights.md says "
@@ -106,12 +106,12 @@ def effective_size(weights: Matrix) -> float:
     return float(weights.sum() ** 2 / np.sum(np.square(weights)))
 
 
-def systematic(weights: Matrix, n: int, start: float) -> NDArray[np.intp]:
-    """Rows, in their order, of which row i comes `n w_i / sum w` times, rounded up or down.
+def draw_systematic(weights: Matrix, n: int, start: float) -> NDArray[np.intp]:
+    """Draw rows, in their order, so that row i comes `n w_i / sum w` times, rounded up or down.
 
     Args:
         weights: `(size,)`, not negative.
-        n: How many.
+        n: Number of rows to draw.
         start: A uniform random number from 0 to 1, which decides the roundings.
 
     References: Cochran 1977, "Sampling techniques", section 8.1.
@@ -146,12 +146,12 @@ class WeightedStream(PointStream):
 
     def draw(self, n: int) -> Matrix:
         order = self._rng.permutation(self.size)
-        rows = order[systematic(self._weights[order], n, self._rng.uniform())]
+        rows = order[draw_systematic(self._weights[order], n, self._rng.uniform())]
         return self._values[self._rng.permutation(rows)]
 
     def part(self, index: int, count: int) -> "WeightedStream":
-        """All rows in an order of its own: a part of them would have another share of the weight."""
-        return WeightedStream(self._values, self._weights, own_generator(self._rng, index))
+        """All rows in another order: some of the rows would have another share of the weight."""
+        return WeightedStream(self._values, self._weights, part_generator(self._rng, index))
 
     def state(self) -> dict[str, Any]:
         return {"rng": self._rng.bit_generator.state}
@@ -166,5 +166,5 @@ def _check_finite(weights: Matrix, name: str) -> None:
         missing = int(np.isnan(weights).sum())
         raise InputError(
             f"`{name}` has {missing} missing and {len(bad) - missing} infinite entries, in rows "
-            f"{listed([str(row) for row in bad])}. Give these points a weight, or leave them out."
+            f"{itemise([str(row) for row in bad])}. Give these points a weight, or leave them out."
         )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from brenier._errors import ConvergenceWarning, InputError, warn
-from brenier.data.table import Matrix, Unchecked, listed
+from brenier.data.table import Matrix, Unchecked, itemise
 from brenier.density.bases import Base, Normal, as_base
 from brenier.density.change import LogDensity, check_side, density_gradient, log_density
 from brenier.density.log_det import log_dets
@@ -197,6 +197,6 @@ def warn_unconverged_densities(result: LogDensity) -> None:
     if len(failed):
         warn(
             f"{len(failed)} of {len(result.value)} log densities are at points whose preimages are not converged: rows "
-            f"{listed([str(row) for row in failed], 10)}. `log_density_with_status` has the status of each row.",
+            f"{itemise([str(row) for row in failed], 10)}. `log_density_with_status` has the status of each row.",
             ConvergenceWarning,
         )

@@ -1,7 +1,7 @@
 """Single cells: AnnData in and out, with a record of what was done.
 
 `BrenierMap` and `BrenierDensity` take AnnData themselves; `transport` writes images into one in place, by a map of any
-kind. The library anndata is not imported: what is handed in brings its own methods.
+kind. anndata itself is never imported: the objects that users pass have all methods that are needed.
 """
 
 import hashlib
@@ -23,10 +23,10 @@ from brenier.maps import TransportMap
 __all__ = ["provenance", "transport"]
 
 SUFFIXES = {"forward": "transported", "inverse": "transported_back", "interpolate": "interpolated"}
-"""Behind the key of an `obsm`, or the key of a layer, by direction."""
+"""What follows the key of an `obsm`, or is the key of a layer, by direction."""
 
 
-class Opened(NamedTuple):
+class Unpacked(NamedTuple):
     """One side of a fit or a measurement, without AnnData.
 
     Attributes:
@@ -54,14 +54,14 @@ def transport(
     """Move the cells of an AnnData by a map, and write the result and its provenance into it, in place.
 
     Points of `obsm[key]` go to `obsm[key + "_transported"]`, those of `.X` and of layers to `layers["transported"]`;
-    `"transported_back"` with `inverse`, and `"interpolated"` with `t`. What has that key is replaced.
+    `"transported_back"` with `inverse`, and `"interpolated"` with `t`. An entry that has that key is replaced.
     `uns["brenier"]` gets an entry of that key, see `provenance`. All else stays as it is.
 
     Args:
         ot: A fitted `BrenierMap`, or a `TransportMap`.
         adata: AnnData, not a view; one that is backed by a file is changed in memory, the file is not.
         condition: For maps with conditions: name of a column of `obs`, several names, or whatever `transform` takes.
-            By default, the columns of `obs` that are called as those of the fit.
+            By default, the columns of `obs` with the names that the fit had.
         inverse: Whether to move points of the target back to the source; warns where that failed.
         t: Share of the way from the source to go, all of it by default.
         layer: Layer that holds the points; that of the fit by default.
@@ -69,7 +69,7 @@ def transport(
         key_added: Key of the result instead.
 
     Raises:
-        InputError: It is no AnnData, or a view; a key or column is missing; or the points do not fit the map.
+        InputError: `adata` is no AnnData, or a view; a key or column is missing; or the points do not fit the map.
     """
     if not is_cells(adata):
         raise InputError(f"`adata` must be an AnnData; got a {type(adata).__name__}. Tables go to `transform`.")
@@ -96,21 +96,21 @@ def transport(
     adata.uns["brenier"] = {**adata.uns.get("brenier", {}), str(target.key): record}
 
 
-def transported(ot: Any, adata: Unchecked, **options: Any) -> Unchecked:  # noqa: ANN401
-    """A copy of an AnnData, in memory, after `transport`."""
+def transport_copy(ot: Any, adata: Unchecked, **options: Any) -> Unchecked:  # noqa: ANN401
+    """Copy an AnnData into memory, and `transport` the copy, with the same options."""
     copy = adata.to_memory() if adata.isbacked else adata.copy()
     transport(ot, copy, **options)
     return copy
 
 
 def place_of(ot: Any) -> Place:  # noqa: ANN401
-    """Where an estimator looks for points, or the fit of a map found them; `.X` where neither says."""
+    """Where an AnnData has the points of an estimator, by its settings, or of a map, by its fit; `.X` by default."""
     if hasattr(ot, "obsm") and hasattr(ot, "layer"):
         return Place.of(ot.layer, ot.obsm)
     return Place.read(ot.info.get("anndata", "X"))
 
 
-def opened(
+def unpack(
     estimator: Any,  # noqa: ANN401
     value: Unchecked,
     name: str,
@@ -119,36 +119,36 @@ def opened(
     *,
     map_: Any = None,  # noqa: ANN401
     names: tuple[str, str] | None = None,
-) -> Opened:
-    """One side of a fit or a measurement: an AnnData as points, conditions and weights; all else as it is.
+) -> Unpacked:
+    """Split an AnnData into points, conditions and weights; anything else is returned as it is.
 
     Args:
         estimator: Has `layer` and `obsm`.
         value: What the user passed.
         name: The argument's name in messages.
         condition: Its conditions: names of columns of `obs`, or whatever goes with arrays. By default, where `map_` has
-            conditions, the columns that are called as those.
+            conditions, the columns with their names.
         weight: Its weights: the name of a column of `obs`, or whatever goes with arrays.
-        map_: The fitted map; none for a fit.
-        names: What messages call the two; `x_condition` and `x_weight` for `X` by default.
+        map_: The fitted map; None during a fit.
+        names: What messages call condition and weight; `x_condition` and `x_weight` for `X` by default.
     """
     if not is_cells(value):
-        return Opened(value, condition, weight)
-    own = names or (f"{name.lower()}_condition", f"{name.lower()}_weight")
+        return Unpacked(value, condition, weight)
+    names = names or (f"{name.lower()}_condition", f"{name.lower()}_weight")
     if map_ is not None and map_.conditions is not None:
         condition = _condition(map_, value, condition, name)
     elif _are_names(condition, value.obs):
-        condition = columns_of(value.obs, condition, own[0], name)
+        condition = columns_of(value.obs, condition, names[0], name)
     if isinstance(weight, str):
-        weight = columns_of(value.obs, weight, own[1], name)[weight].to_numpy()
-    return Opened(read_cells(value, name, place_of(estimator)), condition, weight)
+        weight = columns_of(value.obs, weight, names[1], name)[weight].to_numpy()
+    return Unpacked(read_cells(value, name, place_of(estimator)), condition, weight)
 
 
-def recorded(estimator: Any, *values: Unchecked) -> dict[str, str]:  # noqa: ANN401
-    """What a map is to know of the AnnData of its fit: where the points were.
+def record_place(estimator: Any, *values: Unchecked) -> dict[str, str]:  # noqa: ANN401
+    """What a map records about the AnnData of its fit: where the points were. Empty for other data.
 
     Raises:
-        InputError: The estimator says where to look, and there is no AnnData.
+        InputError: The estimator has a `layer` or `obsm`, but no value is an AnnData.
     """
     place = place_of(estimator)
     if any(is_cells(value) for value in values):
@@ -163,7 +163,7 @@ def recorded(estimator: Any, *values: Unchecked) -> dict[str, str]:  # noqa: ANN
 
 
 def provenance(map_: TransportMap, place: Place, direction: str, t: float, seed: object = None) -> dict[str, Any]:
-    """How points came about: text and numbers only, so that an .h5ad file can hold it.
+    """How points were made, in text and numbers only, so that an .h5ad file can hold it.
 
     Args:
         map_: The map that moved them.
@@ -202,7 +202,7 @@ def _condition(map_: TransportMap, adata: Unchecked, condition: Unchecked, name:
                 "`condition` is missing: the conditions of the fit have no names by which to find them in `obs`. Name "
                 "the column, or pass one label or number for all cells."
             )
-        return columns_of(adata.obs, [str(own) for own in names], "condition", name)
+        return columns_of(adata.obs, [str(column) for column in names], "condition", name)
     if isinstance(condition, str) and condition not in adata.obs.columns:
         return condition
     return columns_of(adata.obs, condition, "condition", name) if _are_names(condition, adata.obs) else condition
@@ -212,19 +212,19 @@ def _are_names(condition: Unchecked, obs: Unchecked) -> bool:
     """Whether conditions are names of columns: a text; or a list of texts that is not one label for each cell."""
     if not isinstance(condition, list):
         return isinstance(condition, str)
-    texts = bool(condition) and all(isinstance(own, str) for own in condition)
-    return texts and (len(condition) != len(obs) or all(own in obs.columns for own in condition))
+    texts = bool(condition) and all(isinstance(entry, str) for entry in condition)
+    return texts and (len(condition) != len(obs) or all(entry in obs.columns for entry in condition))
 
 
 def _digest(map_: TransportMap) -> str:
     """SHA-256 of all numbers of a map, and of its conditions or its cost."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     record = map_.geometry.record()
     if map_.conditions is not None:
-        found.update(json.dumps(map_.conditions.record(), sort_keys=True).encode())
-    found.update(json.dumps(record.entries, sort_keys=True).encode())
+        digest.update(json.dumps(map_.conditions.record(), sort_keys=True).encode())
+    digest.update(json.dumps(record.entries, sort_keys=True).encode())
     for name, value in sorted(record.tensors.items()):
-        found.update(name.encode() + np.asarray(value, np.float64).tobytes())
+        digest.update(name.encode() + np.asarray(value, np.float64).tobytes())
     for array in jax.tree.leaves(eqx.filter(map_.potential, eqx.is_array)):
-        found.update(np.asarray(array).tobytes())
-    return found.hexdigest()
+        digest.update(np.asarray(array).tobytes())
+    return digest.hexdigest()

@@ -13,10 +13,10 @@ from brenier._words import fit_summary
 from brenier.callbacks import Callbacks
 from brenier.data.table import CheckedTable, Matrix, Unchecked
 from brenier.data.weights import weighted_table
-from brenier.estimators.anndata import opened
+from brenier.estimators.anndata import unpack
 from brenier.estimators.dequantizer import Widths
 from brenier.estimators.intake import Given, intake
-from brenier.estimators.parameters import Parameters, same_columns
+from brenier.estimators.parameters import Parameters, check_same_columns
 from brenier.estimators.training import Training
 from brenier.maps import TransportMap
 
@@ -137,7 +137,7 @@ class BrenierDensity(DensityMixin, Parameters):
 
     def score_samples(self, X: Unchecked) -> Matrix:
         """Natural logarithms of the density at points, `(n,)`, for volumes in the units of the data."""
-        return self._fitted().log_density(self._same_columns(X))
+        return self._require_map().log_density(self._check_columns(X))
 
     def score(self, X: Unchecked, y: None = None, *, sample_weight: Unchecked = None) -> float:
         """Mean log density of samples that the fit has not seen, in nats: larger is better, for model selection.
@@ -147,21 +147,21 @@ class BrenierDensity(DensityMixin, Parameters):
             y: Ignored.
             sample_weight: `(n,)` weights of the points; equal ones by default.
         """
-        X, sample_weight = self._opened(X, sample_weight)
-        points = same_columns(self._fitted(), X, "X", type(self).__name__)
+        X, sample_weight = self._unpack(X, sample_weight)
+        points = check_same_columns(self._require_map(), X, "X", type(self).__name__)
         table, weights = weighted_table(points, sample_weight, "sample_weight")
         return float(np.average(self.score_samples(table), weights=weights))
 
     def sample(self, n_samples: int = 1, random_state: int | np.random.RandomState | None = None) -> Matrix:
-        """Draw points from the density, `(n_samples, d)`; a numerical solve for each."""
+        """Draw points from the density, `(n_samples, d)`; each costs a numerical solve."""
         if not n_samples >= 1:
             raise InputError(f"`n_samples` must be at least 1; got {n_samples!r}.")
         seed = int(check_random_state(random_state).randint(2**31 - 1))
-        return self._fitted().sample(n_samples, seed=seed)
+        return self._require_map().sample(n_samples, seed=seed)
 
     def gradient(self, X: Unchecked) -> Matrix:
         """Gradients of the log density at points, `(n, d)`; up to 256 columns."""
-        return self._fitted().log_density_gradient(self._same_columns(X))
+        return self._require_map().log_density_gradient(self._check_columns(X))
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
@@ -172,14 +172,14 @@ class BrenierDensity(DensityMixin, Parameters):
     def __str__(self) -> str:
         return fit_summary(repr(self), self.map_.lines() if hasattr(self, "map_") else None)
 
-    def _fitted(self) -> TransportMap:
+    def _require_map(self) -> TransportMap:
         check_is_fitted(self, "map_")
         return self.map_
 
-    def _same_columns(self, value: Unchecked) -> CheckedTable:
-        return same_columns(self._fitted(), self._opened(value)[0], "X", type(self).__name__)
+    def _check_columns(self, value: Unchecked) -> CheckedTable:
+        return check_same_columns(self._require_map(), self._unpack(value)[0], "X", type(self).__name__)
 
-    def _opened(self, value: Unchecked, weight: Unchecked = None) -> tuple[Unchecked, Unchecked]:
-        """Points and their weights, of an AnnData or as they are."""
-        found = opened(self, value, "X", None, weight, names=("condition", "sample_weight"))
-        return found.points, found.weight
+    def _unpack(self, value: Unchecked, weight: Unchecked = None) -> tuple[Unchecked, Unchecked]:
+        """Points and their weights, taken out of an AnnData where one was passed."""
+        side = unpack(self, value, "X", None, weight, names=("condition", "sample_weight"))
+        return side.points, side.weight

@@ -58,9 +58,9 @@ class BrenierMap(FittedMap, Parameters):
         random_state: Seed, generator, or None for a new result each time.
         verbose: 1 shows the fit on stderr as it runs, as the command line does: the share of the budget used, the
             distance on held-out points and the time left. 0 shows nothing.
-        callbacks: Functions that are called with a `HistoryRow` at every validation, that is, each time that held-out
-            points are asked, or objects that are told of start and end as well; one or a sequence. A true result ends
-            the fit; see `brenier.callbacks`.
+        callbacks: Functions that are called with a `HistoryRow` at every validation, that is, each time that the fit is
+            evaluated on held-out points, or objects that are told of start and end as well; one or a sequence. A true
+            result ends the fit; see `brenier.callbacks`.
 
     Attributes:
         map_: The learned `TransportMap`.
@@ -143,14 +143,14 @@ class BrenierMap(FittedMap, Parameters):
                 arrays, see docs/inputs.md; with a condition no sampler or iterable. `"normal"` for the standard normal
                 distribution, which makes the map a density of the other side; `BrenierDensity` fits densities by
                 maximum likelihood.
-            Y: Target: the same, `(m, d)`; rows are not paired with those of `X`, and the sizes may differ.
+            Y: Target, `(m, d)`, in any form that `X` may have; rows are not paired with those of `X`, sizes may differ.
             x_condition: Condition of each source point: labels, numbers, or a frame or two-dimensional array of both.
                 Text and truth values are labels, and so are up to 20 different integers; see `condition_types`. Of an
                 AnnData, a name or a list of names of columns of `obs`; so it is with all conditions and weights.
             y_condition: Condition of each target point, with the same columns.
             x_weight: How much each row of an array `X` counts, as a share of the sum; equal by default. Rows without
                 weight are left out, negative weights refused. Settings follow Kish's effective number of rows.
-            y_weight: The same for `Y`.
+            y_weight: Weights of the rows of `Y`, as for `X`.
             checkpoint: Folder in which the fit is saved as it goes, so that the same call in another process goes on
                 from there, to the same map bit for bit. It must be new or empty, or that of the same fit; other data
                 or settings are refused. None saves nothing. See docs/checkpoints.md.

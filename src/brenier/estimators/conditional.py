@@ -10,7 +10,7 @@ from brenier.conditions.space import ConditionSpace
 from brenier.data.pairs import check_pair
 from brenier.data.remembered import remember
 from brenier.data.units import cost_units
-from brenier.estimators.conditioned import Pair, conditioned_pair
+from brenier.estimators.conditioned import Pair, make_pair
 from brenier.estimators.intake import Problem
 from brenier.estimators.sides import FEWEST_HELD_OUT, held_out_count, pooled_deviations
 from brenier.estimators.tasks import AbstractTask, Request
@@ -38,7 +38,7 @@ class ConditionalTask(AbstractTask):
         self.data = {"source": remember(x.values), "target": remember(y.values)}
         each = moments(x.values, weights=source.weights), moments(y.values, weights=target.weights)
         self._units = cost_units(problem.scale, pooled_deviations(*each), x)
-        self._pair, self.space = conditioned_pair(source, target, problem.condition_types)
+        self._pair, self.space = make_pair(source, target, problem.condition_types)
         self.config = _config(self._pair, self.space, request.changes)
         sizes = len(self._pair.x), len(self._pair.y)
         first, second = (
@@ -63,7 +63,7 @@ class ConditionalTask(AbstractTask):
         return self._objective(self._pair, self._split()[0])
 
     def _split(self) -> tuple[Pair, Pair]:
-        """Rows that are held out, and the others; the same ones whenever it is asked."""
+        """Held-out rows and training rows; the same split on every call."""
         return self._pair.split(self.space, self._counts, self._seeds[0])
 
     def _between(self, pair: Pair) -> ConditionalGeometry:
@@ -71,14 +71,14 @@ class ConditionalTask(AbstractTask):
 
     def _objective(self, training: Pair, held_out: Pair) -> DualObjective:
         coordinates, seed = self._between(training), self._seeds[2]
-        x, y = held_out.matched(self.dim, np.random.default_rng(seed))
+        x, y = held_out.match(self.dim, np.random.default_rng(seed))
         holdout = Holdout.of(x, y, coordinates, self.config.solver)
         source, target = training.sources(self.dim, np.random.default_rng(seed))
         return DualObjective(source, target, coordinates, holdout, self.config, seed=seed)
 
 
 def _config(pair: Pair, space: ConditionSpace, asked: Mapping[str, Any]) -> TrainingConfig:
-    """The rule's settings for all samples, but for what several classes in one network call for.
+    """Settings that the rule gives for all samples, changed for a network that several classes share.
 
     - Decay and noise of the draws are those for the samples of one class: a map is known no more finely than they lie.
     - The pool grows with the number of classes, rounded down to a power of two, up to 65,536 points a side, so that the
@@ -86,9 +86,9 @@ def _config(pair: Pair, space: ConditionSpace, asked: Mapping[str, Any]) -> Trai
     - Networks are wider by half from two classes on: their units serve several maps.
     """
     dim, size, classes = pair.x.shape[1] - 1 - space.numbers, pair.size, len(space.classes)
-    own = choose_config(dim, max(size // classes, 1), **asked)
+    single = choose_config(dim, max(size // classes, 1), **asked)
     whole = choose_config(dim, size, **asked)
-    changes: dict[str, Any] = {"decay": own.decay, "jitter": own.jitter}
+    changes: dict[str, Any] = {"decay": single.decay, "jitter": single.jitter}
     if classes > 1:
         changes["pool"] = min(whole.pool << (classes.bit_length() - 1), _LARGEST_POOL)
         changes["widths"] = tuple(width * 3 // 2 for width in whole.widths)

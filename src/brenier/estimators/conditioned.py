@@ -8,35 +8,35 @@ from numpy.typing import NDArray
 from brenier._errors import DataWarning, InputError, warn
 from brenier.conditions.balance import Balance, balance
 from brenier.conditions.space import ConditionSpace, Kinds, find_space
-from brenier.data.streams import PointStream, own_generator
-from brenier.data.table import listed
-from brenier.data.weights import effective_size, systematic
+from brenier.data.streams import PointStream, part_generator
+from brenier.data.table import itemise
+from brenier.data.weights import draw_systematic, effective_size
 from brenier.estimators.intake import Sample
 from brenier.geometry.coupling import coupled_orders
 
-__all__ = ["BalancedStream", "Pair", "conditioned_pair"]
+__all__ = ["BalancedStream", "Pair", "make_pair"]
 
 Matrix = NDArray[np.float64]
 
 _FEWEST = 20
-"""Points of a class and side that a map needs."""
+"""Fewest points of a class on each side."""
 
 _CLASSES_APART = 1e3
 """Distance between two classes, where numbers are about one apart, so that classes are matched before numbers."""
 
 _LEFT_OUT = 0.02
-"""Share of the rows beyond the common range from which on it is said."""
+"""Share of the rows outside the common range above which a warning says so."""
 
 _EFFECTIVE = 0.5
-"""Share of the rows left in effect below which it is said that conditions differ."""
+"""Effective share of the rows below which a warning says that conditions differ."""
 
 
 class Pair(NamedTuple):
-    """Both sides, as rows: points, the number of their class, their numbers.
+    """Both sides as rows: `d` coordinates, the number of the class, and `q` conditions that are numbers.
 
     Attributes:
-        x: `(n, d + 1 + q)`.
-        y: `(m, d + 1 + q)`.
+        x: `(n, d + 1 + q)` rows of the source.
+        y: `(m, d + 1 + q)` rows of the target.
         weights: Weights of all rows under which both sides have the same conditions.
         given: Weights that the user gave to the rows; None where all count alike.
     """
@@ -48,27 +48,27 @@ class Pair(NamedTuple):
 
     @classmethod
     def of(cls, x: Matrix, y: Matrix, given: tuple[Matrix | None, Matrix | None], space: ConditionSpace) -> "Pair":
-        """The rows with their weights."""
+        """Make a pair from rows, with the weights that balance their conditions."""
         return cls(x, y, _weights(x, y, given, space).sides, given)
 
     @property
     def size(self) -> int:
         """Rows of the smaller side; their effective number where they have weights."""
         sides = zip((self.x, self.y), self.given, strict=True)
-        return min(len(rows) if own is None else max(round(effective_size(own)), 1) for rows, own in sides)
+        return min(len(rows) if weights is None else max(round(effective_size(weights)), 1) for rows, weights in sides)
 
     def split(self, space: ConditionSpace, counts: tuple[int, int], seed: int) -> "tuple[Pair, Pair]":
-        """Held-out rows, about so many a side in the shares of the classes, and the others."""
+        """Split into held-out rows, about `counts` a side with each class in proportion, and training rows."""
         rng = np.random.default_rng(seed)
-        chosen = [_chosen(rows, space, count, rng) for rows, count in zip((self.x, self.y), counts, strict=True)]
+        chosen = [_choose_rows(rows, space, count, rng) for rows, count in zip((self.x, self.y), counts, strict=True)]
         return self._part(chosen[0], chosen[1], space), self._part(~chosen[0], ~chosen[1], space)
 
     def _part(self, of_x: NDArray[np.bool_], of_y: NDArray[np.bool_], space: ConditionSpace) -> "Pair":
-        a, b = (None if own is None else own[rows] for own, rows in zip(self.given, (of_x, of_y), strict=True))
+        a, b = (None if shares is None else shares[rows] for shares, rows in zip(self.given, (of_x, of_y), strict=True))
         return Pair.of(self.x[of_x], self.y[of_y], (a, b), space)
 
-    def matched(self, dim: int, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
-        """As many rows of both sides, drawn by their weights; the two of a row have about the same condition."""
+    def match(self, dim: int, rng: np.random.Generator) -> tuple[Matrix, Matrix]:
+        """Draw equally many rows of both sides by weight, paired so that partners have about the same condition."""
         count = 1 << (max(len(self.x), len(self.y)) - 1).bit_length()
         x, y = (source.draw(count) for source in self.sources(dim, rng))
         units = np.r_[_CLASSES_APART, np.ones(x.shape[1] - dim - 1)]
@@ -78,13 +78,13 @@ class Pair(NamedTuple):
         return x[alike], y[alike]
 
     def sources(self, dim: int, rng: np.random.Generator) -> "tuple[BalancedStream, BalancedStream]":
-        """Supplies of both sides, whose points have `dim` columns."""
+        """Supplies of training rows of both sides, whose points have `dim` columns."""
         x, y = (BalancedStream(*side, dim, rng) for side in zip((self.x, self.y), self.weights, strict=True))
         return x, y
 
 
 class BalancedStream(PointStream):
-    """Rows in proportion to their weights, each class as often as its weight says in every draw.
+    """Rows in proportion to their weights, with every class at its share in each draw.
 
     Systematic sampling in a random order within each class: a row of expected count k comes k times, rounded up or
     down. Classes take turns, so that every run of consecutive rows has them in their shares, too: a pool that replaces
@@ -93,7 +93,7 @@ class BalancedStream(PointStream):
     Args:
         rows: `(n, d + 1 + q)`.
         weights: `(n,)`, summing to one.
-        class_column: Where the number of the class is.
+        class_column: Column that holds the number of the class.
         rng: Randomness of the draws.
     """
 
@@ -111,12 +111,12 @@ class BalancedStream(PointStream):
     def draw(self, n: int) -> Matrix:
         order = self._rng.permutation(self.size)
         order = order[np.argsort(self._rows[order, self._class_column], kind="stable")]
-        rows = self._rows[order[systematic(self._weights[order], n, self._rng.uniform())]]
+        rows = self._rows[order[draw_systematic(self._weights[order], n, self._rng.uniform())]]
         return rows[self._turns(rows[:, self._class_column])]
 
     def part(self, index: int, count: int) -> "BalancedStream":
-        """All rows in an order of its own: a part of them would have other shares of the classes."""
-        return BalancedStream(self._rows, self._weights, self._class_column, own_generator(self._rng, index))
+        """All rows in another order: some of the rows would have other shares of the classes."""
+        return BalancedStream(self._rows, self._weights, self._class_column, part_generator(self._rng, index))
 
     def state(self) -> dict[str, Any]:
         return {"rng": self._rng.bit_generator.state}
@@ -132,8 +132,8 @@ class BalancedStream(PointStream):
         return np.argsort(way, kind="stable")
 
 
-def conditioned_pair(source: Sample, target: Sample, kinds: Kinds) -> tuple[Pair, ConditionSpace]:
-    """Rows of both sides with their conditions, of those classes and in that range that both sides have.
+def make_pair(source: Sample, target: Sample, kinds: Kinds) -> tuple[Pair, ConditionSpace]:
+    """Rows of both sides with their conditions, within the classes and the range that both sides have.
 
     Raises:
         InputError: Conditions that cannot be used together; a class with fewer than 20 points on a side.
@@ -167,12 +167,12 @@ def conditioned_pair(source: Sample, target: Sample, kinds: Kinds) -> tuple[Pair
 
 def _weights(x: Matrix, y: Matrix, given: tuple[Matrix | None, Matrix | None], space: ConditionSpace) -> Balance:
     codes = 1 + space.numbers
-    a, b = (np.ones(len(rows)) if own is None else own for rows, own in zip((x, y), given, strict=True))
+    a, b = (np.ones(len(rows)) if weights is None else weights for rows, weights in zip((x, y), given, strict=True))
     return balance(x[:, -codes:], y[:, -codes:], *space.scaled_ranges, (a, b))
 
 
-def _chosen(rows: Matrix, space: ConditionSpace, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """About `count` rows, in the shares of the classes."""
+def _choose_rows(rows: Matrix, space: ConditionSpace, count: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """A mask of about `count` rows, with each class in proportion."""
     order = rng.permutation(len(rows))
     order = order[np.argsort(rows[order, -1 - space.numbers], kind="stable")]
     chosen = np.zeros(len(rows), bool)
@@ -188,25 +188,25 @@ def _check_counts(x: Matrix, y: Matrix, space: ConditionSpace) -> None:
     few = [f"'{name}' ({a} and {b})" for name, a, b in zip(names, *counts, strict=True) if min(a, b) < _FEWEST]
     if few:
         raise InputError(
-            f"`x_condition` and `y_condition` have classes with fewer than {_FEWEST} points on a side: {listed(few)}. "
+            f"`x_condition` and `y_condition` have classes with fewer than {_FEWEST} points on a side: {itemise(few)}. "
             "Leave their points out, or merge them with other classes."
         )
     few = [f"'{name}' ({min(a, b)})" for name, a, b in zip(names, *counts, strict=True) if min(a, b) <= dim]
     if few and len(names) > 1:
         warn(
-            f"Classes have no more points on a side than the {dim} dimensions: {listed(few)}. Most directions of their "
-            "covariances are unknown, and taken as uncorrelated. Use more points, or fewer columns.",
+            f"Classes have no more points on a side than the {dim} dimensions: {itemise(few)}. Most directions of "
+            "their covariances are unknown, and taken as uncorrelated. Use more points, or fewer columns.",
             DataWarning,
         )
 
 
 def _check_effective(weighted: Balance, space: ConditionSpace) -> None:
     low = weighted.effective.min(axis=1)
-    poor = [f"'{name}' ({100 * share:.0f} %)" for name, share in zip(space.class_names(), low, strict=True)]
-    poor = [text for text, share in zip(poor, low, strict=True) if share < _EFFECTIVE]
-    if poor:
+    few = [f"'{name}' ({100 * share:.0f} %)" for name, share in zip(space.class_names(), low, strict=True)]
+    few = [text for text, share in zip(few, low, strict=True) if share < _EFFECTIVE]
+    if few:
         warn(
             "The numbers of `x_condition` and `y_condition` are distributed so differently that, weighted to agree, a "
-            f"side is left with few rows in effect: {listed(poor)}. Where a side has few points, the map is uncertain.",
+            f"side is left with few rows in effect: {itemise(few)}. Where a side has few points, the map is uncertain.",
             DataWarning,
         )

@@ -6,7 +6,7 @@ import numpy as np
 
 from brenier._errors import DataWarning, warn
 from brenier.data.pairs import check_side
-from brenier.data.table import listed
+from brenier.data.table import itemise
 from brenier.density.bases import Normal
 from brenier.density.objective import LikelihoodObjective
 from brenier.estimators.dequantizer import discrete_columns
@@ -33,7 +33,7 @@ class DensityTask(AbstractTask):
         discrete = discrete_columns(side.sample)
         if discrete:
             warn(
-                f"`X` has discrete columns: {listed(discrete)}. The likelihood of a density has no bound where values "
+                f"`X` has discrete columns: {itemise(discrete)}. The likelihood of a density has no bound where values "
                 'are tied. Fit with `dequantize` ("auto", or the width of their steps), which adds noise within one '
                 "step.",
                 DataWarning,
@@ -65,7 +65,7 @@ class DensityTask(AbstractTask):
         return LikelihoodObjective(side.source, coordinates, *held_out, constant, self.config, seed=self._seed)
 
     def info(self, coordinates: AbstractGeometry) -> dict[str, Any]:
-        """The base, by the map's own coordinates: those of all samples, or without the held-out ones."""
+        """The base distribution, in the coordinates of the map: of all samples, or without the held-out ones."""
         assert isinstance(coordinates, QuadraticGeometry)
         base = Normal(coordinates.mean_y, coordinates.scale)
         return {"base": {"side": "target"} | base.record()}
@@ -79,8 +79,8 @@ def choose_density_config(dim: int, size: int | None, **changes: Any) -> Trainin
     - `softplus` activations: densities contain second derivatives, which should be smooth.
     - Batches of 256 points, no more than a quarter of the samples; 3,072 steps.
     - Learning rate: 0.01, for every dimension and size.
-    - Every draw of a sample gets noise of 2.2 over the square root of its number standard deviations, at most 0.2: few
-      samples would be learned by heart otherwise.
+    - Every draw of a sample gets noise of 2.2 standard deviations over the square root of the number of samples, at
+      most 0.2: few samples would be learned by heart otherwise.
 
     Args:
         dim: Number of columns.

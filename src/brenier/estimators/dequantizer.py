@@ -13,7 +13,7 @@ from brenier.data.checks import as_points
 from brenier.data.frames import Moved, like, output_like
 from brenier.data.lattice import Lattice, few_values
 from brenier.data.pairs import check_columns
-from brenier.data.table import Matrix, Table, Unchecked, listed
+from brenier.data.table import Matrix, Table, Unchecked, itemise
 
 __all__ = ["Dequantizer", "Widths", "add_noise", "common_widths", "discrete_columns"]
 
@@ -27,8 +27,8 @@ _OPEN = 1.0 - 2.0**-20
 class Dequantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """Spread discrete columns out by independent uniform noise within one step, and round back.
 
-    A transport map moves tied points to one place, wherever the target has its own: between discrete columns there is
-    none in general. Spread out over the width of a step, both sides have densities, and rounding undoes it.
+    A map moves tied points to one place, so that there is in general no transport map between discrete columns. Spread
+    out over the width of a step, both sides have densities, and rounding undoes it.
 
     Args:
         widths: Width of the noise. `"auto"` takes the step of each discrete column and 0 for all others: a column is
@@ -63,14 +63,14 @@ class Dequantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             InputError: The points, or `widths`, cannot be used.
         """
         table = as_points(X, "X")
-        given = _given(self.widths, table, "widths")
+        given = _read_widths(self.widths, table, "widths")
         columns = table.values.T
         if given is None:
             lattices = [Lattice.of(column) for column in columns]
         else:
             lattices = [Lattice.through(*pair) for pair in zip(given.tolist(), columns.min(axis=1), strict=True)]
-        self.widths_ = np.array([own.width for own in lattices])
-        self.offsets_ = np.array([own.offset for own in lattices])
+        self.widths_ = np.array([lattice.width for lattice in lattices])
+        self.offsets_ = np.array([lattice.offset for lattice in lattices])
         self.n_features_in_ = len(lattices)
         if table.columns is not None:
             self.feature_names_in_ = np.asarray(table.columns, dtype=object)
@@ -87,7 +87,7 @@ class Dequantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """The nearest values `offsets_ + k * widths_`; a frame for a frame."""
         values = self._points(X)
         lattices = map(Lattice, self.widths_.tolist(), self.offsets_.tolist())
-        rounded = [own.nearest(column) for own, column in zip(lattices, values.T, strict=True)]
+        rounded = [lattice.nearest(column) for lattice, column in zip(lattices, values.T, strict=True)]
         return like(X, np.column_stack(rounded))
 
     def _points(self, value: Unchecked) -> Matrix:
@@ -100,25 +100,25 @@ def common_widths(tables: Sequence[Table], widths: Widths) -> Matrix:
     """One width a column for all sides of a fit, `(d,)`: with `"auto"`, the larger of their steps.
 
     Raises:
-        InputError: The sides have other columns, or `widths` cannot be used.
+        InputError: The sides have different columns, or `widths` cannot be used.
     """
-    for other in tables[1:]:
-        check_columns(tables[0], other)
-    given = _given(widths, tables[0], "dequantize")
+    for table in tables[1:]:
+        check_columns(tables[0], table)
+    given = _read_widths(widths, tables[0], "dequantize")
     if given is not None:
         return given
     return np.max([[Lattice.of(column).width for column in table.values.T] for table in tables], axis=0)
 
 
 def discrete_columns(table: Table) -> list[str]:
-    """Columns of at most 100 different values, with 20 rows a value on average: what each is called, and how many."""
+    """Names and numbers of values of the columns with at most 100 different ones, and 20 rows a value on average."""
     counts = [few_values(column) for column in table.values.T]
     names = [table.label(place) if table.columns else f"column {place}" for place in range(len(counts))]
     return [f"{name} takes {count} different values" for name, count in zip(names, counts, strict=True) if count]
 
 
-def _given(widths: Widths, table: Table, name: str) -> Matrix | None:
-    """A width for each column; None where they are to be found."""
+def _read_widths(widths: Widths, table: Table, name: str) -> Matrix | None:
+    """A width for each column; None with `"auto"`."""
     if isinstance(widths, str) and widths == "auto":
         return None
     dim = table.values.shape[1]
@@ -126,8 +126,8 @@ def _given(widths: Widths, table: Table, name: str) -> Matrix | None:
     if isinstance(widths, Mapping):
         unknown = [repr(key) for key in widths if key not in (table.columns or ())]
         if unknown:
-            known = listed(table.columns) if table.columns else "no names"
-            raise InputError(f"`{name}` names columns that the data lack: {listed(unknown)}. They have {known}.")
+            known = itemise(table.columns) if table.columns else "no names"
+            raise InputError(f"`{name}` names columns that the data lack: {itemise(unknown)}. They have {known}.")
         entries = [widths.get(column, 0.0) for column in table.columns or ()]
     try:
         numbers = np.asarray(entries, np.float64)

@@ -14,8 +14,8 @@ from brenier.certificates import Distance
 from brenier.data.cells import is_cells
 from brenier.data.frames import Moved, wants_own_form
 from brenier.data.table import CheckedTable, Matrix, Unchecked
-from brenier.estimators.anndata import opened, transported
-from brenier.estimators.parameters import in_both_vocabularies, same_columns
+from brenier.estimators.anndata import transport_copy, unpack
+from brenier.estimators.parameters import add_sklearn_words, check_same_columns
 from brenier.maps import Inverse, TransportMap
 
 __all__ = ["FittedMap"]
@@ -24,7 +24,7 @@ __all__ = ["FittedMap"]
 class FittedMap(TransformerMixin):
     """The methods of `BrenierMap` that need a fit; all of them go to its `map_`.
 
-    A transformer itself, because scikit-learn lets `set_output` act on the class that defines `transform`.
+    It is itself a transformer because scikit-learn lets `set_output` act on the class that defines `transform`.
 
     Attributes:
         map_: What was learned.
@@ -47,12 +47,12 @@ class FittedMap(TransformerMixin):
             array; see `docs/inputs.md`. Or what `set_output` asks for.
         """
         if is_cells(X) and wants_own_form(self):
-            return transported(self, X, condition=condition)
-        X, condition = self._opened(X, "X", condition)
-        map_ = self._fitted()
+            return transport_copy(self, X, condition=condition)
+        X, condition = self._unpack(X, "X", condition)
+        map_ = self._require_map()
         if not wants_own_form(self):
-            return map_.forward(self._same_columns(X, "X"), condition=condition)
-        with in_both_vocabularies(map_, X, "X", type(self).__name__):
+            return map_.forward(self._check_columns(X, "X"), condition=condition)
+        with add_sklearn_words(map_, X, "X", type(self).__name__):
             return map_.forward(X, condition=condition)
 
     def inverse_transform(
@@ -65,16 +65,16 @@ class FittedMap(TransformerMixin):
             condition: As for `transform`.
             return_status: Return an `Inverse`, whose fields are arrays, with residual and status for each row instead
                 of warning.
-            return_error: The same, with a bound on the distance of each point to the exact preimage.
+            return_error: Return an `Inverse` that also bounds the distance of each point to the exact preimage.
 
         Returns:
             `(m, d)`, in the form of `Y`, as for `transform`.
         """
         if is_cells(Y) and not (return_status or return_error):
-            return transported(self, Y, condition=condition, inverse=True)
-        Y, condition = self._opened(Y, "Y", condition)
-        map_ = self._fitted()
-        with in_both_vocabularies(map_, Y, "Y", type(self).__name__):
+            return transport_copy(self, Y, condition=condition, inverse=True)
+        Y, condition = self._unpack(Y, "Y", condition)
+        map_ = self._require_map()
+        with add_sklearn_words(map_, Y, "Y", type(self).__name__):
             if return_status or return_error:
                 return map_.inverse_with_status(Y, condition=condition, error=return_error)
             return map_.inverse(Y, condition=condition)
@@ -82,9 +82,9 @@ class FittedMap(TransformerMixin):
     def interpolate(self, X: Unchecked, t: float, *, condition: Unchecked = None) -> Moved:
         """Points a share `t` of the way from `X` to its image, in the form of `X`: displacement interpolation."""
         if is_cells(X):
-            return transported(self, X, condition=condition, t=t)
-        map_ = self._fitted()
-        with in_both_vocabularies(map_, X, "X", type(self).__name__):
+            return transport_copy(self, X, condition=condition, t=t)
+        map_ = self._require_map()
+        with add_sklearn_words(map_, X, "X", type(self).__name__):
             return map_.interpolate(X, t, condition=condition)
 
     def distance(
@@ -102,12 +102,12 @@ class FittedMap(TransformerMixin):
     ) -> Distance:
         """Wasserstein-2 distance on two samples that the fit has not seen, with bounds; see `TransportMap.distance`.
 
-        For other costs than the quadratic one, the least mean cost. Where the fit had conditions: in each class, and
-        the mean over the conditions of the source.
+        For other costs than the quadratic one, the least mean cost. Where the fit had conditions, the distance in each
+        class and its mean over the conditions of the source.
         """
-        X, x_condition, x_weight = opened(self, X, "X", x_condition, x_weight, map_=self._fitted())
-        Y, y_condition, y_weight = opened(self, Y, "Y", y_condition, y_weight, map_=self._fitted())
-        x, y = self._same_columns(X, "X"), self._same_columns(Y, "Y")
+        X, x_condition, x_weight = unpack(self, X, "X", x_condition, x_weight, map_=self._require_map())
+        Y, y_condition, y_weight = unpack(self, Y, "Y", y_condition, y_weight, map_=self._require_map())
+        x, y = self._check_columns(X, "X"), self._check_columns(Y, "Y")
         options: dict[str, Any] = {"confidence": confidence, "empirical": empirical, "seed": seed}
         options |= {"x_weight": x_weight, "y_weight": y_weight}
         return self.map_.distance(x, y, x_condition=x_condition, y_condition=y_condition, **options)
@@ -124,15 +124,15 @@ class FittedMap(TransformerMixin):
     ) -> float:
         """Dual value on samples that the fit has not seen, an estimate of `W2^2 / 2`: larger is better.
 
-        The most that inexact conjugates can have added is taken off where it is known, as it is for convex potentials:
-        points that were not solved never flatter then.
+        The most that inexact conjugates can have added is subtracted where it is known, as for convex potentials, so
+        that unsolved points do not flatter the score.
         """
-        X, x_condition, x_weight = opened(self, X, "X", x_condition, x_weight, map_=self._fitted())
-        Y, y_condition, y_weight = opened(self, Y, "Y", y_condition, y_weight, map_=self._fitted())
-        x, y = self._same_columns(X, "X"), self._same_columns(Y, "Y")
+        X, x_condition, x_weight = unpack(self, X, "X", x_condition, x_weight, map_=self._require_map())
+        Y, y_condition, y_weight = unpack(self, Y, "Y", y_condition, y_weight, map_=self._require_map())
+        x, y = self._check_columns(X, "X"), self._check_columns(Y, "Y")
         options: dict[str, Any] = {"x_condition": x_condition, "y_condition": y_condition}
-        found = self.map_.dual(x, y, x_weight=x_weight, y_weight=y_weight, **options)
-        return found.value - (found.gap if np.isfinite(found.gap) else 0.0)
+        dual = self.map_.dual(x, y, x_weight=x_weight, y_weight=y_weight, **options)
+        return dual.value - (dual.gap if np.isfinite(dual.gap) else 0.0)
 
     def log_density(
         self, Y: Unchecked, base: Unchecked = None, *, condition: Unchecked = None, side: str | None = None
@@ -145,7 +145,7 @@ class FittedMap(TransformerMixin):
             condition: Where the fit had conditions: one for all points.
             side: The side that the points are on.
         """
-        return self._fitted().log_density(self._same_columns(Y, "Y"), base, condition=condition, side=side)
+        return self._require_map().log_density(self._check_columns(Y, "Y"), base, condition=condition, side=side)
 
     def sample(
         self,
@@ -158,22 +158,22 @@ class FittedMap(TransformerMixin):
     ) -> Matrix:
         """Draw from a base distribution and move the points by the map, `(n, d)`; see `TransportMap.sample`."""
         seed = int(check_random_state(random_state).randint(2**31 - 1))
-        return self._fitted().sample(n, base, condition=condition, side=side, seed=seed)
+        return self._require_map().sample(n, base, condition=condition, side=side, seed=seed)
 
     def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> NDArray[np.object_]:
         """Names of the output's columns: those of the input."""
-        map_ = self._fitted()
+        map_ = self._require_map()
         names = input_features if input_features is not None else map_.columns
         return np.asarray([f"x{column}" for column in range(map_.dim)] if names is None else names, dtype=object)
 
-    def _fitted(self) -> TransportMap:
+    def _require_map(self) -> TransportMap:
         check_is_fitted(self, "map_")
         return self.map_
 
-    def _opened(self, value: Unchecked, name: str, condition: Unchecked) -> tuple[Unchecked, Unchecked]:
-        """Points and their conditions, of an AnnData or as they are."""
-        return opened(self, value, name, condition, map_=self._fitted(), names=("condition", "weight"))[:2]
+    def _unpack(self, value: Unchecked, name: str, condition: Unchecked) -> tuple[Unchecked, Unchecked]:
+        """Points and their conditions, taken out of an AnnData where one was passed."""
+        return unpack(self, value, name, condition, map_=self._require_map(), names=("condition", "weight"))[:2]
 
-    def _same_columns(self, value: Unchecked, name: str) -> CheckedTable:
-        value = opened(self, value, name).points
-        return same_columns(self._fitted(), value, name, type(self).__name__)
+    def _check_columns(self, value: Unchecked, name: str) -> CheckedTable:
+        value = unpack(self, value, name).points
+        return check_same_columns(self._require_map(), value, name, type(self).__name__)

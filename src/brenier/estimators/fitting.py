@@ -21,7 +21,7 @@ def fit(problem: Problem, request: Request) -> Fitted:
 
     Args:
         problem: Checked data.
-        request: What was asked of the fit.
+        request: What the user asked for.
     """
     task = _task(problem, request)
     resumed = request.identify(problem, task.config, task.digests)
@@ -41,7 +41,7 @@ def _task(problem: Problem, request: Request) -> AbstractTask:
 def _train(task: AbstractTask, request: Request) -> tuple[Outcome, AbstractGeometry]:
     if not task.enough:
         coordinates = task.coordinates()
-        return _too_few(coordinates), coordinates
+        return _fall_back(coordinates), coordinates
     watch: Any = {"on_row": request.running.show, "started": request.started}
     part = task.part()
     if not (request.refit and task.small):
@@ -50,8 +50,8 @@ def _train(task: AbstractTask, request: Request) -> tuple[Outcome, AbstractGeome
     return train_twice(part, task.whole(), task.config, keepers=keepers, **watch)
 
 
-def _too_few(coordinates: AbstractGeometry) -> Outcome:
-    """The baseline, with a warning that nothing could judge a network."""
+def _fall_back(coordinates: AbstractGeometry) -> Outcome:
+    """Return the baseline, and warn that too few points are held out to judge a network."""
     warn(
         f"too few samples to hold {FEWEST_HELD_OUT} out on each side, so no network was trained: the result is "
         f"{coordinates.surplus.baseline_name}. Pass more samples, or raise `holdout`.",

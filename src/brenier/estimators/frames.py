@@ -26,14 +26,14 @@ __all__ = ["Frame", "frame_of"]
 
 
 class Frame(Protocol):
-    """Where the potential of a fit lives."""
+    """How a cost is fitted: in which geometry, and with which settings."""
 
     def between(self, source: Moments, target: Moments) -> Any:  # noqa: ANN401 - coordinates of several kinds
         """The geometry for sides with these moments."""
         ...
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
-        """Settings, from those that the rule gives for the quadratic cost, and the units that the user asked for."""
+        """Settings for this cost, from those for the quadratic cost and the hidden units that the user asked for."""
         ...
 
 
@@ -58,18 +58,18 @@ class QuadraticFrame:
         return QuadraticGeometry.between(source, target, self._scale, self._root)
 
     def config(self, config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
-        """The settings as they are."""
+        """The settings, unchanged."""
         return config
 
 
 class DisplacementFrame:
-    """The geometry for other costs of the displacement.
+    """The geometry for costs of the displacement that are not quadratic.
 
     Args:
         scale: `(d,)` units of the columns in the cost.
         cost: The cost.
         source, target: The two sides.
-        seed: Of the points that choose the coordinates.
+        seed: Seed of the points that choose the geometry.
     """
 
     def __init__(self, scale: Matrix, cost: AbstractDisplacementCost, source: Side, target: Side, seed: int) -> None:
@@ -97,7 +97,7 @@ class SphereFrame:
     Args:
         scale: `(d,)` units of the columns: ones, for there is nothing to scale.
         source, target: The two sides.
-        seed: Of the points that choose the start.
+        seed: Seed of the points that choose the start.
     """
 
     def __init__(self, scale: Matrix, source: Side, target: Side, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""The one door through which the data of a fit come in: looked at once, and never again behind it."""
+"""The one door through which the data of a fit come in: checked here once, and never again behind it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ from brenier.data.checks import as_points
 from brenier.data.conditions import Column, read_conditions
 from brenier.data.stored import Stored
 from brenier.data.streams import is_array_like
-from brenier.data.table import CheckedTable, Matrix, Unchecked, listed
+from brenier.data.table import CheckedTable, Matrix, Unchecked, itemise
 from brenier.data.trim import check_share, keep_share
 from brenier.data.weights import as_weights, warn_uneven
 from brenier.density.bases import Normal
-from brenier.estimators.anndata import opened, recorded
+from brenier.estimators.anndata import record_place, unpack
 from brenier.estimators.dequantizer import Widths, add_noise, common_widths, discrete_columns
 
 __all__ = ["Given", "Problem", "Sample", "intake"]
@@ -44,8 +44,8 @@ class Given(NamedTuple):
     @property
     def names(self) -> tuple[str, str]:
         """What messages call conditions and weights."""
-        own = self.name.lower()
-        return f"{own}_condition", self.weight_name or f"{own}_weight"
+        name = self.name.lower()
+        return f"{name}_condition", self.weight_name or f"{name}_weight"
 
 
 class Sample(NamedTuple):
@@ -65,7 +65,7 @@ class Sample(NamedTuple):
 
     @property
     def table(self) -> CheckedTable:
-        """The points, where they are all there."""
+        """The points as a table, of a side that has all of them."""
         assert isinstance(self.points, CheckedTable)
         return self.points
 
@@ -81,7 +81,7 @@ class Problem:
         scale: Units of the columns in the cost, as for `BrenierMap`.
         condition_types: Which conditions are labels and which are numbers, as for `BrenierMap`.
         widths: Widths of the noise that was added to the columns; None where none was asked for.
-        info: What the map is to know of its data.
+        info: What the map records about its data.
     """
 
     source: Sample
@@ -94,7 +94,7 @@ class Problem:
 
     @property
     def samples(self) -> list[Sample]:
-        """The sides that there are."""
+        """The source, and the target if there is one."""
         return [self.source] if self.target is None else [self.source, self.target]
 
 
@@ -105,7 +105,7 @@ def intake(
     trim: float = 0.0,
     **asked: Any,  # noqa: ANN401
 ) -> Problem:
-    """Look at everything that a fit was given.
+    """Check everything that a fit was given, and state it as one problem.
 
     Args:
         estimator: Says with `layer` and `obsm` which part of an AnnData is meant, and with `dequantize` what noise to
@@ -116,26 +116,26 @@ def intake(
         asked: `cost`, `scale` and `condition_types`, for the problem.
 
     Raises:
-        InputError: Something cannot be used.
+        InputError: An argument cannot be used.
 
     Warns:
         DataWarning: Discrete columns of a map, or few rows that carry the weight.
     """
-    info: dict[str, Any] = recorded(estimator, *(side.points for side in sides))
-    given = [_without_cells(estimator, side) for side in sides]
+    info: dict[str, Any] = record_place(estimator, *(side.points for side in sides))
+    given = [_unpack_cells(estimator, side) for side in sides]
     if len(given) == 2:
         _check_second_sample(given[1])
-        given, base = _with_base(given)
+        given, base = _make_base(given)
         info = base | info
         _check_conditions(given, asked.get("cost"))
-    given = [side._replace(points=_whole(side)) for side in given]
+    given = [side._replace(points=_gather(side)) for side in given]
     check_share(trim)
     if estimator.dequantize is None:
         if len(given) == 2:
             _warn_of_steps(given)
         spread = None
     else:
-        given, spread = _with_noise(given, estimator.dequantize, generator)
+        given, spread = _dequantize(given, estimator.dequantize, generator)
         info["dequantized"] = spread.tolist()
     if trim:
         info["trimmed"] = trim
@@ -143,9 +143,9 @@ def intake(
     return Problem(source=samples[0], target=samples[1] if sides[1:] else None, widths=spread, info=info, **asked)
 
 
-def _without_cells(estimator: Any, side: Given) -> Given:  # noqa: ANN401
-    found = opened(estimator, side.points, side.name, side.condition, side.weight, names=side.names)
-    return side._replace(points=found.points, condition=found.condition, weight=found.weight)
+def _unpack_cells(estimator: Any, side: Given) -> Given:  # noqa: ANN401
+    parts = unpack(estimator, side.points, side.name, side.condition, side.weight, names=side.names)
+    return side._replace(points=parts.points, condition=parts.condition, weight=parts.weight)
 
 
 def _check_second_sample(side: Given) -> None:
@@ -156,8 +156,8 @@ def _check_second_sample(side: Given) -> None:
         )
 
 
-def _with_base(sides: list[Given]) -> tuple[list[Given], dict[str, Any]]:
-    """The sides with `"normal"` on one of them replaced by a sampler, and what the map is to know of that."""
+def _make_base(sides: list[Given]) -> tuple[list[Given], dict[str, Any]]:
+    """Replace `"normal"` on one side by a sampler; returns the sides, and what the map records about that."""
     named = [place for place, side in enumerate(sides) if isinstance(side.points, str) and side.points == "normal"]
     if not named:
         return sides, {}
@@ -166,14 +166,14 @@ def _with_base(sides: list[Given]) -> tuple[list[Given], dict[str, Any]]:
     place = named[0]
     if any(side.condition is not None for side in sides):
         raise InputError("'normal' as `X` or `Y` has no conditions. Draw samples, and give them conditions.")
-    other = sides[1 - place]
-    table = as_points(other.points, other.name)
+    data = sides[1 - place]
+    table = as_points(data.points, data.name)
     base = Normal.standard(table.values.shape[1])
 
     def sampler(key: Any, n: int) -> Matrix:  # noqa: ANN401 - two words of a JAX key
         return base.draw(n, np.random.default_rng(np.asarray(key)))
 
-    both = [other._replace(points=table)]
+    both = [data._replace(points=table)]
     both.insert(place, sides[place]._replace(points=sampler))
     return both, {"base": {"side": ("source", "target")[place]} | base.record()}
 
@@ -186,8 +186,8 @@ def _check_conditions(sides: list[Given], cost: AbstractCost | None) -> None:
         raise InputError(f"conditions need the quadratic cost; got `cost`={cost}. Fit each condition.")
 
 
-def _whole(side: Given) -> Unchecked:
-    """Points as a table where they are all there; a supply of them as it is, unless it has conditions."""
+def _gather(side: Given) -> Unchecked:
+    """Points as a checked table; a supply of points is returned as it is, unless it has conditions."""
     if isinstance(side.points, Stored) and side.points.fits:
         return side.points.table()
     if is_array_like(side.points) or side.condition is not None:
@@ -200,15 +200,15 @@ def _warn_of_steps(sides: list[Given]) -> None:
         steps = discrete_columns(side.points) if isinstance(side.points, CheckedTable) else []
         if steps:
             warn(
-                f"`{side.name}` has discrete columns: {listed(steps)}. No map can spread tied points apart. If they "
+                f"`{side.name}` has discrete columns: {itemise(steps)}. No map can spread tied points apart. If they "
                 'are counts or rounded numbers, fit with `dequantize` ("auto", or the width of their steps), which '
                 "adds noise within one step.",
                 DataWarning,
             )
 
 
-def _with_noise(sides: list[Given], widths: Widths, generator: np.random.RandomState) -> tuple[list[Given], Matrix]:
-    """The sides with noise of one width a column, and these widths."""
+def _dequantize(sides: list[Given], widths: Widths, generator: np.random.RandomState) -> tuple[list[Given], Matrix]:
+    """Add noise of one width a column to all sides; returns the sides, and the widths."""
     for side in sides:
         _check_whole(side, "dequantize", widths)
     tables = [side.points for side in sides]
@@ -257,7 +257,7 @@ def _sample(side: Given, trim: float) -> Sample:
 
 
 def _check_unweighted(side: Given) -> None:
-    """Refuse weights of points that are not all there."""
+    """Refuse weights for a supply of points."""
     if side.weight is None:
         return
     name, stored = side.names[1], side.points

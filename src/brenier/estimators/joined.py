@@ -15,16 +15,16 @@ from brenier.data.checks import as_points
 from brenier.data.frames import Moved, output_like
 from brenier.data.table import CheckedTable, Unchecked
 from brenier.estimators.brenier_map import BrenierMap
-from brenier.estimators.parameters import same_columns
+from brenier.estimators.parameters import check_same_columns
 
 __all__ = ["JoinedMap"]
 
 _SIDES = (0, 1)
-"""Of the source and of the target."""
+"""Values of `y` for rows of the source and of the target."""
 
 
 class JoinedMap(TransformerMixin, BaseEstimator):
-    """A `BrenierMap` whose two samples come as one array, and `y` says which row belongs to which.
+    """A `BrenierMap` whose two samples come as one array, with `y` saying which sample each row belongs to.
 
     scikit-learn's tools split, index and preprocess one array with a `y` of the same length. In this form they can: a
     `GridSearchCV` splits both samples, which may have different sizes, and a `Pipeline` preprocesses both alike, fitted
@@ -76,13 +76,13 @@ class JoinedMap(TransformerMixin, BaseEstimator):
             shards: Parts of the work for several devices, as for `BrenierMap.fit`.
 
         Raises:
-            InputError: `y` is something else, one of the samples is missing, or an argument cannot be used.
+            InputError: `y` has other values, one of the samples is missing, or an argument cannot be used.
         """
         table = as_points(X, "X")
         rows = _rows_of_sides(len(table.values), y)
         estimator = BrenierMap() if self.estimator is None else clone(self.estimator)
         assert isinstance(estimator, BrenierMap)
-        more = _more(rows, condition, sample_weight)
+        more = _split_options(rows, condition, sample_weight)
         self.estimator_ = estimator.fit(*_samples(table, rows), **more, checkpoint=checkpoint, shards=shards)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
@@ -102,31 +102,31 @@ class JoinedMap(TransformerMixin, BaseEstimator):
             condition: Condition of each row, where the fit had some.
             sample_weight: `(n,)` weights of the rows.
         """
-        fitted = self._fitted()
-        table = same_columns(fitted.map_, X, "X", type(self).__name__)
+        fitted = self._require_estimator()
+        table = check_same_columns(fitted.map_, X, "X", type(self).__name__)
         rows = _rows_of_sides(len(table.values), y)
-        return fitted.score(*_samples(table, rows), **_more(rows, condition, sample_weight))
+        return fitted.score(*_samples(table, rows), **_split_options(rows, condition, sample_weight))
 
     def transform(self, X: Unchecked, *, condition: Unchecked = None) -> Moved:
         """Images of the rows, all of them taken as points of the source; see `BrenierMap.transform`."""
-        return output_like(self, X, np.asarray(self._fitted().transform(X, condition=condition)))
+        return output_like(self, X, np.asarray(self._require_estimator().transform(X, condition=condition)))
 
     def inverse_transform(self, X: Unchecked, *, condition: Unchecked = None) -> Moved:
         """Source points whose image the rows are; see `BrenierMap.inverse_transform`."""
-        found = self._fitted().inverse_transform(X, condition=condition)
-        assert not isinstance(found, tuple)
-        return found
+        points = self._require_estimator().inverse_transform(X, condition=condition)
+        assert not isinstance(points, tuple)
+        return points
 
     def get_feature_names_out(self, input_features: Unchecked = None) -> NDArray[np.object_]:
         """Names of the output's columns: those of the input."""
-        return self._fitted().get_feature_names_out(input_features)
+        return self._require_estimator().get_feature_names_out(input_features)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         return tags
 
-    def _fitted(self) -> BrenierMap:
+    def _require_estimator(self) -> BrenierMap:
         check_is_fitted(self, "estimator_")
         return self.estimator_
 
@@ -142,9 +142,9 @@ def _rows_of_sides(count: int, y: Unchecked) -> tuple[NDArray[np.intp], NDArray[
     if side.shape != (count,):
         raise InputError(f"`y` must have one entry for each of the {count} rows of `X`; got shape {side.shape}.")
     if not np.isin(side, _SIDES).all():
-        others = [entry for entry in np.unique(side).tolist() if entry not in _SIDES]
-        raise InputError(f"`y` must be 0 for rows of the source and 1 for rows of the target; got {others[:5]!r}.")
-    source, target = (np.flatnonzero(side == own) for own in _SIDES)
+        entries = [entry for entry in np.unique(side).tolist() if entry not in _SIDES]
+        raise InputError(f"`y` must be 0 for rows of the source and 1 for rows of the target; got {entries[:5]!r}.")
+    source, target = (np.flatnonzero(side == mark) for mark in _SIDES)
     if not (len(source) and len(target)):
         raise InputError(
             f"`y` has no rows of the {'target' if len(source) else 'source'}. Split the rows of both samples alike, "
@@ -157,11 +157,11 @@ def _samples(table: CheckedTable, rows: tuple[NDArray[np.intp], ...]) -> list[Ch
     return [table.rows(chosen) for chosen in rows]
 
 
-def _more(rows: tuple[NDArray[np.intp], ...], condition: Unchecked, weights: Unchecked) -> dict[str, Any]:
+def _split_options(rows: tuple[NDArray[np.intp], ...], condition: Unchecked, weights: Unchecked) -> dict[str, Any]:
     """Conditions and weights of both samples, by the names that `BrenierMap` has for them."""
     given = {"condition": condition, "weight": weights}
     return {
-        f"{side}_{name}": None if value is None else _safe_indexing(value, own)
+        f"{side}_{name}": None if value is None else _safe_indexing(value, chosen)
         for name, value in given.items()
-        for side, own in zip("xy", rows, strict=True)
+        for side, chosen in zip("xy", rows, strict=True)
     }

@@ -1,4 +1,4 @@
-"""The network of general costs."""
+"""Networks and settings for costs that are not quadratic."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _ROUNDS = (2, 8)
 
 @dataclass(frozen=True)
 class Perceptron:
-    """Makes potentials that need not be convex: those of other costs are not, in any coordinates.
+    """Makes perceptrons as potentials, which need not be convex: those of such costs are not, in any coordinates.
 
     Attributes:
         widths: Units of each hidden layer.
@@ -33,7 +33,7 @@ class Perceptron:
 
 
 def on_sphere(made: PotentialFactory | None, radius: float, centre: tuple[float, ...]) -> PotentialFactory:
-    """Makes the potentials of another factory, `Perceptron` by default, restricted to a sphere; see `OnSphere`."""
+    """A factory that restricts the potentials of another, `Perceptron` by default, to a sphere; see `OnSphere`."""
     within = Perceptron() if made is None else made
 
     def make(dim: int, rng: np.random.Generator) -> OnSphere:
@@ -51,14 +51,14 @@ def on_sphere(made: PotentialFactory | None, radius: float, centre: tuple[float,
 
 
 def general_config(config: TrainingConfig, hidden: Sequence[int] | None) -> TrainingConfig:
-    """Settings for a cost that is not quadratic, from those that the quadratic one would get.
+    """Settings for a cost that is not quadratic, from those for the quadratic cost.
 
     Args:
-        config: The settings.
-        hidden: Units of each hidden layer that the user asked for, if so.
+        config: Settings for the quadratic cost.
+        hidden: Units of each hidden layer, if the user asked for some.
     """
-    own = Perceptron(_WIDTHS if hidden is None else tuple(hidden), config.activation)
+    perceptron = Perceptron(_WIDTHS if hidden is None else tuple(hidden), config.activation)
     if config.potential is None:
-        config = config.replace(potential=own, widths=own.widths)
+        config = config.replace(potential=perceptron, widths=perceptron.widths)
     # Points are not moved affinely: on a sphere they would leave it, and elsewhere what that gains was not measured.
     return config.replace(rounds=_ROUNDS, calibrated=False)

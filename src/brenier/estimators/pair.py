@@ -62,6 +62,6 @@ class PairTask(AbstractTask):
 
 
 def _scale(problem: Problem) -> str | ArrayLike:
-    """Units of the columns: a cost that was given says itself what a column counts, so that none is changed unasked."""
+    """The setting `scale`; without one, a cost that the user passed keeps the units of the data."""
     automatic = isinstance(problem.scale, str) and problem.scale == "auto"
     return "none" if automatic and not isinstance(problem.cost, SquaredEuclidean | None) else problem.scale

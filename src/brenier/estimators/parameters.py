@@ -17,7 +17,7 @@ from sklearn.utils.metadata_routing import UNUSED
 from brenier._errors import ConvergenceWarning, InputError, warn
 from brenier.callbacks import Callbacks
 from brenier.callbacks.running import Running
-from brenier.checkpoint.keeping import Resumed, open_checkpoints, seeded
+from brenier.checkpoint.keeping import Resumed, make_generator, open_checkpoints
 from brenier.data.checks import as_points
 from brenier.data.table import CheckedTable, Unchecked
 from brenier.estimators.fitting import fit
@@ -27,9 +27,9 @@ from brenier.estimators.tasks import Fitted, Request
 from brenier.estimators.training import Training, check_counts, check_shares
 from brenier.training import Outcome, Stop
 from brenier.training.history import compact_history
-from brenier.training.placement import chosen_shards
+from brenier.training.placement import choose_shards
 
-__all__ = ["Parameters", "in_both_vocabularies", "same_columns", "warn_outcome"]
+__all__ = ["Parameters", "add_sklearn_words", "check_same_columns", "warn_outcome"]
 
 _SETTINGS = [item.name for item in fields(Training)]
 _OF_FIT = ("checkpoint", "shards")
@@ -66,11 +66,11 @@ class Parameters(Spelled, BaseEstimator):
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Parameters by name; with `deep`, those of `training` as `training__hidden` and so on."""
-        found = super().get_params(deep=deep)
+        params = super().get_params(deep=deep)
         settings = Training() if self.training is None else self.training
         if deep and isinstance(settings, Training):
-            found |= {f"training__{name}": getattr(settings, name) for name in _SETTINGS}
-        return found
+            params |= {f"training__{name}": getattr(settings, name) for name in _SETTINGS}
+        return params
 
     def set_params(self, **params: Any) -> Self:  # noqa: ANN401 - each has a type of its own
         """Change parameters; `training__hidden` and so on change those of `training`, which is replaced.
@@ -84,11 +84,11 @@ class Parameters(Spelled, BaseEstimator):
         super().set_params(**params)
         if inner:
             settings = self._settings()
-            self.training = replace(settings, **{name.removeprefix("training__"): own for name, own in inner.items()})
+            self.training = replace(settings, **{key.removeprefix("training__"): value for key, value in inner.items()})
         return self
 
     def _settings(self) -> Training:
-        """The settings of the training; those by default where none are given."""
+        """The settings of the training; the defaults where none are given."""
         if not isinstance(self.training, Training | None):
             raise InputError(f"`training` must be a `brenier.Training` or None; got {self.training!r}.")
         return self.training or Training()
@@ -112,8 +112,8 @@ class Parameters(Spelled, BaseEstimator):
         """One fit, from the data to the learned attributes.
 
         Args:
-            take_in: Checks the data; its argument gives the seed of noise that is added.
-            activation: Of the network, where none is given.
+            take_in: Checks the data and states the problem; its argument seeds the noise that is added.
+            activation: Activation of the network where the user chose none.
             checkpoint: As for `BrenierMap.fit`.
             shards: As for `BrenierMap.fit`.
         """
@@ -122,10 +122,10 @@ class Parameters(Spelled, BaseEstimator):
         # Of several processes, one speaks.
         running = Running(self.callbacks, started, bool(self.verbose) and jax.process_index() == 0)
         with open_checkpoints(checkpoint) as checkpoints, running:
-            generator = seeded(self.random_state, checkpoints)
+            generator = make_generator(self.random_state, checkpoints)
             first, second, third = (int(seed) for seed in generator.randint(2**31 - 1, size=3))
             problem = take_in(generator)
-            changes = self._settings().changes(activation) | chosen_shards(shards)
+            changes = self._settings().changes(activation) | choose_shards(shards)
             if (self.max_steps, self.max_seconds) != (None, None):
                 changes |= {"max_steps": self.max_steps, "max_seconds": self.max_seconds}
             request = Request(changes, self.holdout, self.refit, (first, second, third), started, running, checkpoints)
@@ -162,8 +162,8 @@ class Parameters(Spelled, BaseEstimator):
         self.map_ = fitted.as_map(info | dict(problem.info))
 
 
-def same_columns(map_: Any, value: Unchecked, name: str, owner: str) -> CheckedTable:  # noqa: ANN401
-    """Checked points, with the columns of the fit.
+def check_same_columns(map_: Any, value: Unchecked, name: str, owner: str) -> CheckedTable:  # noqa: ANN401
+    """Check points, and that they have the columns of the fit.
 
     Args:
         map_: What was learned; has `dim` and `columns`.
@@ -172,13 +172,13 @@ def same_columns(map_: Any, value: Unchecked, name: str, owner: str) -> CheckedT
         owner: The estimator's name. Where the number of columns differs, messages say so in scikit-learn's words, too,
             by which its tools recognise the error.
     """
-    with in_both_vocabularies(map_, value, name, owner):
+    with add_sklearn_words(map_, value, name, owner):
         return as_points(value, name, columns=map_.dim, names=map_.columns)
 
 
 @contextlib.contextmanager
-def in_both_vocabularies(map_: Any, value: Unchecked, name: str, owner: str) -> Iterator[None]:  # noqa: ANN401
-    """Where the number of columns differs, say so in scikit-learn's words, too; arguments as for `same_columns`."""
+def add_sklearn_words(map_: Any, value: Unchecked, name: str, owner: str) -> Iterator[None]:  # noqa: ANN401
+    """Say in scikit-learn's words, too, where the number of columns differs; arguments as in `check_same_columns`."""
     try:
         yield
     except InputError as error:

@@ -28,7 +28,7 @@ _LARGEST_SHARE = 0.3
 """Share of the rows that may be held out to reach the least number of points."""
 
 _TINY = float(np.finfo(np.float64).tiny)
-"""Instead of the sum of no weights."""
+"""Divisor in place of a sum of weights that is 0."""
 
 _MOMENT_BATCH = 1 << 14
 _MOMENT_SAMPLES = 1 << 17
@@ -43,7 +43,7 @@ class Side(NamedTuple):
         holdout: `(n, d)` points that training never sees.
         sample: Points for the checks of the pair: all of an array, the first draw of a stream.
         training: The array to train on, if the side is one.
-        weights: Of the rows of `training`, of `holdout` and of `sample`; None where all count alike.
+        weights: Weights of the rows of `training`, `holdout` and `sample`; None where all count alike.
     """
 
     source: PointStream
@@ -87,7 +87,7 @@ class Side(NamedTuple):
             yield self.source.draw(_MOMENT_BATCH)
 
     def whole(self, rng: np.random.Generator) -> "Side":
-        """The same side with all rows of its array in training, the held-out ones among them."""
+        """This side with all rows of its array in training, held-out ones included."""
         values = self.sample.values
         if self.weights is None:
             return self._replace(source=_supply(values, None, rng), training=values)
@@ -127,27 +127,27 @@ class Sides:
 
     @property
     def small(self) -> bool:
-        """Whether all of them are arrays with few enough rows to be trained on twice."""
+        """Whether every side is an array with few enough rows to be trained on twice."""
         return all(rows is not None and rows <= MOST_REFITTED for rows in self.rows)
 
     def remembered(self) -> dict[str, Any]:
-        """What a map is to remember of the rows of its fit; nothing of supplies."""
+        """What the map remembers of the rows of its fit, by side; nothing of supplies."""
         named = zip(("source", "target"), self.each, strict=False)
         return {name: remember(side.sample.values) for name, side in named if side.training is not None}
 
     def digests(self) -> dict[str, str]:
-        """Of all rows and weights of an array; of a supply, of its first points, once it is known that it can resume.
+        """Digests by name: of all rows and weights of an array, and of the first points of a supply.
 
         Raises:
-            InputError: A supply cannot be taken up by another process.
+            InputError: A supply cannot be resumed in another process.
         """
-        found = {}
+        digests = {}
         for name, side in zip("XY", self.each, strict=False):
             if side.training is None:
                 side.source.state()
             weights = None if side.weights is None else side.weights[2]
-            found[f"points of `{name}`"] = data_digest(side.sample.values, weights, side.holdout)
-        return found
+            digests[f"points of `{name}`"] = data_digest(side.sample.values, weights, side.holdout)
+        return digests
 
 
 def split_side(sample: Sample, *, share: float, most: int, seed: int, least: int = 0) -> Side:
@@ -178,13 +178,13 @@ def pooled_deviations(source: Moments, target: Moments) -> Matrix:
 
 
 def held_out_count(size: int, share: float, most: int, least: int) -> int:
-    """How many of so many rows to hold out; none where they would be too few to judge by."""
+    """How many of `size` rows to hold out; 0 where they would be too few to judge by."""
     count = min(max(int(share * size), min(least, int(_LARGEST_SHARE * size))), most)
     return count if count >= FEWEST_HELD_OUT else 0
 
 
 def _split_stored(stored: Stored, share: float, most: int, least: int, seed: int) -> Side:
-    """A stream with as many held-out points as the array would have; the first draws are its sample."""
+    """Hold out as many rows of a file as of an array; the first draws from the other rows are the sample."""
     count = held_out_count(stored.rows, share, most, least)
     source = ShuffledStream(stored, seed, count)
     sample = Table(source.draw(min(_MOMENT_BATCH, source.size)), stored.columns)

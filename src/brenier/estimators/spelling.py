@@ -1,4 +1,4 @@
-"""Names of parameters that nobody has: the error says which was meant."""
+"""Misspelt names of parameters: the error says which was meant."""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ class Spelled:
     it is called.
 
     Attributes:
-        elsewhere: Where to set what is no parameter of the class itself: names, and what to write instead.
+        elsewhere: Names that are set in another place, and what to write instead.
     """
 
     elsewhere: ClassVar[Mapping[str, str]] = {}
@@ -33,13 +33,13 @@ def check_spelling(owner: str, given: Iterable[str], known: Iterable[str], elsew
     """Refuse names that are not known.
 
     Args:
-        owner: What has the names.
+        owner: What messages call the thing that has the parameters.
         given: The names to check.
-        known: The names that there are.
+        known: The valid names.
         elsewhere: Other names that users may look for here, and what to write instead.
 
     Raises:
-        InputTypeError: One is not known; the message says which is nearest, or which there are.
+        InputTypeError: A name is not valid; the message says which is nearest, or lists all.
     """
     names = {name: name for name in known}
     for name in given:
@@ -47,5 +47,5 @@ def check_spelling(owner: str, given: Iterable[str], known: Iterable[str], elsew
             continue
         meant = {**elsewhere, **names}
         near = [name] if name in meant else get_close_matches(name, meant, n=1)
-        hint = f"Did you mean `{meant[near[0]]}`?" if near else f"It has {', '.join(f'`{own}`' for own in names)}."
+        hint = f"Did you mean `{meant[near[0]]}`?" if near else f"It has {', '.join(f'`{known}`' for known in names)}."
         raise InputTypeError(f"`{owner}` has no parameter `{name}`. {hint}")

@@ -34,7 +34,7 @@ class Request:
         changes: Settings that replace those of the rule.
         holdout: Share of the samples to hold out.
         refit: Whether to train again on all samples.
-        seeds: Of the split of the source, the split of the target, and the training.
+        seeds: Seeds of the split of the source, the split of the target, and the training.
         started: `time.perf_counter()` from which a budget in seconds counts.
         running: The callbacks.
         checkpoints: Where the fit is saved as it goes; nowhere by default.
@@ -65,12 +65,12 @@ class Request:
     def identify(
         self, problem: Problem, config: TrainingConfig, digests: Callable[[], dict[str, str]]
     ) -> Resumed | None:
-        """Tell the checkpoints, where there are any, what the fit depends on; says where a process before had left it.
+        """Tell the checkpoints, if there are any, what the fit depends on; returns where an earlier process left it.
 
         Args:
             problem: What is fitted.
             config: The settings of the training.
-            digests: Gives those of the data, which take time, by what messages call them.
+            digests: Computes digests of the data, by what messages call these; called only if there are checkpoints.
         """
         if self.checkpoints is None:
             return None
@@ -80,7 +80,7 @@ class Request:
         return self.checkpoints.identify(settings=settings, **digests())
 
     def keeper(self, name: str) -> Keeper | None:
-        """Of the "first" or "second" fit, or of the "only" one."""
+        """What keeps the state of the "first" or "second" fit, or of the "only" one; None without checkpoints."""
         return None if self.checkpoints is None else self.checkpoints.of(name)
 
     def split(self, problem: Problem) -> Sides:
@@ -100,7 +100,7 @@ class Fitted(NamedTuple):
         columns: Names of the columns, if the source had any.
         data: What is remembered of the rows of each side that is an array.
         space: The conditions, where there were some.
-        info: What else the map is to know.
+        info: What else the map records.
     """
 
     outcome: Outcome
@@ -112,7 +112,7 @@ class Fitted(NamedTuple):
     info: Mapping[str, Any] = {}
 
     def as_map(self, info: dict[str, Any]) -> TransportMap:
-        """The map, which is to know `info` as well."""
+        """The map, which records `info` as well."""
         info = info | dict(self.info)
         names = None if self.columns is None else tuple(self.columns)
         return TransportMap(self.coordinates, self.outcome.potential, self.space, names, info)
@@ -122,12 +122,12 @@ class AbstractTask(abc.ABC):
     """One kind of fit: the settings, and what to train on. It is made from a problem, and trains nothing itself.
 
     Attributes:
-        kind: What callbacks are told that is being fitted.
+        kind: What is being fitted, in the words that callbacks are told.
         dim: Number of columns.
         columns: Their names, if the source had any.
         rows: Rows of each side; None for a supply without end.
         config: The settings of the training.
-        data: What the map is to remember of the rows.
+        data: What the map remembers of the rows.
         enough: Whether enough points are held out to judge a network.
         small: Whether the samples are few enough to be trained on twice.
         space: The conditions, where there are some.
@@ -145,24 +145,24 @@ class AbstractTask(abc.ABC):
 
     @abc.abstractmethod
     def digests(self) -> dict[str, str]:
-        """Of the data of each side, by what messages call it.
+        """Digests of the data of each side, by what messages call it.
 
         Raises:
-            InputError: A supply cannot go on in another process.
+            InputError: A supply cannot be resumed in another process.
         """
 
     @abc.abstractmethod
     def coordinates(self) -> AbstractGeometry:
-        """Where the potential lives if nothing is trained."""
+        """The coordinates of the map if nothing is trained."""
 
     @abc.abstractmethod
     def part(self) -> AbstractObjective:
-        """What to train on without the points that are held out."""
+        """The objective on the training points, without those held out."""
 
     @abc.abstractmethod
     def whole(self) -> AbstractObjective:
-        """What to train on with them."""
+        """The objective on all points, held-out ones included."""
 
     def info(self, coordinates: AbstractGeometry) -> dict[str, Any]:
-        """What the map in these coordinates is to know besides `data`."""
+        """What a map in these coordinates records besides `data`."""
         return {}

@@ -66,7 +66,7 @@ class Training(Spelled):
         """Refuse settings that cannot be used.
 
         Raises:
-            InputError: One of them cannot; the message names it.
+            InputError: A setting cannot be used; the message names it.
         """
         check_counts(self, "batch_size", "pool_size", "learning_rate")
         check_shares(self, "convexity")
@@ -85,7 +85,7 @@ class Training(Spelled):
         """What replaces the settings of the rule, by the names that `TrainingConfig` has for them.
 
         Args:
-            activation: Taken where none is given.
+            activation: Activation to use where the user chose none.
         """
         given = {
             "batch": self.batch_size,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.table import Unchecked, shortened
+from brenier.data.table import Unchecked, shorten
 from brenier.files.hdf5 import child, is_group, is_name
 
 __all__ = ["FrameGroup", "SparseGroup", "encoding"]
@@ -28,7 +28,7 @@ class FrameGroup:
     """A frame, of which columns are read as they are asked for.
 
     Args:
-        group: Its group, of h5py, or whatever the file has in its place.
+        group: The group of the frame, of h5py, or what the file has in its place.
         name: What messages call it.
         where: What messages call the file.
 
@@ -36,7 +36,7 @@ class FrameGroup:
         columns: Names of the columns.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The group is not a frame.
         InputError: The name of a column or of the index is a path that leads elsewhere.
     """
 
@@ -49,7 +49,7 @@ class FrameGroup:
         # A slash inside is no way out: some have written columns called so, which can be left unread.
         paths = [column for column in self.columns if {"", ".", ".."} & set(column.split("/"))]
         if paths or not is_name(self._index):
-            path = shortened(paths[0] if paths else self._index)
+            path = shorten(paths[0] if paths else self._index)
             raise InputError(f"`{where}`: {path!r} in `{name}` is a path, not the name of a column. Write it again.")
 
     def names(self) -> list[str]:
@@ -69,8 +69,8 @@ class FrameGroup:
         """One column, as pandas takes it.
 
         Raises:
-            ValueError: It is missing, or its encoding is none of columns.
-            InputError: It lies elsewhere.
+            ValueError: The column is missing, or not encoded as a column.
+            InputError: The entries lie elsewhere.
         """
         import pandas as pd
 
@@ -84,11 +84,11 @@ class FrameGroup:
             return pd.Categorical.from_codes(values, pd.Index(_entries(kept, name)))
         if kind == "categorical":
             codes = _entries(self._child(element, "codes"), name)
-            categories = self._plain(self._child(element, "categories"), name)
+            categories = self._read_plain(self._child(element, "categories"), name)
             return pd.Categorical.from_codes(codes, pd.Index(categories))
-        return self._plain(element, name)
+        return self._read_plain(element, name)
 
-    def _plain(self, element: Any, name: str) -> Unchecked:  # noqa: ANN401
+    def _read_plain(self, element: Any, name: str) -> Unchecked:  # noqa: ANN401
         """An array, or one with a mask of what is missing."""
         import pandas as pd
 
@@ -96,10 +96,10 @@ class FrameGroup:
             return _entries(element, name)
         kind = encoding(element)
         if kind not in ("nullable-integer", "nullable-boolean", "nullable-string-array"):
-            raise ValueError(f"the column {shortened(name)!r} of `{self._name}` is stored as {shortened(kind)}")
-        values, mask = (_entries(self._child(element, own), name) for own in ("values", "mask"))
+            raise ValueError(f"the column {shorten(name)!r} of `{self._name}` is stored as {shorten(kind)}")
+        values, mask = (_entries(self._child(element, part), name) for part in ("values", "mask"))
         if mask.dtype != bool or mask.shape != values.shape:
-            raise ValueError(f"the column {shortened(name)!r} of `{self._name}` has a mask of another shape")
+            raise ValueError(f"the column {shorten(name)!r} of `{self._name}` has a mask of another shape")
         if kind == "nullable-string-array":
             text = values.astype(object)
             text[mask] = None
@@ -110,7 +110,7 @@ class FrameGroup:
     def _child(self, group: Any, name: str) -> Any:  # noqa: ANN401
         element = child(group, name, self._where) if is_group(group) else None
         if element is None:
-            raise ValueError(f"`{self._name}` lacks {shortened(name)!r}")
+            raise ValueError(f"`{self._name}` lacks {shorten(name)!r}")
         return element
 
 
@@ -123,7 +123,7 @@ def _text(value: Unchecked) -> str:
 def _entries(array: Any, name: str) -> NDArray[Any]:  # noqa: ANN401
     """Numbers, truth values or text, one a row."""
     if is_group(array) or array.ndim != 1 or array.dtype.kind not in "biufSO":
-        raise ValueError(f"{shortened(name)!r} is no column of numbers or text")
+        raise ValueError(f"{shorten(name)!r} is no column of numbers or text")
     if array.dtype.kind in "SO":  # of references, `asstr` says what they are
         return np.asarray(array.asstr()[()], object)
     return array[()]
@@ -133,7 +133,7 @@ class SparseGroup:
     """A sparse matrix, of which some rows, or columns where it is stored by these, are read at a time.
 
     Args:
-        group: Its group, of h5py, once `check_sparse` has looked at it.
+        group: The group of the matrix, of h5py, after `check_sparse`.
         where: What messages call the file.
 
     Attributes:
@@ -145,7 +145,7 @@ class SparseGroup:
         self.format = encoding(group)[:3]
         self.shape = tuple(int(length) for length in np.ravel(group.attrs["shape"]))
         parts = ("data", "indices", "indptr")
-        self._data, self._indices, self._pointers = (child(group, own, where) for own in parts)
+        self._data, self._indices, self._pointers = (child(group, part, where) for part in parts)
 
     def __getitem__(self, key: Any) -> Any:  # noqa: ANN401
         """Some rows `[a:b]` as a matrix of SciPy; of csc, some columns `[:, a:b]`."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from brenier._errors import InputError
-from brenier.data.table import listed, shortened
+from brenier.data.table import itemise, shorten
 
 __all__ = ["AbsentError", "Asked", "Places"]
 
@@ -34,18 +34,18 @@ class Asked(NamedTuple):
     columns: Sequence[str] = ()
     required: bool = True
 
-    def check(self, found: Container[str], present: Sequence[str] | None, path: Path) -> None:
+    def check(self, available: Container[str], present: Sequence[str] | None, path: Path) -> None:
         """Check that a file has what is required.
 
         Args:
-            found: Those of `columns` that it has.
+            available: Those of `columns` that it has.
             present: Names of all its columns or arrays; None where it has no names.
             path: The file.
 
         Raises:
-            AbsentError: It lacks some.
+            AbsentError: The file lacks some.
         """
-        missing = ", ".join(f"`{name}`" for name in self.columns if name not in found)
+        missing = ", ".join(f"`{name}`" for name in self.columns if name not in available)
         if not missing or not self.required:
             return
         suffix = path.suffix.lower()
@@ -54,7 +54,7 @@ class Asked(NamedTuple):
         elif present is None:
             reason = "its columns have no names. Write these into its first row"
         else:
-            reason = f"it has {listed([shortened(name) for name in present], 10) or 'none'}"
+            reason = f"it has {itemise([shorten(name) for name in present], 10) or 'none'}"
         what = ("array" if suffix == ".npz" else "column") + ("s" if ", " in missing else "")
         raise AbsentError(f"`{path}` has no {what} {missing} to take conditions from: {reason}.")
 

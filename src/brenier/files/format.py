@@ -16,11 +16,11 @@ __all__ = ["Format", "RowWriter"]
 
 
 class RowWriter(abc.ABC):
-    """Takes rows in their order."""
+    """Writes rows in the order in which they come."""
 
     @abc.abstractmethod
     def write(self, points: Unchecked, conditions: Sequence[Column]) -> None:
-        """The next rows, `(n, d)` numbers, with the columns beside them."""
+        """Write the next rows, `(n, d)` numbers, with the columns beside them."""
 
     @abc.abstractmethod
     def end(self) -> None:
@@ -49,17 +49,17 @@ class Format(abc.ABC):
         """Open a file: a `Stored` where any rows can be read.
 
         Raises:
-            InputError: It is none of this format, damaged, lacks what is asked for, or declares far more than it has.
-            OSError: It cannot be read.
+            InputError: The file has another format, is damaged, lacks what is asked for, or declares more than it has.
+            OSError: The file cannot be read.
         """
 
     @abc.abstractmethod
     def writer(self, target: Unchecked, path: Path, dim: int, columns: list[str] | None, rows: int | None) -> RowWriter:
-        """What writes rows.
+        """Begin to write rows.
 
         Args:
-            target: What `placed` gives.
-            path: The name in messages.
+            target: What `open_target` gives.
+            path: What messages call the file.
             dim: Number of columns.
             columns: Their names, where they have some.
             rows: Number of rows, where it is known.
@@ -69,8 +69,8 @@ class Format(abc.ABC):
         """
 
     @contextmanager
-    def placed(self, path: Path) -> Iterator[Any]:
-        """Where the rows are written: an open file that takes the place of `path` once the block has ended well.
+    def open_target(self, path: Path) -> Iterator[Any]:
+        """Open what rows are written to: a file that takes the place of `path` once the block has ended well.
 
         Raises:
             InputError: The target cannot be written.

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._errors import InputError
-from brenier.data.cells import Place, dense
+from brenier.data.cells import Place, densify
 from brenier.data.conditions import as_labels
 from brenier.data.frames import frame_columns
 from brenier.data.memory import check_expansion
 from brenier.data.stored import Content, Rows, Stored
-from brenier.data.table import Matrix, Unchecked, shortened
+from brenier.data.table import Matrix, Unchecked, shorten
 from brenier.files.anndata_parts import FrameGroup, SparseGroup, encoding
 from brenier.files.asked import Asked
 from brenier.files.atomic import atomic_write
@@ -57,7 +57,7 @@ class _File(Stored):
             check_expansion(check_parts(file, beside, self._stored, str(path)), self._stored, str(path))
             self._size = check_parts(file, [name], self._stored, str(path))
             if element is None:
-                raise self._place.missing(str(path), _present(file, path))
+                raise self._place.missing(str(path), _list_keys(file, path))
             self._kind = encoding(element)
             if self._kind in ("csr_matrix", "csc_matrix") and is_group(element):
                 check_sparse(element, str(path), name)
@@ -73,7 +73,7 @@ class _File(Stored):
             self._taken = _columns(file, asked, path)
             for column, values in self._taken.items():
                 if len(values) != self.rows:
-                    raise ValueError(f"the column {shortened(column)!r} has {len(values)} entries, not {self.rows}")
+                    raise ValueError(f"the column {shorten(column)!r} has {len(values)} entries, not {self.rows}")
         self.beside = list(self._taken)
 
     def content(self, start: int, stop: int) -> Content:
@@ -82,24 +82,24 @@ class _File(Stored):
             check_expansion(self._size, self._stored, str(self.path))
         elif self._kind not in ("array", "csr_matrix"):
             raise InputError(
-                f"`{self.path}`: `{self._place}` is stored as {shortened(self._kind)}, of which rows cannot be read "
+                f"`{self.path}`: `{self._place}` is stored as {shorten(self._kind)}, of which rows cannot be read "
                 "alone. Write it as an array or a csr matrix."
             )
         with self._part() as (_, element):
             points = self._points(element)
             if whole:
-                points = dense(points, f"{self.path}`, `{self._place}")
+                points = densify(points, f"{self.path}`, `{self._place}")
             else:
                 piece = points[start:stop]
                 points = piece.toarray() if hasattr(piece, "toarray") else np.asarray(piece)
         if len(points) != stop - start:
-            raise self.shortened()
+            raise self.truncation()
         return Content(points, {name: values[start:stop] for name, values in self._taken.items()})
 
     @contextmanager
     def _part(self) -> Iterator[tuple[Any, Any]]:
         """The open file, and the part that holds the points if there is one."""
-        with open(self.path, "rb"), _opened(self.path, self.path, "r") as file, _reading(self.path):
+        with open(self.path, "rb"), _open(self.path, self.path, "r") as file, _reading(self.path):
             yield file, locate(file, str(self._place), str(self.path))
 
     def _points(self, element: Any) -> Unchecked:  # noqa: ANN401
@@ -110,11 +110,11 @@ class _File(Stored):
             frame = FrameGroup(element, str(self._place), str(self.path))
             return frame.frame(frame.columns)
         if self._kind != "array":
-            raise ValueError(f"`{self._place}` is stored as {shortened(self._kind)}, which holds no points")
+            raise ValueError(f"`{self._place}` is stored as {shorten(self._kind)}, which holds no points")
         return element
 
 
-def _present(file: Any, path: Path) -> dict[str, list[str]]:  # noqa: ANN401
+def _list_keys(file: Any, path: Path) -> dict[str, list[str]]:  # noqa: ANN401
     """Keys of the groups in which points can be, of those that have some."""
     groups = {group: _keys(child(file, group, str(path))) for group in ("obsm", "layers")}
     return {group: keys for group, keys in groups.items() if keys} | ({"X": []} if "X" in set(file) else {})
@@ -144,7 +144,7 @@ def add_to_h5ad(
         output: The copy.
         place: Where the points go; what is there is replaced.
         values: `(n, d)`, a row for each observation; or such rows block by block, with `shape`.
-        record: How they came about, for `uns["brenier"]` under the key of the place.
+        record: How the points were made, for `uns["brenier"]` under the key of the place.
         shape: `(n, d)`, where `values` are blocks.
 
     Raises:
@@ -154,7 +154,7 @@ def add_to_h5ad(
         with open(source, "rb") as original:
             shutil.copyfileobj(original, handle, 1 << 20)
         handle.flush()
-        with _opened(Path(handle.name), source, "r+") as file:
+        with _open(Path(handle.name), source, "r+") as file:
             from anndata import io
 
             with _reading(source):
@@ -172,7 +172,7 @@ def add_to_h5ad(
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Damage that shows up in reading, as an error that says so."""
+    """Turn what damage raises in reading into an error that says so."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what old formats did, which is not for here
@@ -185,11 +185,11 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def _keys(group: Unchecked) -> list[str]:
-    return [shortened(name) for name in group] if is_group(group) else []
+    return [shorten(name) for name in group] if is_group(group) else []
 
 
 @contextmanager
-def _opened(file: Path, path: Path, mode: str) -> Iterator[Any]:
+def _open(file: Path, path: Path, mode: str) -> Iterator[Any]:
     """A file of HDF5 that has the parts of an AnnData; messages call it `path`."""
     if importlib.util.find_spec("anndata") is None:
         raise InputError(f'`{path}`: .h5ad files need anndata. Run `pip install "brenier[anndata]"`.')

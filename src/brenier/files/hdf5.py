@@ -1,8 +1,8 @@
-"""The one door to files of HDF5: nothing in one may lead to other files, or declare what is not.
+"""The one door to files of HDF5: nothing in one may lead to other files, or declare what is not there.
 
 HDF5 has several ways to say that data lie elsewhere: external and soft links, virtual data sets, external storage, and
-names that are paths. Each would let a file have others read that its reader can see and its writer cannot. Nothing that
-is read here needs them, so files are opened by `open_hdf5`, and what is in them by `child` and `locate`, alone.
+names that are paths. Each would let a file pull in others that its reader can see and its writer cannot. Nothing that
+is read here needs them, so files are opened by `open_hdf5` alone, and what is in them by `child` and `locate`.
 """
 
 import math
@@ -15,7 +15,7 @@ import numpy as np
 
 from brenier._errors import InputError
 from brenier.data.memory import most_contents
-from brenier.data.table import shortened
+from brenier.data.table import shorten
 
 __all__ = ["DAMAGE", "check_parts", "check_sparse", "child", "is_group", "is_name", "locate", "open_hdf5"]
 
@@ -23,10 +23,10 @@ DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError
 """What h5py and its users raise where a file is damaged."""
 
 _MOST_OBJECTS = 100_000
-"""Groups and arrays under one name."""
+"""Most groups and arrays under one name."""
 
 _PIECE = 1 << 20
-"""Entries that are compared at once."""
+"""Entries of an array that are compared at once."""
 
 
 @contextmanager
@@ -34,11 +34,11 @@ def open_hdf5(file: Path | BinaryIO, mode: str = "r") -> Iterator[Any]:
     """Open a file of HDF5; what is in it is opened by `child`.
 
     Args:
-        file: Its path, or what it holds.
+        file: Its path, or an open file.
         mode: `"r"`, or `"r+"` to change it.
 
     Raises:
-        OSError: It is none; h5py raises others of `DAMAGE`, too.
+        OSError: The file is not of HDF5; h5py raises others of `DAMAGE`, too.
     """
     import h5py
 
@@ -50,7 +50,7 @@ def child(group: Any, name: str, where: str) -> Any:  # noqa: ANN401
     """Open what is in a group under a name.
 
     Args:
-        group: Of h5py.
+        group: A group of h5py.
         name: A name, not a path.
         where: What messages call the file.
 
@@ -64,22 +64,22 @@ def child(group: Any, name: str, where: str) -> Any:  # noqa: ANN401
     import h5py
 
     if not is_name(name):
-        raise InputError(f"`{where}`: {shortened(name)!r} is a path, not the name of a part of it. Write it again.")
+        raise InputError(f"`{where}`: {shorten(name)!r} is a path, not the name of a part of it. Write it again.")
     # Not `get`, which looks for the ends of links, in other files if need be.
     links, raw = group.id.links, name.encode("utf-8", "surrogateescape")
     if not links.exists(raw):
         return None
     if links.get_info(raw).type != h5py.h5l.TYPE_HARD:  # type: ignore[attr-defined] - compiled code has no stubs
         raise InputError(
-            f"`{where}`: `{shortened(name)}` is a link to somewhere else, which is not followed. Copy the data in."
+            f"`{where}`: `{shorten(name)}` is a link to somewhere else, which is not followed. Copy the data in."
         )
     element = group[name]
     if isinstance(element, h5py.Dataset) and (element.is_virtual or element.external):
         raise InputError(
-            f"`{where}`: the entries of `{shortened(name)}` lie in other files, which are not read. Copy them in."
+            f"`{where}`: the entries of `{shorten(name)}` lie in other files, which are not read. Copy them in."
         )
     if not isinstance(element, h5py.Dataset | h5py.Group):
-        raise InputError(f"`{where}`: `{shortened(name)}` is neither a group nor an array. Write the file again.")
+        raise InputError(f"`{where}`: `{shorten(name)}` is neither a group nor an array. Write the file again.")
     return element
 
 
@@ -87,8 +87,8 @@ def locate(file: Any, path: str, where: str) -> Any:  # noqa: ANN401
     """Open what lies under a path that somebody asked for, such as `obsm/X_pca`; None where there is nothing.
 
     Args:
-        file: Or a group, of h5py.
-        path: Names with slashes between them; none that the file itself gives.
+        file: A file or a group, of h5py.
+        path: Names with slashes between them, from the user and never from the file itself.
         where: What messages call the file.
 
     Raises:
@@ -119,7 +119,7 @@ def check_parts(
     """Check all that lies under some names of an open file.
 
     Args:
-        file: Of h5py.
+        file: A file of h5py.
         names: Paths in it; those that it lacks are passed over.
         stored: Bytes of the file.
         where: What messages call the file.
@@ -133,26 +133,26 @@ def check_parts(
     import h5py
 
     size, seen = 0, set()
-    for found, name in _walked(file, names, where):
-        place = h5py.h5o.get_info(found.id).addr  # type: ignore[attr-defined] - compiled code has no stubs
+    for part, name in _walk(file, names, where):
+        place = h5py.h5o.get_info(part.id).addr  # type: ignore[attr-defined] - compiled code has no stubs
         if place in seen:
             raise InputError(f"`{where}`: `{name}` is in the file under two names, or in itself. Write it again.")
         seen.add(place)
-        for own in ("encoding-type", "encoding-version"):
-            if not isinstance(found.attrs.get(own, ""), str):
-                raise InputError(f"`{where}`: `{own}` of `{name}` is no text. Write the file again.")
+        for attribute in ("encoding-type", "encoding-version"):
+            if not isinstance(part.attrs.get(attribute, ""), str):
+                raise InputError(f"`{where}`: `{attribute}` of `{name}` is no text. Write the file again.")
         if len(seen) > _MOST_OBJECTS:
             raise InputError(f"`{where}` has more than {_MOST_OBJECTS:,} groups and arrays. Write only what is needed.")
-        if not isinstance(found, h5py.Dataset):
+        if not isinstance(part, h5py.Dataset):
             continue
-        if math.prod(found.chunks or (0,)) * found.dtype.itemsize > most_contents(stored):
-            raise InputError(f"`{where}`: `{name}` is stored in pieces of {found.chunks}, which are too large to read.")
-        if found.shape is not None:
-            size += math.prod(found.shape) * found.dtype.itemsize
+        if math.prod(part.chunks or (0,)) * part.dtype.itemsize > most_contents(stored):
+            raise InputError(f"`{where}`: `{name}` is stored in pieces of {part.chunks}, which are too large to read.")
+        if part.shape is not None:
+            size += math.prod(part.shape) * part.dtype.itemsize
     return size
 
 
-def _walked(file: Any, names: Sequence[str], where: str) -> Iterator[tuple[Any, str]]:  # noqa: ANN401
+def _walk(file: Any, names: Sequence[str], where: str) -> Iterator[tuple[Any, str]]:  # noqa: ANN401
     """Objects under some names, none of them by a link."""
     located = [(locate(file, name, where), name) for name in names]
     pending = [(element, name) for element, name in located if element is not None]
@@ -164,7 +164,7 @@ def _walked(file: Any, names: Sequence[str], where: str) -> Iterator[tuple[Any, 
 
 
 def check_sparse(element: Any, where: str, part: str) -> None:  # noqa: ANN401
-    """Check that the arrays of a sparse matrix belong together: compiled code relies on it, and does not look.
+    """Check that the arrays of a sparse matrix belong together: compiled code relies on it, and does not check.
 
     Args:
         element: The group of the matrix, of h5py.
@@ -172,9 +172,9 @@ def check_sparse(element: Any, where: str, part: str) -> None:  # noqa: ANN401
         part: What messages call the matrix.
 
     Raises:
-        InputError: They do not.
+        InputError: They do not belong together.
     """
-    shape = [int(own) for own in np.ravel(element.attrs["shape"])]
+    shape = [int(length) for length in np.ravel(element.attrs["shape"])]
     data, indices, pointers = (child(element, name, where) for name in ("data", "indices", "indptr"))
     rows = element.attrs["encoding-type"] == "csr_matrix"
     good = len(shape) == 2 and min(shape) >= 0 and data.ndim == indices.ndim == pointers.ndim == 1

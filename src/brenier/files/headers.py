@@ -50,10 +50,10 @@ def read_header(handle: IO[bytes]) -> Header:
     """Read the header of an array of a plain type from the start of a file.
 
     Args:
-        handle: Open for reading; left behind the header.
+        handle: Open for reading; left just after the header.
 
     Raises:
-        ValueError: It is no header of a plain array; the text says why, without the name of the file.
+        ValueError: It is not the header of a plain array; the text says why, without the name of the file.
     """
     magic = handle.read(8)
     if magic[:6] != b"\x93NUMPY":
@@ -61,19 +61,19 @@ def read_header(handle: IO[bytes]) -> Header:
     width = {1: 2, 2: 4, 3: 4}.get(magic[6] if len(magic) == 8 else 0)
     if width is None:
         raise ValueError("it has an unknown version of the format")
-    own = handle.read(width)
-    length = int.from_bytes(own, "little")
-    if len(own) < width or length > _LONGEST:
+    prefix = handle.read(width)
+    length = int.from_bytes(prefix, "little")
+    if len(prefix) < width or length > _LONGEST:
         raise ValueError(f"its header of {length} bytes is longer than the {_LONGEST} that are read")
     raw = handle.read(length)
     if len(raw) < length:
         raise ValueError("it ends in its header")
     text = raw.decode("latin1").rstrip(" \n")
-    found = {match[0]: match for match in _NAME.finditer(text)}
+    names = {match[0]: match for match in _NAME.finditer(text)}
     fields = list(_FIELD.finditer(text[1:-1]))
     whole = "".join(match[0] for match in fields)
     parted = all(match[0].rstrip().endswith(",") for match in fields[:-1])
-    if not (text[:1] == "{" and text[-1:] == "}" and parted and whole == text[1:-1] and len(fields) == len(found) == 3):
+    if not (text[:1] == "{" and text[-1:] == "}" and parted and whole == text[1:-1] and len(fields) == len(names) == 3):
         raise ValueError(f"its header is not that of a plain array: {text[:200]!r}")
     try:
         ast.literal_eval(raw.decode("latin1"))  # as NumPy does, which warns and tries again where this fails
@@ -89,8 +89,8 @@ def read_header(handle: IO[bytes]) -> Header:
         raise ValueError(f"its type {described!r} has no bytes")
     if dtype.hasobject:
         raise ValueError("Object arrays cannot be loaded: they are pickles, which can run code")
-    sizes = tuple(int(own) for own in re.findall("[0-9]+", shape))
-    if len(sizes) > 32 or math.prod(max(own, 1) for own in sizes) * max(dtype.itemsize, 1) > _MOST_ENTRIES:
+    sizes = tuple(int(length) for length in re.findall("[0-9]+", shape))
+    if len(sizes) > 32 or math.prod(max(length, 1) for length in sizes) * max(dtype.itemsize, 1) > _MOST_ENTRIES:
         raise ValueError(f"its shape {shape[:200]} is larger than any memory")
     return Header(dtype, sizes, 8 + width + length, "'fortran_order': True" in text or "'fortran_order':True" in text)
 
@@ -99,7 +99,7 @@ def read_entries(handle: IO[bytes], header: Header) -> NDArray[Any]:
     """Read the entries of an array, all of them, from behind its header.
 
     Raises:
-        ValueError: There are not so many.
+        ValueError: The file has fewer entries.
     """
     raw = handle.read(header.size)
     if len(raw) < header.size:

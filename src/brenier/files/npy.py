@@ -50,10 +50,10 @@ class _File(Stored):
         self.rows, self.dim = header.shape
 
     def content(self, start: int, stop: int) -> Content:
-        mapped = self._mapped() if (start, stop) == (0, self.rows) else None
+        mapped = self._map() if (start, stop) == (0, self.rows) else None
         return Content(self._read(start, stop) if mapped is None else mapped, {})
 
-    def _mapped(self) -> np.ndarray | None:
+    def _map(self) -> np.ndarray | None:
         """All rows as pages of the file, which are read when they are used; None where files cannot be mapped.
 
         Of parts, pages would count as memory in use for as long as the array of all is there.
@@ -80,7 +80,7 @@ class _File(Stored):
         dtype = self._header.dtype
         raw = handle.read(count * dtype.itemsize)
         if len(raw) < count * dtype.itemsize:
-            raise self.shortened()
+            raise self.truncation()
         return np.frombuffer(raw, dtype).astype(dtype.newbyteorder("="), copy=False)
 
 

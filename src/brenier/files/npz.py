@@ -19,7 +19,7 @@ from brenier.data.conditions import Column, label_text
 from brenier.data.memory import check_expansion
 from brenier.data.shapes import check_shape
 from brenier.data.stored import Block, Content, Rows
-from brenier.data.table import Unchecked, listed, shortened
+from brenier.data.table import Unchecked, itemise, shorten
 from brenier.files.asked import Asked
 from brenier.files.format import Format, RowWriter
 from brenier.files.headers import read_entries, read_header
@@ -57,12 +57,12 @@ class _File(Rows):
 
     def __init__(self, path: Path, asked: Asked) -> None:
         self.path = path
-        with open(path, "rb") as handle, _opened(handle, path) as members:
+        with open(path, "rb") as handle, _open_members(handle, path) as members:
             present = [name for name in members if name != _NAMES]
             owners = {name: owner for name in asked.columns if (owner := _owner(name, present)) is not None}
             asked.check(owners, present, path)
-            others = [name for name in present if name not in owners.values()]
-            chosen = _chosen(asked.key, present, others, path)
+            candidates = [name for name in present if name not in owners.values()]
+            chosen = _choose_points(asked.key, present, candidates, path)
             wanted = {chosen, *owners.values()} | ({_NAMES} if _NAMES in members else set())
             arrays = members.read(wanted)
         points, names = arrays[chosen], arrays.get(_NAMES)
@@ -93,9 +93,9 @@ class _File(Rows):
         for start in range(0, self.rows, count):
             stop = min(start + count, self.rows)
             beside = {name: values[start:stop] for name, values in taken.items()}
-            yield Block(start, self.checked(points[start:stop], start, stop), beside, stop / self.rows)
+            yield Block(start, self.check(points[start:stop], start, stop), beside, stop / self.rows)
 
-    def counted(self) -> int:
+    def count(self) -> int:
         return self.rows
 
 
@@ -107,7 +107,7 @@ class _Members(dict[str, zipfile.ZipInfo]):
         self._archive, self._stored, self._path = archive, stored, path
 
     def read(self, names: Iterable[str]) -> dict[str, NDArray[Any]]:
-        """Some of them. All sizes are checked first, so that memory is taken for what fits only."""
+        """Read some arrays. All sizes are checked first, so that memory is taken only for what fits."""
         names = list(names)
         check_expansion(sum(self[name].file_size for name in names), self._stored, str(self._path))
         return {name: self._one(self[name]) for name in names}
@@ -119,7 +119,7 @@ class _Members(dict[str, zipfile.ZipInfo]):
             header = read_header(member)
             if header.offset + header.size != info.file_size:
                 raise ValueError(
-                    f"{shortened(info.filename)} declares the shape {header.shape}, {header.size:,} bytes, and has "
+                    f"{shorten(info.filename)} declares the shape {header.shape}, {header.size:,} bytes, and has "
                     f"{info.file_size - header.offset:,}"
                 )
             array = read_entries(member, header)
@@ -128,7 +128,7 @@ class _Members(dict[str, zipfile.ZipInfo]):
 
 
 @contextmanager
-def _opened(handle: BinaryIO, path: Path) -> Iterator[_Members]:
+def _open_members(handle: BinaryIO, path: Path) -> Iterator[_Members]:
     try:
         with zipfile.ZipFile(handle) as archive:
             yield _Members(archive, handle.seek(0, os.SEEK_END), path)
@@ -142,27 +142,27 @@ def read_members(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of an archive, by name.
 
     Raises:
-        InputError: It cannot be read, is damaged, or far larger than its file.
+        InputError: The archive cannot be read, is damaged, or holds far more than its size.
     """
     try:
-        with open(path, "rb") as handle, _opened(handle, path) as members:
+        with open(path, "rb") as handle, _open_members(handle, path) as members:
             return members.read(members)
     except OSError as error:
         raise InputError(f"`{path}` cannot be read: {error.strerror or error}. Check the path.") from error
 
 
-def _chosen(key: str | None, present: Sequence[str], others: Sequence[str], path: Path) -> str:
+def _choose_points(key: str | None, present: Sequence[str], candidates: Sequence[str], path: Path) -> str:
     """The array of points: among those that do not hold conditions."""
-    if key is None and len(others) != 1:
-        besides = " besides the conditions" if len(others) < len(present) else ""
-        shown = listed([shortened(name) for name in others], 10)
-        raise InputError(f"`{path}` holds {len(others)} arrays{besides} ({shown}). Choose one with `key`.")
-    chosen = others[0] if key is None else key
-    if chosen in others:
+    if key is None and len(candidates) != 1:
+        besides = " besides the conditions" if len(candidates) < len(present) else ""
+        shown = itemise([shorten(name) for name in candidates], 10)
+        raise InputError(f"`{path}` holds {len(candidates)} arrays{besides} ({shown}). Choose one with `key`.")
+    chosen = candidates[0] if key is None else key
+    if chosen in candidates:
         return chosen
     if chosen in present:
         raise InputError(f"`{path}`: the array {key!r} cannot be both the points (`key`) and a condition.")
-    shown = listed([shortened(name) for name in present], 10)
+    shown = itemise([shorten(name) for name in present], 10)
     raise InputError(f"`{path}` has no array of points named {key!r} (`key`); it has {shown}.")
 
 
@@ -179,13 +179,13 @@ def _part(array: NDArray[Any], name: str, path: Path) -> NDArray[Any]:
     return array[:, place]
 
 
-def _plain(values: NDArray[Any]) -> NDArray[Any]:
+def _to_plain(values: NDArray[Any]) -> NDArray[Any]:
     """Numbers as they are, all else as text."""
     return values if values.dtype.kind in "biuf" else np.array([label_text(entry) for entry in values])
 
 
-def _joined(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The same arrays, with `c[0]`, `c[1]` and so on as the columns of `c` where they are of one type."""
+def _join(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Arrays by name, with `c[0]`, `c[1]` and so on joined as the columns of `c` where they are of one type."""
     merged = dict(arrays)
     for owner in {match[1] for name in arrays if (match := _PART.fullmatch(name)) and match[1] not in arrays}:
         names = list(takewhile(arrays.__contains__, (f"{owner}[{place}]" for place in count())))
@@ -216,13 +216,13 @@ class _Writer(RowWriter):
             np.lib.format.write_array_header_1_0(self._member, header)
         self._member.write(np.ascontiguousarray(values).data)
         for column in conditions:
-            self._beside.setdefault(str(column.name), []).append(_plain(column.values))
+            self._beside.setdefault(str(column.name), []).append(_to_plain(column.values))
 
     def end(self) -> None:
         if self._member is not None:
             self._member.close()
         names = {} if self._names is None else {_NAMES: np.array(self._names)}
-        beside = _joined({name: np.concatenate(own) for name, own in self._beside.items()})
+        beside = _join({name: np.concatenate(pieces) for name, pieces in self._beside.items()})
         clash = sorted({_POINTS, _NAMES} & beside.keys())
         if clash:
             raise InputError(

@@ -15,7 +15,7 @@ from brenier._errors import InputError
 from brenier.data.conditions import Column, label_text
 from brenier.data.memory import check_expansion
 from brenier.data.stored import Content, Rows, Stored
-from brenier.data.table import Unchecked, shortened
+from brenier.data.table import Unchecked, shorten
 from brenier.files.asked import Asked
 from brenier.files.format import Format, RowWriter
 
@@ -47,20 +47,20 @@ class _Files(Stored):
 
     def __init__(self, path: Path, asked: Asked) -> None:
         self.path = path
-        files = sorted(own for own in path.rglob("*.parquet") if own.is_file()) if path.is_dir() else [path]
+        files = sorted(file for file in path.rglob("*.parquet") if file.is_file()) if path.is_dir() else [path]
         if not files:
             raise InputError(f"`{path}` has no .parquet files in it. Name another folder.")
         self._names: list[str] = []
         self._groups: list[tuple[Path, int, int]] = []
         index: list[Any] = []
         for file in files:
-            with _reading(f"`{file}` is not a whole .parquet file"), _opened(file) as opened:
+            with _reading(f"`{file}` is not a whole .parquet file"), _open(file) as opened:
                 names, index, counts = opened.schema_arrow.names, _index(opened.schema_arrow), _counts(opened.metadata)
-                check_expansion(_declared(opened.metadata), file.stat().st_size, str(file))
+                check_expansion(_count_bytes(opened.metadata), file.stat().st_size, str(file))
             if self._groups and names != self._names:
                 raise InputError(
-                    f"`{file}` must have the columns of `{files[0]}`, {', '.join(map(shortened, self._names))}; got "
-                    f"{', '.join(map(shortened, names))}."
+                    f"`{file}` must have the columns of `{files[0]}`, {', '.join(map(shorten, self._names))}; got "
+                    f"{', '.join(map(shorten, names))}."
                 )
             self._names = names
             self._groups += [(file, group, rows) for group, rows in enumerate(counts) if rows]
@@ -92,7 +92,7 @@ class _Files(Stored):
             while missing > 0:
                 batch = self._left if self._left is not None else next(self._batches, None)
                 if batch is None:
-                    raise self.shortened()
+                    raise self.truncation()
                 parts.append(batch.slice(0, missing))
                 self._left = batch.slice(missing) if batch.num_rows > missing else None
                 missing -= parts[-1].num_rows
@@ -104,17 +104,17 @@ class _Files(Stored):
 
     def _seek(self, start: int) -> None:
         first = next(place for place, end in enumerate(self._ends) if end > start)
-        self._batches = self._decoded(first)
+        self._batches = self._decode(first)
         skip, self._left = start - (self._ends[first] - self._groups[first][2]), None
         while skip > 0:
             batch = next(self._batches)
             self._left = batch.slice(skip) if batch.num_rows > skip else None
             skip -= min(batch.num_rows, skip)
 
-    def _decoded(self, first: int) -> Iterator[Any]:
+    def _decode(self, first: int) -> Iterator[Any]:
         """Batches from a row group on, with all columns: names could stand for several."""
         for file, group, rows in self._groups[first:]:
-            with _opened(file) as opened:
+            with _open(file) as opened:
                 # One thread: each takes memory for a page, whose size the file declares.
                 for batch in opened.iter_batches(_BATCH, [group], use_threads=False):
                     batch.validate(full=True)  # what is not whole in it, compiled code would not look for
@@ -126,7 +126,7 @@ class _Files(Stored):
 
 @contextmanager
 def _reading(what: str, way_out: str = "Write it again.") -> Iterator[None]:
-    """Damage that shows up in reading, as an error that says so."""
+    """Turn what damage raises in reading into an error that says so."""
     import pyarrow
 
     try:
@@ -142,7 +142,7 @@ def _reading(what: str, way_out: str = "Write it again.") -> Iterator[None]:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[Any]:
+def _open(file: Path) -> Iterator[Any]:
     from pyarrow import parquet
 
     # Otherwise a column of a row group would be fetched as a whole before its first row.
@@ -158,10 +158,10 @@ def _counts(metadata: Any) -> list[int]:  # noqa: ANN401
     return counts
 
 
-def _declared(metadata: Any) -> int:  # noqa: ANN401
-    """Bytes that a file becomes, as its metadata say: values, or text that one page repeats."""
+def _count_bytes(metadata: Any) -> int:  # noqa: ANN401
+    """Bytes that a file expands to, by its metadata: values, or text that one page repeats."""
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    return max(8 * metadata.num_rows * metadata.num_columns, sum(max(own.total_byte_size, 0) for own in groups))
+    return max(8 * metadata.num_rows * metadata.num_columns, sum(max(group.total_byte_size, 0) for group in groups))
 
 
 def _index(schema: Any) -> list[Any]:  # noqa: ANN401
@@ -185,7 +185,7 @@ class _Writer(RowWriter):
         from pyarrow import parquet
 
         arrays = [pyarrow.array(np.ascontiguousarray(column)) for column in points.T]
-        arrays += [pyarrow.array(_plain(column)) for column in conditions]
+        arrays += [pyarrow.array(_to_plain(column)) for column in conditions]
         names = [*self._names, *(str(column.name) for column in conditions)]
         table = pyarrow.Table.from_arrays(arrays, names=names)
         if self._writer is None:
@@ -197,7 +197,7 @@ class _Writer(RowWriter):
             self._writer.close()
 
 
-def _plain(column: Column) -> Any:  # noqa: ANN401
+def _to_plain(column: Column) -> Any:  # noqa: ANN401
     values = column.values
     return values if values.dtype.kind in "biuf" else [label_text(entry) for entry in values]
 

@@ -21,7 +21,7 @@ from brenier.files.format import RowWriter
 from brenier.files.registry import find_format, format_of
 
 __all__ = [
-    "checked_columns",
+    "condition_columns",
     "is_stored",
     "open_points",
     "open_rows",
@@ -59,7 +59,7 @@ def open_rows(path: FilePath, asked: Asked) -> Rows:
 
 
 def is_stored(path: FilePath) -> bool:
-    """Whether a file is of a kind of which any rows can be read."""
+    """Whether a file has a format of which any rows can be read."""
     format = find_format(Path(path))
     return format is not None and format.positional
 
@@ -89,7 +89,7 @@ def open_points(path: FilePath, key: str | None = None, *, memory: int = MEMORY)
     """
     path = Path(path)
     if not is_stored(path):
-        known = ", ".join(suffix for own in registry.FORMATS if own.positional for suffix in own.suffixes)
+        known = ", ".join(suffix for entry in registry.FORMATS if entry.positional for suffix in entry.suffixes)
         raise InputError(f"`{path}` must end in {known}; got {path.suffix!r}. Convert the file.")
     stored = open_rows(path, Asked(key))
     if not isinstance(stored, Stored):
@@ -97,7 +97,7 @@ def open_points(path: FilePath, key: str | None = None, *, memory: int = MEMORY)
     last = min(_PROBE, stored.rows)
     check_expansion(8 * last * stored.dim, stored_bytes(path), str(path))
     stored.read(0, last)
-    return stored.limited(memory)
+    return stored.limit_memory(memory)
 
 
 def read_points(path: FilePath, key: str | None = None) -> Table:
@@ -121,9 +121,9 @@ def read_points(path: FilePath, key: str | None = None) -> Table:
 def read_with_conditions(path: FilePath, key: str | None, columns: Sequence[str]) -> tuple[Table, list[Column]]:
     """Read points, and the condition of each from columns that then are not part of the points.
 
-    In text files, a column whose fields are all numbers holds numbers, and any other text; digits with leading zeros
-    are text. Empty fields are missing, and so are the usual spellings of that: `NA`, `n/a`, `nan` and `null`; among
-    numbers also `none`, `-` and `?`.
+    In text files, a column whose fields are all numbers holds numbers, any other column text; digits with leading
+    zeros are text. Empty fields are missing, and so are the usual spellings of that: `NA`, `n/a`, `nan` and `null`;
+    among numbers also `none`, `-` and `?`.
 
     Args:
         path: As for `read_points`, with a header if it is a text file; not .npy.
@@ -137,18 +137,18 @@ def read_with_conditions(path: FilePath, key: str | None, columns: Sequence[str]
 
     Raises:
         AbsentError: The file lacks a column.
-        InputError: As for `read_points`; or entries of a condition are missing, or no labels or numbers.
+        InputError: As for `read_points`; or entries of a condition are missing, or neither labels nor numbers.
     """
     path = Path(path)
     table, content = _read(path, Asked(key, columns))
-    found = [
-        column for name in columns for column in checked_columns(name, content.taken[name], len(table.values), path)
+    conditions = [
+        column for name in columns for column in condition_columns(name, content.taken[name], len(table.values), path)
     ]
-    names = [column.name for column in found]
+    names = [column.name for column in conditions]
     twice = [str(name) for name in dict.fromkeys(names) if names.count(name) > 1]
     if twice:
         raise InputError(f"`{path}`: `{twice[0]}` is asked for twice as a condition. Name each column once.")
-    return table, found
+    return table, conditions
 
 
 def read_without(path: FilePath, key: str | None, columns: Sequence[str]) -> tuple[Table, Mapping[str, NDArray[Any]]]:
@@ -157,7 +157,7 @@ def read_without(path: FilePath, key: str | None, columns: Sequence[str]) -> tup
     Args:
         path: As for `read_points`.
         key: As for `read_with_conditions`.
-        columns: Names as there; what they hold is not checked.
+        columns: Names of columns or arrays, as for `read_with_conditions`; what they hold is not checked.
     """
     table, content = _read(path, Asked(key, columns, required=False))
     return table, content.taken
@@ -177,7 +177,7 @@ def row_writer(path: Path, dim: int, columns: Sequence[str] | None, rows: int | 
         InputError: The target cannot be written.
     """
     format = format_of(path)
-    with format.placed(path) as target:
+    with format.open_target(path) as target:
         writer = format.writer(target, path, dim, None if columns is None else list(columns), rows)
         yield writer
         writer.end()
@@ -227,18 +227,18 @@ def _read(path: FilePath, asked: Asked) -> tuple[Table, Content]:
     return as_points(content.points, str(path), labels=rows.columns), content
 
 
-def checked_columns(name: str, values: NDArray[Any], rows: int, path: Path) -> list[Column]:
+def condition_columns(name: str, values: NDArray[Any], rows: int, path: Path) -> list[Column]:
     """One column of conditions, or those of an array; messages name the file and the column."""
     columns = read_conditions(values, rows, f"{path}`, column `{name}")
     several = np.ndim(values) == 2 and len(columns) > 1
-    return [Column(f"{name}[{place}]" if several else name, own.values) for place, own in enumerate(columns)]
+    return [Column(f"{name}[{place}]" if several else name, column.values) for place, column in enumerate(columns)]
 
 
 def _check_conditions(conditions: Sequence[Column], names: list[str] | None, rows: int) -> None:
-    own = [column.name for column in conditions]
-    taken = [*(names or []), *own]
-    if None in own or len(set(taken)) < len(taken):
-        raise InputError(f"`conditions` must have names that no other column has; got {own} beside {names}.")
+    added = [column.name for column in conditions]
+    taken = [*(names or []), *added]
+    if None in added or len(set(taken)) < len(taken):
+        raise InputError(f"`conditions` must have names that no other column has; got {added} beside {names}.")
     wrong = [len(column.values) for column in conditions if len(column.values) != rows]
     if wrong:
         raise InputError(f"`conditions` must have one entry for each of the {rows} points; got {wrong[0]}.")

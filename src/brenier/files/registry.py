@@ -14,12 +14,12 @@ from brenier.files.zarr import Zarr
 __all__ = ["FORMATS", "find_format", "format_of", "register_format", "table_suffixes"]
 
 FORMATS: list[Format] = [Npy(), Npz(), Text(), Parquet(), H5ad(), Zarr()]
-"""In the order in which messages name them."""
+"""All formats, in the order in which messages name them."""
 
 
 def table_suffixes() -> tuple[str, ...]:
-    """How names of files end to which points alone can be written."""
-    return tuple(suffix for own in FORMATS if own.alone and not own.folder for suffix in own.suffixes)
+    """Suffixes of the files to which points alone can be written."""
+    return tuple(suffix for known in FORMATS if known.alone and not known.folder for suffix in known.suffixes)
 
 
 def register_format(format: Format) -> None:
@@ -31,27 +31,27 @@ def register_format(format: Format) -> None:
     Raises:
         InputError: A suffix is taken.
     """
-    taken = [suffix for own in FORMATS for suffix in own.suffixes if suffix in format.suffixes]
+    taken = [suffix for known in FORMATS for suffix in known.suffixes if suffix in format.suffixes]
     if taken:
         raise InputError(f"`format` has the suffix {taken[0]}, which another format has. Choose a new one.")
     FORMATS.append(format)
 
 
 def find_format(path: Path) -> Format | None:
-    """The format that a path is of, by its suffix; a folder without one has .parquet files in it."""
+    """The format of a path by its suffix, None if unknown; a folder without a suffix has .parquet files in it."""
     suffix = path.suffix.lower()
     wanted = ".parquet" if suffix == "" and path.is_dir() else suffix
-    return next((own for own in FORMATS if wanted in own.suffixes), None)
+    return next((known for known in FORMATS if wanted in known.suffixes), None)
 
 
 def format_of(path: Path) -> Format:
-    """The same.
+    """The format of a path by its suffix.
 
     Raises:
-        InputError: It is of none.
+        InputError: No format has this suffix.
     """
     format = find_format(path)
     if format is None:
-        known = ", ".join(suffix for own in FORMATS if not own.folder for suffix in own.suffixes)
+        known = ", ".join(suffix for entry in FORMATS if not entry.folder for suffix in entry.suffixes)
         raise InputError(f"`{path}` must end in {known}; got {path.suffix!r}. Rename or convert the file.")
     return format

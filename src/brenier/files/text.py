@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from brenier._errors import DataWarning, InputError, warn
 from brenier.data.conditions import Column, label_text
 from brenier.data.stored import Block, Content, Rows
-from brenier.data.table import Unchecked, shortened
+from brenier.data.table import Unchecked, shorten
 from brenier.files.asked import Asked, Places
 from brenier.files.format import Format, RowWriter
 
@@ -55,7 +55,7 @@ class _Part(NamedTuple):
     Attributes:
         points: Numbers of the points, row by row.
         taken: Fields of the columns beside them, by name.
-        share: Of the file that has been read.
+        share: Share of the file that has been read.
     """
 
     points: NDArray[np.float64]
@@ -77,18 +77,18 @@ class _File(Rows):
 
     def whole(self) -> Content:
         for part in self._parts(None):
-            return Content(part.points, {name: _typed(fields) for name, fields in part.taken.items()})
-        raise self.shortened()
+            return Content(part.points, {name: _convert(fields) for name, fields in part.taken.items()})
+        raise self.truncation()
 
     def blocks(self, count: int) -> Iterator[Block]:
         kinds, start = self._seen(), 0
         for part in self._parts(count):
             stop = start + len(part.points)
             taken = {name: kinds[name].read(fields) for name, fields in part.taken.items()}
-            yield Block(start, self.checked(part.points, start, stop), taken, part.share)
+            yield Block(start, self.check(part.points, start, stop), taken, part.share)
             start = stop
 
-    def counted(self) -> int:
+    def count(self) -> int:
         if self.rows is None:
             self.rows = sum(len(part.points) for part in self._parts(_ROWS_AT_ONCE))
         return self.rows
@@ -109,7 +109,7 @@ class _File(Rows):
         path, size = self.path, max(self.path.stat().st_size, 1)
         places, numbers, taken, width = Places({}, ()), array("d"), {}, 0
 
-        def made(share: float) -> _Part:
+        def make(share: float) -> _Part:
             return _Part(np.frombuffer(numbers, np.float64).reshape(-1, self.dim), taken, share)
 
         with open(path, "rb") as handle, io.TextIOWrapper(handle, encoding="utf-8-sig", newline="") as text:
@@ -118,7 +118,7 @@ class _File(Rows):
                 for row in filter(None, reader):
                     if width == 0:
                         width, header = len(row), _header(row, path)
-                        places = self._placed(row, header)
+                        places = self._place(row, header)
                         taken = {name: [] for name in places.taken}
                         if header is not None:
                             continue
@@ -131,15 +131,15 @@ class _File(Rows):
                         taken[name].append(row[place])
                     numbers.extend(_parse(row, places.points, self.columns, path, reader.line_num))
                     if count is not None and len(numbers) >= count * self.dim:
-                        yield made(min(handle.tell() / size, 1.0))
+                        yield make(min(handle.tell() / size, 1.0))
                         numbers, taken = array("d"), {name: [] for name in places.taken}
             except (csv.Error, UnicodeDecodeError) as error:
                 message = f"`{path}`, after line {reader.line_num}: {error}. Save it as plain UTF-8 text."
                 raise InputError(message) from error
         if numbers:
-            yield made(1.0)
+            yield make(1.0)
 
-    def _placed(self, row: list[str], header: list[str] | None) -> Places:
+    def _place(self, row: list[str], header: list[str] | None) -> Places:
         """Where the points and the columns beside them are, from the first row."""
         if header is None:
             self._asked.check((), None, self.path)
@@ -168,7 +168,7 @@ class _FieldKind:
         self._numbers = self._numbers and all(map(is_number, given))
 
     def read(self, fields: Sequence[str]) -> NDArray[Any]:
-        """The fields as what they are; gaps become None, for others to name."""
+        """The fields as integers, numbers or text; gaps become None."""
         if self._given and self._integers:
             kind, gaps = int, _MISSING | {"nan"}
         elif self._given and self._numbers and not self._digits:
@@ -190,7 +190,7 @@ def _parse(row: list[str], places: Sequence[int], columns: list[str] | None, pat
         if not wrong:  # gaps are left to the check of the whole table, which counts them
             return [float(row[j]) if is_number(row[j]) else math.nan for j in places]
         j = wrong[0]
-        column = f"`{shortened(columns[places.index(j)])}`" if columns else str(j + 1)
+        column = f"`{shorten(columns[places.index(j)])}`" if columns else str(j + 1)
         hint = " The decimal mark must be a point, the separator a comma." if ";" in row[j] else ""
         raise InputError(
             f"`{path}`, line {line}, column {column}: {repr(row[j])[:200]} is not a number. "
@@ -198,8 +198,8 @@ def _parse(row: list[str], places: Sequence[int], columns: list[str] | None, pat
         ) from error
 
 
-def _typed(fields: list[str]) -> NDArray[Any]:
-    """A column as numbers if all of its fields are some, as text otherwise; gaps become None, for others to name."""
+def _convert(fields: list[str]) -> NDArray[Any]:
+    """A column as numbers if all of its fields are numbers, as text otherwise; gaps become None."""
     kind = _FieldKind()
     kind.see(fields)
     return kind.read(fields)
@@ -232,7 +232,7 @@ def _warn_if_counting(row: list[str], path: Path) -> None:
 
 
 def is_number(field: str) -> bool:
-    """Whether a field reads as a number in other programs, too: to Python, 1_000 and digits of any script are some."""
+    """Whether a field reads as a number in other programs, too: Python also takes 1_000 and digits of any script."""
     try:
         float(field)
     except ValueError:
@@ -258,7 +258,7 @@ class _Writer(RowWriter):
                 self._head(writer, points, conditions)
             beside = [_fields(column.values) for column in conditions]
             # `tolist` gives floats of Python, whose text form is the shortest that reads back exactly.
-            writer.writerows([*row, *own] for row, *own in zip(points.tolist(), *beside, strict=True))
+            writer.writerows([*row, *cells] for row, *cells in zip(points.tolist(), *beside, strict=True))
         finally:
             text.detach()  # the handle is closed where it was opened
 

@@ -17,7 +17,7 @@ from brenier.data.conditions import Column
 from brenier.data.memory import check_expansion, stored_bytes
 from brenier.data.shapes import check_shape
 from brenier.data.stored import Content, Rows, Stored
-from brenier.data.table import Unchecked, listed, shortened
+from brenier.data.table import Unchecked, itemise, shorten
 from brenier.files.asked import Asked
 from brenier.files.format import Format, RowWriter
 from brenier.files.zarr_metadata import is_array, is_group, subfolders
@@ -28,7 +28,7 @@ _DAMAGE = (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeE
 """What zarr and its codecs raise where a folder is damaged."""
 
 _CHUNK_BYTES = 1 << 22
-"""Of a chunk that is written."""
+"""Bytes of a chunk that is written."""
 
 
 class Zarr(Format):
@@ -47,7 +47,7 @@ class Zarr(Format):
         return _Writer(path, target, dim, columns)
 
     @contextmanager
-    def placed(self, path: Path) -> Iterator[Any]:
+    def open_target(self, path: Path) -> Iterator[Any]:
         """A folder beside the target that takes its place once the block has ended well."""
         check_folder(path)
         target = Path(os.path.realpath(path))
@@ -90,14 +90,14 @@ class _Folder(Stored):
         if described.dtype.kind not in "iuf":
             raise InputError(f"`{path}` must hold numbers; got dtype {described.dtype}.")
         self.rows, self.dim = described.shape
-        for name, other in self._others.items():
-            if other.ndim not in (1, 2) or other.shape[0] != self.rows:
+        for name, array in self._others.items():
+            if array.ndim not in (1, 2) or array.shape[0] != self.rows:
                 raise InputError(
-                    f"`{path}`: `{shortened(name)}` must have one entry for each of the {self.rows} points; got shape "
-                    f"{other.shape}."
+                    f"`{path}`: `{shorten(name)}` must have one entry for each of the {self.rows} points; got shape "
+                    f"{array.shape}."
                 )
         names = described.attributes.get("columns") if isinstance(described.attributes, dict) else None
-        if not isinstance(names, list) or len(names) != self.dim or not all(isinstance(own, str) for own in names):
+        if not isinstance(names, list) or len(names) != self.dim or not all(isinstance(name, str) for name in names):
             names = None
         self.columns = names
         self.beside, self.block = list(self._others), self._array.chunks[0]
@@ -110,18 +110,18 @@ class _Folder(Stored):
         present = [name for name in subfolders(path) if is_array(path / name)]
         if not present and not is_group(path):
             raise ValueError("it has neither `zarr.json` nor `.zarray` or `.zgroup`")
-        others = [name for name in present if name not in asked.columns]
+        candidates = [name for name in present if name not in asked.columns]
         asked.check(present, present, path)
-        chosen = asked.key or ("points" if "points" in others else others[0] if len(others) == 1 else None)
+        chosen = asked.key or ("points" if "points" in candidates else candidates[0] if len(candidates) == 1 else None)
         if chosen not in present:
-            there = listed([shortened(name) for name in present], 10)
+            there = itemise([shorten(name) for name in present], 10)
             raise InputError(f"`{path}` holds the arrays {there or 'none'}. Choose one with `key`.")
         arrays = {name: open_array(path / name) for name in (chosen, *asked.columns) if name in present}
         taken = {name: arrays[name] for name in asked.columns if name in present}
         return arrays[chosen], {name: opened[0] for name, opened in taken.items() if opened is not None}
 
     def content(self, start: int, stop: int) -> Content:
-        beside = sum(math.prod(own.shape[1:]) * own.dtype.itemsize for own in self._others.values())
+        beside = sum(math.prod(array.shape[1:]) * array.dtype.itemsize for array in self._others.values())
         check_expansion((stop - start) * (8 * self.dim + beside), self._bytes, str(self.path))
         try:
             points = np.asarray(self._array[start:stop])
@@ -169,7 +169,7 @@ def check_folder(path: Path) -> None:
     """Check now whether a folder of zarr can be written later.
 
     Raises:
-        InputError: It cannot.
+        InputError: The folder cannot be written.
     """
     target = Path(os.path.realpath(path))
     if not target.parent.is_dir():

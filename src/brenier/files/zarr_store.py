@@ -21,7 +21,7 @@ def open_array(folder: Path) -> tuple[Any, Described] | None:
     Raises:
         ValueError: Its metadata ask for more than numbers and text of a fixed length, or for codecs that are not on
             the list; or they are damaged.
-        OSError: They cannot be read.
+        OSError: The metadata cannot be read.
     """
     described = describe(folder)
     if described is None:
@@ -46,17 +46,17 @@ class _CheckedStore(LocalStore):
         self._metadata, self._real = metadata or {}, os.path.realpath(root)
 
     async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:  # noqa: ANN401
-        kept = self._kept(key, prototype)
+        kept = self._look_up(key, prototype)
         return await super().get(key, prototype, byte_range) if kept is _CHUNK else kept
 
     def get_sync(self, key: str, *, prototype: Any = None, byte_range: Any = None) -> Any:  # noqa: ANN401
-        kept = self._kept(key, prototype)
+        kept = self._look_up(key, prototype)
         return super().get_sync(key, prototype=prototype, byte_range=byte_range) if kept is _CHUNK else kept
 
     async def get_partial_values(self, prototype: Any, key_ranges: Any) -> list[Any]:  # noqa: ANN401
         return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
 
-    def _kept(self, key: str, prototype: Any) -> Any:  # noqa: ANN401
+    def _look_up(self, key: str, prototype: Any) -> Any:  # noqa: ANN401
         """What is known without the disk: metadata, None for other files of that kind; a mark for a chunk."""
         if key in self._metadata:
             from zarr.core.buffer import default_buffer_prototype

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier.data.conditions import Conditions, is_single, read_conditions
-from brenier.data.kinds.dask import blockwise, known_rows
+from brenier.data.kinds.dask import known_rows, move_blocks
 from brenier.data.table import Matrix, Unchecked
 
 __all__ = ["conditioned_blocks", "group_rows", "merge"]
@@ -56,10 +56,10 @@ def conditioned_blocks(
         move: Takes the points of a block and the keyword `condition`, and returns as many points.
     """
     if condition is None or is_single(condition):
-        return blockwise(given, name, dim, lambda points: move(points, condition=condition))
+        return move_blocks(given, name, dim, lambda points: move(points, condition=condition))
     columns = read_conditions(condition, known_rows(given, name), "condition")
     rows = np.column_stack([column.values.astype(object) for column in columns])
     names = [column.name for column in columns]
-    return blockwise(
+    return move_blocks(
         given, name, dim, lambda points, part: move(points, condition=Conditions.of(names, part)), beside=rows
     )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from brenier._errors import DataWarning, InputError, warn
 from brenier.conditions.balance import weights_towards
-from brenier.data.table import Matrix, Table, Unchecked, listed
+from brenier.data.table import Matrix, Table, Unchecked, itemise
 from brenier.data.weights import weighted_table
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def read_sides(
     if len(missing):
         names = map_.conditions.class_names()
         raise InputError(
-            f"`y_condition` lacks classes of `x_condition`: {listed([repr(names[int(k)]) for k in missing])}. "
+            f"`y_condition` lacks classes of `x_condition`: {itemise([repr(names[int(k)]) for k in missing])}. "
             "Leave their points out."
         )
     shared = np.isin(target.rows[:, map_.dim], source.rows[:, map_.dim])
@@ -83,7 +83,7 @@ def weigh_towards(map_: "TransportMap", source: Cloud, target: Cloud) -> Matrix 
 def _warn_unequal(names: Sequence[str]) -> None:
     warn(
         "The numbers of `y_condition` cannot be weighted to be distributed as those of `x_condition`: class "
-        f"{listed(names)}. There, the answer compares points of different numbers, too. Pass more points, or "
+        f"{itemise(names)}. There, the answer compares points of different numbers, too. Pass more points, or "
         "points whose numbers overlap more.",
         DataWarning,
     )

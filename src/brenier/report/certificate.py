@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from brenier.certificates import Distance
-from brenier.data.remembered import Recognised, recognised
+from brenier.data.remembered import Recognised, recognise
 from brenier.metrics import sliced_w2
 from brenier.report.page import Fact, Section, Table
 from brenier.report.sides import Cloud, Sides
@@ -74,7 +74,7 @@ def certificate(sides: Sides, whole: Mapping[str, Any], confidence: float, seed:
     noisy = any(map_.info.get("dequantized") or ())
     remembered = {} if noisy else map_.info.get("data", {})
     known = {
-        side: recognised(remembered[side], values) if side in remembered else None for side, values in whole.items()
+        side: recognise(remembered[side], values) if side in remembered else None for side, values in whole.items()
     }
     return Certificate(distance, (sliced[0], sliced[1]), known, base)
 

@@ -12,7 +12,7 @@ from brenier.conditions import ConditionSpace
 from brenier.conditions.balance import weights_towards
 from brenier.data.checks import as_points
 from brenier.data.conditions import is_single, read_conditions
-from brenier.data.table import Matrix, Unchecked, listed
+from brenier.data.table import Matrix, Unchecked, itemise
 from brenier.data.weights import as_weights, effective_size
 from brenier.maps import Inverse, TransportMap
 from brenier.report.words import clean, counted
@@ -249,10 +249,10 @@ def _common_classes(space: ConditionSpace, clouds: tuple[Cloud, Cloud], dropped:
         names = space.class_names()
         dropped.append(
             "Classes with fewer than two rows on one side are left out: "
-            f"{listed([clean(names[k]) for k in present], 12)}."
+            f"{itemise([clean(names[k]) for k in present], 12)}."
         )
     return x.part(np.flatnonzero(~few[own_x])), y.part(np.flatnonzero(~few[own_y]))
 
 
 def _rows(rows: NDArray[np.intp]) -> str:
-    return f"row {rows[0]}" if len(rows) == 1 else f"rows {listed([str(row) for row in rows], 10)} (from 0)"
+    return f"row {rows[0]}" if len(rows) == 1 else f"rows {itemise([str(row) for row in rows], 10)} (from 0)"

@@ -24,10 +24,10 @@ _FEW_DIMENSIONS = 4
 coupled pairs lie closer than a calibrated batch is moved."""
 
 _LONG = 90.0
-"""Seconds from which on noise limits them in any dimension; four times as long, and it does so again."""
+"""Seconds from which on noise limits fits to samplers in any dimension, and again from four times as many on."""
 
 _MEASURABLE = 8
-"""Points a dimension from which on a batch's covariance says more than it errs."""
+"""Points a dimension from which on the covariance of a batch is worth more than its error."""
 
 _LARGEST_POOL = 1 << 17
 """Points a side beyond which a sampler's pool costs more memory than it couples closer."""
@@ -56,7 +56,7 @@ class TrainingConfig:
         coupled: Whether batches hold matching points.
         calibrated: Whether batches are given the mean and the covariance of their pool.
         solver: Inner solver of the training steps.
-        rounds: Fewest and most rounds of it a step.
+        rounds: Fewest and most rounds of the inner solver a step.
         fresh_rounds: Most rounds for target points that are new to the pool.
         unconverged: Share of a batch that may miss the tolerance before further rounds are spent.
         warm: Whether a target point's conjugate starts where the last step with that point left it, with the solver's
@@ -65,7 +65,7 @@ class TrainingConfig:
         usable: Residual a coordinate beyond which a point is left out of the gradient.
         max_steps: Budget in steps.
         max_seconds: Budget in seconds of wall-clock, everything counted; gives up bit-for-bit repeatability.
-        share: Of a budget in seconds, how much of what compilation leaves this fit may use.
+        share: Share of a budget in seconds, after compilation, that this fit may use.
         holdout: Most points held out on each side; samplers give just as many.
         shards: Parts of pool and batches, each with points of its own, over which devices share the work.
         patience: Share of the budget without progress on the held-out dual value after which a fit stops; `None` for
@@ -102,7 +102,7 @@ class TrainingConfig:
     patience: float | None = 0.4
 
     def replace(self, **changes: Any) -> "TrainingConfig":  # noqa: ANN401
-        """The same settings but for some."""
+        """A copy with some of the settings changed."""
         return replace(self, **changes)
 
     def summary(self) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class LossObjective(AbstractObjective):
         source: Where points come from.
         coordinates: Where the potential lives.
         config: Settings.
-        seed: Of the network, and of what `batches` draws from `rng`.
+        seed: Seed of the network, and of what `batches` draws from `rng`.
     """
 
     optimizer: ClassVar[optax.GradientTransformation] = optax.scale_by_adam(b1=0.9, b2=0.99)
@@ -107,17 +107,17 @@ class LossObjective(AbstractObjective):
         """Points of the next steps: a pytree of arrays, one leading entry a step."""
 
     def place(self, placement: Placement) -> None:
-        """Stay in one part.
+        """Accept a placement in one part.
 
         Raises:
-            InputError: There are to be several.
+            InputError: The placement has several parts.
         """
         if placement.count > 1:
             raise InputError(f"`shards` must be 1 for {type(self).__name__}, in one part; got {placement.count}.")
         super().place(placement)
 
-    def untrained(self) -> AbstractFamily:
-        """The network that the settings ask for."""
+    def make_potential(self) -> AbstractFamily:
+        """Make the network that the settings ask for."""
         return network(self.config, self.coordinates, self.seed)
 
     def start(self, potential: AbstractFamily) -> DescentState:

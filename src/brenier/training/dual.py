@@ -76,7 +76,7 @@ class DualObjective(AbstractObjective):
                 each,
                 placement.rng(self.seed, number),
             )
-            for number in placement.own
+            for number in placement.numbers
         ]
         self.batch, self.potential = each.batch, network(config, self.coordinates, self.seed, self.degenerate)
         fixed = Context(
@@ -92,10 +92,10 @@ class DualObjective(AbstractObjective):
             config.warm,
             self.coordinates.surplus,
         )
-        self.context: Context = placement.everywhere(fixed)
+        self.context: Context = placement.replicate(fixed)
         self._take_pools()
 
-    def untrained(self) -> AbstractFamily:
+    def make_potential(self) -> AbstractFamily:
         """The network before the first step: next to the baseline."""
         return self.potential
 
@@ -106,7 +106,7 @@ class DualObjective(AbstractObjective):
         parts = [start(potential, jnp.asarray(rows), solver, surplus) for rows in targets]
         conjugates, memory = self._join([(part.conjugates, part.memory) for part in parts])
         same = parts[0].parameters, parts[0].average, parts[0].optimizer, parts[0].steps
-        parameters, average, optimizer, steps = self.placement.everywhere(same)
+        parameters, average, optimizer, steps = self.placement.replicate(same)
         return TrainingState(parameters, average, optimizer, conjugates, memory, steps)
 
     def advance(self, state: TrainingState, chunk: Chunk) -> tuple[TrainingState, Statistics]:
@@ -116,7 +116,7 @@ class DualObjective(AbstractObjective):
         conjugates = self.placement.split(state.conjugates)
         orders = [pool.schedule(part, len(chunk.rates)) for pool, part in zip(self.pools, conjugates, strict=True)]
         source, target = (self.placement.join(side, axis=1) for side in zip(*orders, strict=True))
-        rates, tolerances = self.placement.everywhere((chunk.rates, chunk.tolerances))
+        rates, tolerances = self.placement.replicate((chunk.rates, chunk.tolerances))
         batches = Batches(source, target, rates, tolerances, self._calibration(conjugates, orders))
         mesh = self.placement.mesh
         if mesh is None:
@@ -134,7 +134,7 @@ class DualObjective(AbstractObjective):
         return self.holdout.evaluate(potential)
 
     def diverged(self, value: HoldoutValue, baseline: HoldoutValue, statistics: Statistics) -> bool:
-        """Whether the held-out value is far worse than that of the baseline, or no number."""
+        """Whether the held-out value is far worse than that of the baseline, or not a number."""
         return not value.objective <= _DIVERGED * baseline.objective
 
     def figures(self, value: HoldoutValue, statistics: Statistics) -> dict[str, float]:
@@ -143,7 +143,7 @@ class DualObjective(AbstractObjective):
         return {"dual": self.holdout.dual(value), "gap": value.charge * self.unit} | means
 
     def state(self, state: TrainingState) -> State:
-        """What is the same everywhere, and all parts in order: other processes and devices can take them up."""
+        """What all parts share, and all parts in order, so that other processes and devices can go on from them."""
         arrays = [self.placement.split(leaf) for leaf in jax.tree.leaves((state.conjugates, state.memory))]
         parts = [
             {"pool": pool.state(), "arrays": [np.array(leaf[place]) for leaf in arrays]}
@@ -157,13 +157,13 @@ class DualObjective(AbstractObjective):
 
     def restore(self, state: TrainingState, saved: State) -> TrainingState:
         """Go on from what `state` gave."""
-        parts = [saved["parts"][number] for number in self.placement.own]
+        parts = [saved["parts"][number] for number in self.placement.numbers]
         for pool, part in zip(self.pools, parts, strict=True):
             pool.restore(part["pool"])
         self._take_pools()
         self.holdout.restore(saved["held_out"])
-        same = refill(self.placement.here((state.parameters, state.optimizer, state.steps)), saved["same"])
-        parameters, optimizer, steps = self.placement.everywhere(same)
+        same = refill(self.placement.localise((state.parameters, state.optimizer, state.steps)), saved["same"])
+        parameters, optimizer, steps = self.placement.replicate(same)
         like = jax.tree.map(lambda leaf: self.placement.split(leaf)[0], (state.conjugates, state.memory))
         conjugates, memory = self._join([refill(like, part["arrays"]) for part in parts])
         return TrainingState(parameters, state.average, optimizer, conjugates, memory, steps)
@@ -181,7 +181,7 @@ class DualObjective(AbstractObjective):
         slots, *_ = [pool.refresh() for pool in self.pools]  # the ring of every pool is at the same place
         self._take_pools()
         fresh = self.placement.join([pool.y[slots].reshape(-1, self.batch, pool.y.shape[1]) for pool in self.pools])
-        places, limit = self.placement.everywhere((slots.astype(np.int32), np.asarray(tolerance)))
+        places, limit = self.placement.replicate((slots.astype(np.int32), np.asarray(tolerance)))
         rounds, mesh = self.config.fresh_rounds, self.placement.mesh
         if mesh is not None:
             return refresh_shards(self.context, state, fresh, places, limit, rounds, mesh)
@@ -193,7 +193,7 @@ class DualObjective(AbstractObjective):
     def _calibration(
         self, conjugates: Sequence[Any], orders: list[tuple[NDArray[np.int32], NDArray[np.int32]]]
     ) -> Calibration | None:
-        """What gives the batches of every part the moments of its pool, behind the axis of steps."""
+        """What gives the batches of every part the moments of its pool; the axis of parts is behind that of steps."""
         if not self.config.calibrated:
             return None
         spread = jnp.asarray(self.coordinates.spread, jnp.float32)

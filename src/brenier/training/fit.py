@@ -55,7 +55,7 @@ class Outcome(NamedTuple):
 
 
 def baseline_outcome(coordinates: AbstractGeometry) -> Outcome:
-    """The end of a fit that had nothing to train on: the Gaussian map, or what else the baseline is."""
+    """The end of a fit that had nothing to train on: the baseline, for the quadratic cost the Gaussian map."""
     return Outcome(coordinates.surplus.baseline(), [], Stop.untrained, True, 0)
 
 
@@ -85,7 +85,7 @@ class Fit:
         on_row: Called with every row of the history; a true result ends the fit.
         started: `time.perf_counter()` from which a budget in seconds counts.
         until: Return the state after this number of steps, whatever the held-out points say.
-        keeper: Where the state is left for a later process, and where that of an earlier one is; nowhere by default.
+        keeper: Saves the state for a later process, and has that of an earlier one; nothing is saved by default.
 
     Attributes:
         history: A row for each validation.
@@ -120,16 +120,16 @@ class Fit:
         self.best_progress = 0.0
         self.best: AbstractFamily | None = None
         objective.place(placement)
-        self.initial, self.static = eqx.partition(objective.untrained(), eqx.is_inexact_array)
+        self.initial, self.static = eqx.partition(objective.make_potential(), eqx.is_inexact_array)
         self.state = self._start(self.initial)
         self.baseline = self.lowest = self.best_value = objective.baseline()
 
     def run(self) -> Outcome:
-        """Run the fit, from its start or from where its keeper has it.
+        """Run the fit, from its start or from the state that its keeper has.
 
         A fit that ended in an earlier process is only read; one that was interrupted from the keyboard has not ended.
         """
-        saved = None if self.keeper is None else self.keeper.saved()
+        saved = None if self.keeper is None else self.keeper.load()
         ended = None if saved is None else self._restore(saved)
         if ended is None:
             ended = self._until_stopped()
@@ -141,7 +141,7 @@ class Fit:
         """Take steps until there is a reason to stop."""
         with self.placement.interruptible() as pressed:
             while (end := self._cycle()) is None:
-                if self.keeper is not None and self.keeper.between(self.steps):
+                if self.keeper is not None and self.keeper.due(self.steps):
                     self.keeper.save(self._state())
                 if pressed():
                     return Stop.interrupted
@@ -149,7 +149,7 @@ class Fit:
         return Stop.interrupted  # Ctrl-C, as an exception that the context has taken
 
     def _cycle(self) -> Stop | None:
-        """One chunk of steps, then a validation where one is due; a reason once there is one to stop."""
+        """Take a chunk of steps, and validate where that is due; returns the reason to stop, if there is one."""
         rates, tolerances = self.schedule.next_cycle(self.steps)
         if not len(rates):
             if self.statistics:
@@ -169,7 +169,7 @@ class Fit:
         return None
 
     def _tell(self, row: Any) -> bool:  # noqa: ANN401
-        """Tell the callback of a row; whether it asks for the end."""
+        """Show a row to the callback; returns whether it asks for the end."""
         return self.placement.any_of(bool(self.on_row is not None and self.on_row(row)))
 
     def _validate(self, progress: float, rate: float) -> Any:  # noqa: ANN401
@@ -177,7 +177,7 @@ class Fit:
         since = self.schedule.seconds
         potential = eqx.combine(self._average, self.static)
         # One process evaluates, the others wait: the same numbers everywhere, and no device computes them twice.
-        value = self.placement.first(lambda: self.objective.evaluate(potential), self.baseline)
+        value = self.placement.on_first(lambda: self.objective.evaluate(potential), self.baseline)
         took = self.schedule.seconds - since
         # Time for the last validation: the first one contains its compilation, which the last one will not.
         self.schedule.reserve = min(took, self.schedule.reserve) if self.history else took
@@ -229,7 +229,7 @@ class Fit:
 
     @property
     def _average(self) -> AbstractFamily:
-        return self.placement.here(self.state.average)
+        return self.placement.localise(self.state.average)
 
     def _outcome(self, stop: Stop) -> Outcome:
         """The result of the fit."""
@@ -266,7 +266,7 @@ class Fit:
         self.steps, self.restarts = saved["steps"], saved["restarts"]
         self.history = [self.objective.row(*row) for row in saved["history"]]
         self.schedule.restore(saved["schedule"], self.steps)
-        average = self.placement.everywhere(refill(self._average, saved["average"]))
+        average = self.placement.replicate(refill(self._average, saved["average"]))
         self.state = eqx.tree_at(lambda state: state.average, self.state, average)
         self.best = None if saved["best"] is None else refill(self.initial, saved["best"])
         self.best_step, self.best_progress = saved["best_step"], saved["best_progress"]

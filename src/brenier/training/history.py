@@ -24,7 +24,7 @@ class HistoryRow(NamedTuple):
         progress: Share of the budget used.
         dual: Held-out dual value, an estimate of half the squared W2 distance, in squared units of the data. It is
             never raised by inexact conjugates: the most that they can add is taken off.
-        gain: By how much it exceeds that of the Gaussian map.
+        gain: By how much `dual` exceeds that of the Gaussian map.
         error: Standard error of `gain`.
         gap: Certified gap: what was taken off `dual`, in the same units. With exact conjugates the dual value of this
             state on these points lies between `dual` and `dual + gap`, up to rounding, whatever the inner solver did.
@@ -63,7 +63,7 @@ class LossRow(NamedTuple):
         seconds: Wall-clock since the start of the fit.
         progress: Share of the budget used.
         loss: Held-out mean of the loss.
-        gain: By how much it is smaller than that of the baseline.
+        gain: By how much `loss` is smaller than that of the baseline.
         error: Standard error of `gain`.
         rate: Learning rate.
         best: Whether the state is the best so far.
@@ -86,7 +86,7 @@ class LossRow(NamedTuple):
 
 
 def describe_row(row: Any, text: str) -> str:  # noqa: ANN401 - rows of several kinds
-    """The text, but in a second fit: the held-out points have been seen there, so that their values would flatter."""
+    """The text, except in a second fit: that has seen the held-out points, whose values would flatter it."""
     return "again on all samples" if row.refit else text
 
 
@@ -112,10 +112,10 @@ def compact_history(history: Sequence[NamedTuple]) -> dict[str, list[Any]]:
     places = {round(number * last / (_MOST - 1)) for number in range(_MOST)} | {last, *best[-1:]}
     rows = [history[place] for place in sorted(places)]
     names = [name for name in history[0]._fields if name not in _LEFT_OUT]
-    return {name: [_plain(getattr(row, name)) for row in rows] for name in names}
+    return {name: [_to_plain(getattr(row, name)) for row in rows] for name in names}
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _to_plain(value: Any) -> Any:  # noqa: ANN401
     if not isinstance(value, float):
         return value
     return float(f"{value:.6g}") if math.isfinite(value) else None

@@ -29,7 +29,7 @@ hide what the network has gained."""
 
 _STRAGGLER_STEPS = 60
 
-_ANCHORS = 512
+_STARTS = 512
 """Held-out source points that are tried as conjugates of each target point, where there may be several solutions."""
 
 
@@ -51,7 +51,7 @@ class HoldoutValue(NamedTuple):
     weights: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None] = (None, None)
 
     def state(self) -> dict[str, Any]:
-        """What distinguishes this from another value on the same points, as arguments."""
+        """The fields in which values on the same points differ, as arguments."""
         values = self._asdict()
         del values["weights"]
         return values
@@ -63,7 +63,7 @@ class HoldoutValue(NamedTuple):
         return float(np.average(self.potential, weights=a) + np.average(self.conjugate, weights=b))
 
     def gain_over(self, other: "HoldoutValue") -> tuple[float, float]:
-        """By how much the objective is smaller than another's on the same points, and the standard error of that."""
+        """By how much the objective is smaller than that of `other` on the same points, and its standard error."""
         first = mean_and_error(other.potential - self.potential, self.weights[0])
         second = mean_and_error(other.conjugate - self.conjugate, self.weights[1])
         return first[0] + second[0], math.hypot(first[1], second[1])
@@ -78,8 +78,8 @@ class Holdout:
         scale: Standard deviation of each coordinate.
         solver: Inner solver.
         unit, offset: `dual = offset - unit^2 * objective`, in squared units of the data.
-        weights: Of the rows of both sides, each summing to one; None where all count alike.
-        surplus: What takes the place of the inner product.
+        weights: Weights of the rows of both sides, each summing to one; None where all count alike.
+        surplus: What takes the place of the inner product, where the cost is not quadratic.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Holdout:
         self._scale = jnp.asarray(scale, jnp.float32)
         self._solver = BFGS() if isinstance(solver, BFGS) else LBFGS()
         self._surplus = InnerProduct(len(scale)) if surplus is None else surplus
-        self._conjugates = self._guess()
+        self._conjugates = self._x0()
         self._unit, self._offset, self._weights = unit, offset, weights
 
     @classmethod
@@ -127,7 +127,7 @@ class Holdout:
         return {"conjugates": np.array(self._conjugates)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Start the next solves as what gave this state would have."""
+        """Start the next solves at the conjugates that `state` gave."""
         self._conjugates = np.array(state["conjugates"])
 
     def dual(self, value: HoldoutValue) -> float:
@@ -144,12 +144,12 @@ class Holdout:
         """Value of a potential. An unconverged conjugate is raised by its certified error, never flattered."""
         floor = self._surplus.floor(u.convexity_floor())
         slack = 0.0 if floor is None else float(0.5 / floor)
-        count, filled = len(self._y), _filled(self._y)
+        count, filled = len(self._y), _pad(self._y)
         solved = solve_batch(
             self._solver,
             u,
             filled,
-            _filled(self._conjugates),
+            _pad(self._conjugates),
             self._scale,
             _TOLERANCE,
             _MAX_STEPS,
@@ -158,7 +158,7 @@ class Holdout:
         )
         self._conjugates, converged = np.asarray(solved.points)[:count], np.asarray(solved.converged)[:count]
         if floor is None and not isinstance(self._surplus, InnerProduct):
-            converged = self._improved(u, converged)
+            converged = self._improve(u, converged)
         value = self._value(u, slack, converged)
         left = np.flatnonzero(~converged)
         if not len(left) or value.charge <= _CHARGED * abs(value.objective):
@@ -169,36 +169,36 @@ class Holdout:
         self._conjugates[left], converged[left] = again.points, again.converged
         return self._value(u, slack, converged)
 
-    def _guess(self) -> NDArray[np.float32]:
+    def _x0(self) -> NDArray[np.float32]:
         """Conjugates of the baseline."""
-        guess = self._surplus.x0(jnp.asarray(_filled(self._y)[:, : len(self._scale)]))
-        return np.asarray(guess)[: len(self._y)]
+        x0 = self._surplus.x0(jnp.asarray(_pad(self._y)[:, : len(self._scale)]))
+        return np.asarray(x0)[: len(self._y)]
 
-    def _improved(self, u: AbstractFamily, converged: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def _improve(self, u: AbstractFamily, converged: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Take better points where some held-out source point is one: inner problems may have several solutions.
 
         With one that is not the best, the conjugate would be too low, and the dual value too high.
         """
         function, points = u.condition(jnp.asarray(self._y))
-        anchors = jnp.asarray(self._x[:_ANCHORS, : len(self._scale)])
-        places, largest = best_starts(function, self._surplus, points, anchors)
+        starts = jnp.asarray(self._x[:_STARTS, : len(self._scale)])
+        places, largest = best_starts(function, self._surplus, points, starts)
         before, _ = _conjugate_values(function, self._surplus, points, jnp.asarray(self._conjugates))
         rows = np.flatnonzero(~(np.asarray(before) >= np.asarray(largest)))
         if not len(rows):
             return converged
-        starts = np.asarray(anchors)[np.asarray(places)[rows]]
-        again = solve_stragglers(u, self._y[rows], starts, self._scale, _TOLERANCE, _STRAGGLER_STEPS, self._surplus)
+        x0 = np.asarray(starts)[np.asarray(places)[rows]]
+        again = solve_stragglers(u, self._y[rows], x0, self._scale, _TOLERANCE, _STRAGGLER_STEPS, self._surplus)
         after, _ = _conjugate_values(function, self._surplus, points[rows], jnp.asarray(again.points))
         # A solver looks for a root, not for the largest value: where it has lost some of that, the start stands.
         kept = np.asarray(after) >= np.asarray(largest)[rows]
         self._conjugates, converged = self._conjugates.copy(), converged.copy()
-        self._conjugates[rows] = np.where(kept[:, None], again.points, starts)
+        self._conjugates[rows] = np.where(kept[:, None], again.points, x0)
         converged[rows] = kept & again.converged
         return converged
 
     def _value(self, u: AbstractFamily, slack: float, converged: NDArray[np.bool_]) -> HoldoutValue:
         """The value at the present conjugates."""
-        x, y, z = (jnp.asarray(_filled(part)) for part in (self._x, self._y, self._conjugates))
+        x, y, z = (jnp.asarray(_pad(part)) for part in (self._x, self._y, self._conjugates))
         parts = (np.asarray(part, np.float64) for part in _values(u, x, y, z, self._surplus))
         values, conjugates, residual = (
             part[: len(rows)] for part, rows in zip(parts, (self._x, self._y, self._y), strict=True)
@@ -221,7 +221,7 @@ def mean_and_error(values: NDArray[np.float64], weights: NDArray[np.float64] | N
     return mean, float(np.sqrt(np.sum(np.square(weights * (values - mean)))))
 
 
-def _filled(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def _pad(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows, and copies of the last one up to a power of two: one program then serves many numbers of rows."""
     missing = (1 << (len(rows) - 1).bit_length()) - len(rows)
     return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows

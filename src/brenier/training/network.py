@@ -19,8 +19,8 @@ def network(
 
     Args:
         config: Settings.
-        coordinates: Where it lives.
-        seed: Of its weights.
+        coordinates: The coordinates of the potential.
+        seed: Seed of its weights.
         degenerate: Coordinates that are left to the Gaussian map.
 
     Raises:
@@ -28,14 +28,14 @@ def network(
     """
     dim, rng = coordinates.dim, np.random.default_rng(seed)
     if config.potential is not None:
-        return _checked(config.potential(dim, rng), coordinates)
+        return _check(config.potential(dim, rng), coordinates)
     options: dict[str, Any] = {"floor": config.floor, "activation": config.activation, "sharpness": config.sharpness}
     if coordinates.conditions is None:
         return ICNN(dim, config.widths, rng=rng, inert=degenerate, **options)
     return ModulatedICNN(dim, *coordinates.conditions, config.widths, rng=rng, **options)
 
 
-def _checked(potential: object, coordinates: AbstractGeometry) -> AbstractPotential:
+def _check(potential: object, coordinates: AbstractGeometry) -> AbstractPotential:
     if coordinates.conditions is not None:
         raise InputError("`potential` makes maps without conditions only. Leave it out, or the conditions.")
     if not isinstance(potential, AbstractPotential) or potential.dim != coordinates.dim:

@@ -47,7 +47,7 @@ class Losses(NamedTuple):
     weights: NDArray[np.float64] | None = None
 
     def gain_over(self, other: "Losses") -> tuple[float, float]:
-        """By how much the mean is smaller than another's on the same points, and the standard error of that."""
+        """By how much the mean is smaller than that of `other` on the same points, and its standard error."""
         return mean_and_error(other.losses - self.losses, self.weights)
 
     def state(self) -> State:
@@ -90,7 +90,7 @@ class AbstractObjective(abc.ABC):
         self.placement = placement
 
     @abc.abstractmethod
-    def untrained(self) -> AbstractFamily:
+    def make_potential(self) -> AbstractFamily:
         """The potential before the first step: next to the baseline."""
 
     @abc.abstractmethod
@@ -115,7 +115,7 @@ class AbstractObjective(abc.ABC):
         return not all(np.isfinite(array).all() for array in numbers)
 
     def figures(self, value: Any, statistics: Statistics) -> Mapping[str, float]:  # noqa: ANN401
-        """The fields that the row of this objective has beyond those of every row."""
+        """Fields of a row of the history that only this objective has."""
         return {"loss": mean_and_error(value.losses, value.weights)[0]}
 
     def state(self, state: Any) -> State:  # noqa: ANN401

@@ -29,7 +29,7 @@ from brenier.training.config import TrainingConfig
 from brenier.training.schedule import Schedule
 from brenier.training.sharded import AXIS
 
-__all__ = ["LOCAL", "Local", "Placement", "Sharded", "chosen_shards", "placement_for"]
+__all__ = ["LOCAL", "Local", "Placement", "Sharded", "choose_shards", "placement_for"]
 
 _Tree = TypeVar("_Tree")
 
@@ -39,11 +39,11 @@ class Local:
 
     Attributes:
         count: Parts of all processes.
-        own: Numbers of the parts of this process.
+        numbers: Numbers of the parts of this process.
         mesh: The devices, in the order of the parts; None without a division.
     """
 
-    count, own, mesh = 1, (0,), None
+    count, numbers, mesh = 1, (0,), None
 
     def part(self, source: PointStream, number: int) -> PointStream:
         """The points of one part."""
@@ -61,29 +61,29 @@ class Local:
         """The parts of this process of an array of all parts."""
         return (array,)
 
-    def everywhere(self, tree: Any) -> Any:  # noqa: ANN401 - a pytree
-        """The same arrays on every device, from arrays that all processes have."""
+    def replicate(self, tree: Any) -> Any:  # noqa: ANN401 - a pytree
+        """Put arrays that all processes have on every device."""
         return _arrays(jnp.asarray, tree)
 
-    def here(self, tree: _Tree) -> _Tree:
-        """Arrays that are the same on every device, on one device of this process."""
+    def localise(self, tree: _Tree) -> _Tree:
+        """Put arrays that are the same on every device on one device of this process."""
         return tree
 
     def schedule(self, config: TrainingConfig, started: float | None) -> Schedule:
         """The schedule that all processes follow."""
         return Schedule(config, started)
 
-    def first(self, work: Callable[[], _Tree], otherwise: _Tree) -> _Tree:
-        """What the first process computes, in all of them.
+    def on_first(self, work: Callable[[], _Tree], otherwise: _Tree) -> _Tree:
+        """Let the first process compute something, and all processes have the result.
 
         Args:
             work: The computation; the other processes wait instead.
-            otherwise: A result with arrays of the same shapes.
+            otherwise: Any result with arrays of the same shapes, for the others to receive into.
         """
         return work()
 
     def any_of(self, flag: bool) -> bool:
-        """Whether any process says so."""
+        """Whether the flag is set in any process."""
         return flag
 
     @contextmanager
@@ -113,7 +113,7 @@ class Sharded:
 
     @classmethod
     def over(cls, count: int) -> "Sharded":
-        """So many parts over as many devices as divide them evenly; over all of them where there are several processes.
+        """Put `count` parts on as many devices as divide them evenly, or on all devices of several processes.
 
         Raises:
             InputError: The devices of several processes do not divide the parts evenly.
@@ -127,7 +127,7 @@ class Sharded:
         return cls(count, Mesh(np.array(devices[:used]), (AXIS,)))
 
     @cached_property
-    def own(self) -> list[int]:
+    def numbers(self) -> list[int]:
         each, process = self.count // self.mesh.size, jax.process_index()
         places = [place for place, device in enumerate(self.mesh.devices) if device.process_index == process]
         return [place * each + number for place in places for number in range(each)]
@@ -146,17 +146,17 @@ class Sharded:
         parts = sorted(array.addressable_shards, key=lambda part: part.index[0].start or 0)
         return np.concatenate([np.asarray(part.data) for part in parts])
 
-    def everywhere(self, tree: Any) -> Any:  # noqa: ANN401 - a pytree
+    def replicate(self, tree: Any) -> Any:  # noqa: ANN401 - a pytree
         place = NamedSharding(self.mesh, PartitionSpec())
         return _arrays(lambda array: jax.make_array_from_process_local_data(place, np.asarray(array)), tree)
 
-    def here(self, tree: _Tree) -> _Tree:
+    def localise(self, tree: _Tree) -> _Tree:
         return _arrays(lambda array: jnp.asarray(np.asarray(array)), tree)
 
     def schedule(self, config: TrainingConfig, started: float | None) -> Schedule:
         return _AgreedSchedule(config, started)
 
-    def first(self, work: Callable[[], _Tree], otherwise: _Tree) -> _Tree:
+    def on_first(self, work: Callable[[], _Tree], otherwise: _Tree) -> _Tree:
         return agree(work() if jax.process_index() == 0 else otherwise)
 
     def any_of(self, flag: bool) -> bool:
@@ -187,7 +187,7 @@ class Sharded:
 
 
 Placement: TypeAlias = Local | Sharded
-"""Where the parts of a fit are. Arrays of all parts have a leading axis of parts, but where there is only one."""
+"""Where the parts of a fit are. Arrays of all parts have a leading axis of parts, except where there is only one."""
 
 
 def placement_for(config: TrainingConfig) -> Placement:
@@ -206,11 +206,11 @@ def placement_for(config: TrainingConfig) -> Placement:
     return Sharded.over(config.shards)
 
 
-def chosen_shards(shards: int | None) -> dict[str, int]:
-    """The setting for a fit, if there is to be one: what was given, or one part a device of several processes.
+def choose_shards(shards: int | None) -> dict[str, int]:
+    """The setting `shards` of a fit: what was given, or one part a device of several processes; else empty.
 
     Raises:
-        InputError: It is no positive integer.
+        InputError: `shards` is not a positive integer.
     """
     if shards is None:
         return {"shards": jax.device_count()} if jax.process_count() > 1 else {}

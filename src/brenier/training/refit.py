@@ -30,7 +30,7 @@ def train_twice(
 ) -> tuple[Outcome, AbstractGeometry]:
     """Let the held-out samples choose the number of steps and judge the network, then train on all samples.
 
-    The error of a map falls about as one over the number of samples, so that those held out would be missed. The second
+    The error of a map falls about as one over the number of samples, so that holding some out has its price. The second
     fit follows the same schedule and stops at the step that was best in the first. Where the Gaussian map is returned,
     it is that of all samples; if the second fit is interrupted or diverges, the first one stands.
 

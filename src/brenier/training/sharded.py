@@ -1,7 +1,7 @@
 """Training steps whose pool and batches lie in parts on several devices: only gradients cross between them.
 
 Every part has its own points, their conjugates, and the inner solver's memory of these, and matches its own sources
-with its own targets. In each step a part solves its share of the batch without a word to the others; then the gradients
+with its own targets. In each step a part solves its share of the batch without any communication; then the gradients
 are added up over all devices, and every device takes the same step of the optimizer.
 """
 
@@ -45,8 +45,8 @@ def run_sharded_steps(
 
     Args:
         context: As for `run_steps`, but for a leading axis of parts before those of `x` and `y`.
-        state: The same before those of conjugates and memory.
-        batches: The same behind the axis of steps of `source` and `target`: slots within each part.
+        state: As for `run_steps`, but for a leading axis of parts before those of conjugates and memory.
+        batches: As for `run_steps`, but for an axis of parts behind that of steps; slots are those within each part.
         mesh: The devices.
 
     Note: A step sends one message: as many numbers as the potential has parameters, and the count of pairs.
@@ -57,14 +57,14 @@ def run_sharded_steps(
         whole = eqx.combine(arrays, static)
 
         def step(state: TrainingState, batch: Batches) -> tuple[TrainingState, Statistics]:
-            pairs = _matched(whole, state, batch)
+            pairs = _match(whole, state, batch)
             usable = pairs.usable.reshape(-1).astype(whole.x.dtype)
-            share, shaped = ravel_pytree(dual_gradient(whole, state.parameters, _side_by_side(pairs.rows), usable))
+            share, shaped = ravel_pytree(dual_gradient(whole, state.parameters, _stack(pairs.rows), usable))
             # Sums of the gradient and of the pairs behind it in one message: small ones cost their latency alone.
             both = jax.lax.psum(jnp.append(share, jnp.sum(usable)), AXIS)
             new = improved(whole, state, shaped(both[:-1] / jnp.maximum(both[-1], 1.0)), batch.rate)
             evaluations = jnp.mean(pairs.solution.evaluations.astype(jnp.float32))
-            return _remembering(new, batch, pairs), Statistics(evaluations, 1.0 - jnp.mean(usable))
+            return _remember(new, batch, pairs), Statistics(evaluations, 1.0 - jnp.mean(usable))
 
         new, statistics = jax.lax.scan(step, state, batches)
         return new, jax.lax.pmean(statistics, AXIS)
@@ -85,7 +85,7 @@ def refresh_shards(
     max_rounds: int,
     mesh: Mesh,
 ) -> TrainingState:
-    """The state with the conjugates of fresh targets in their slots, the same ones of every part; see `solve_pool`."""
+    """The state with the conjugates of fresh targets, in the same slots of every part; see `solve_pool`."""
     arrays, static = eqx.partition(context, eqx.is_array)
 
     def local(arrays: Context, state: TrainingState, rows: Array, slots: Array, tolerance: Scalar) -> TrainingState:
@@ -96,7 +96,7 @@ def refresh_shards(
             (state.conjugates, state.memory),
             fresh,
         )
-        return _with_conjugates(state, conjugates, memory)
+        return _put_conjugates(state, conjugates, memory)
 
     specs = (_pools(arrays), _STATE, _OWN, _ALL, _ALL)
     run = jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=_STATE, check_vma=False)
@@ -108,32 +108,32 @@ def _pools(arrays: Context) -> Any:  # noqa: ANN401
     return eqx.tree_at(lambda c: (c.x, c.y), jax.tree.map(lambda _: _ALL, arrays), (_OWN, _OWN))
 
 
-def _matched(context: Context, state: TrainingState, batch: Batches) -> Pairs:
+def _match(context: Context, state: TrainingState, batch: Batches) -> Pairs:
     """Pairs of every part of a device, along a leading axis."""
 
     def one(x: Array, y: Array, conjugates: Points, memory: Any, part: Batches) -> Pairs:  # noqa: ANN401
         here = eqx.tree_at(lambda c: (c.x, c.y), context, (x, y))
-        return match(here, _with_conjugates(state, conjugates, memory), part)
+        return match(here, _put_conjugates(state, conjugates, memory), part)
 
     axes = Batches(0, 0, None, None, 0)  # type: ignore[arg-type]
     return jax.vmap(one, (0, 0, 0, 0, axes))(context.x, context.y, state.conjugates, state.memory, batch)
 
 
-def _remembering(state: TrainingState, batch: Batches, pairs: Pairs) -> TrainingState:
+def _remember(state: TrainingState, batch: Batches, pairs: Pairs) -> TrainingState:
     """The state with the preimages of all parts of a device in their places."""
 
     def one(conjugates: Points, memory: Any, target: Array, pairs: Pairs) -> tuple[Points, Any]:  # noqa: ANN401
-        new = remembering(_with_conjugates(state, conjugates, memory), Batches(target, target, target, target), pairs)
+        new = remembering(_put_conjugates(state, conjugates, memory), Batches(target, target, target, target), pairs)
         return new.conjugates, new.memory
 
-    return _with_conjugates(state, *jax.vmap(one)(state.conjugates, state.memory, batch.target, pairs))
+    return _put_conjugates(state, *jax.vmap(one)(state.conjugates, state.memory, batch.target, pairs))
 
 
-def _with_conjugates(state: TrainingState, conjugates: Points, memory: Any) -> TrainingState:  # noqa: ANN401
+def _put_conjugates(state: TrainingState, conjugates: Points, memory: Any) -> TrainingState:  # noqa: ANN401
     return TrainingState(state.parameters, state.average, state.optimizer, conjugates, memory, state.steps)
 
 
-def _side_by_side(rows: Float[Array, "s 2b e"]) -> Float[Array, "2n e"]:
+def _stack(rows: Float[Array, "s 2b e"]) -> Float[Array, "2n e"]:
     """The sources of all parts above the preimages of all parts."""
     parts, both, columns = rows.shape
     halves: AbstractFamily | Array = rows.reshape(parts, 2, both // 2, columns)

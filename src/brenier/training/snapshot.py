@@ -16,11 +16,11 @@ __all__ = ["Keeper", "leaves_of", "refill"]
 class Keeper(Protocol):
     """Where one fit leaves its state, and finds it again."""
 
-    def saved(self) -> State | None:
+    def load(self) -> State | None:
         """The state that an earlier process left, None where there is none."""
         ...
 
-    def between(self, steps: int) -> bool:
+    def due(self, steps: int) -> bool:
         """Called after every chunk of steps: whether the state is to be saved now."""
         ...
 

@@ -1,7 +1,7 @@
-"""The kinds of input that hold points, one a file: each is recognised, read, and given back like it came.
+"""The kinds of input that hold points, one a file: each is recognised, read, and given back as it came.
 
-To add one, write a `Kind` in a file of its own, list it here before those that would take it for theirs, and add a line
-to the makers in `tests/test_inputs.py`.
+To add one, write a `Kind` in a file of its own, list it here before those that would claim it, and add a line to the
+makers in `tests/test_inputs.py`.
 """
 
 from brenier.data.kinds._kind import FrameColumn, Kind, Moved, is_from

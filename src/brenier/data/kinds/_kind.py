@@ -22,7 +22,7 @@ class FrameColumn(NamedTuple):
     """One column of a frame.
 
     Attributes:
-        label: Its name, or whatever else it is called by.
+        label: Its name, of any type.
         values: `(n,)`; those that are missing are None, NaN or `pandas.NA`.
         kind: `"category"` or `"truth"` where the frame declares it to be one of categories or of truth values, else "".
     """
@@ -33,10 +33,10 @@ class FrameColumn(NamedTuple):
 
 
 class Kind(abc.ABC):
-    """One kind of input. The library that it comes from is not imported before a value of it is there.
+    """One kind of input. The library that it comes from is not imported unless a value of it was passed.
 
     Attributes:
-        framed: Whether it is one of frames, with columns of several types.
+        framed: Whether values are frames, with columns of several types.
     """
 
     framed: ClassVar[bool] = False
@@ -50,11 +50,11 @@ class Kind(abc.ABC):
         """What it holds, unchecked: an array of any shape, or the columns of a frame; without a copy where possible.
 
         Args:
-            value: Of this kind.
+            value: A value of this kind.
             name: The argument's name in messages.
 
         Raises:
-            InputError: It cannot be read, or not as it is; the message says how.
+            InputError: The value cannot be read, or not as it is; the message says how to pass it.
         """
 
     def like(self, given: Unchecked, points: Matrix) -> Moved:
@@ -67,7 +67,7 @@ class Kind(abc.ABC):
 
 
 def is_from(value: object, library: str, *names: str) -> bool:
-    """Whether a value is an instance of a class called so, or of a subclass, from a library or a part of it."""
+    """Whether the class of a value, or a base of it, has one of these names and is from the library or a part of it."""
     return any(cls.__name__ in names and cls.__module__.partition(".")[0] == library for cls in type(value).__mro__)
 
 
@@ -80,10 +80,10 @@ def column_kind(dtype: object) -> str:
 
 
 def to_array(value: Unchecked, name: str) -> NDArray[Any]:
-    """Whatever NumPy can read.
+    """Convert what NumPy can read to an array.
 
     Raises:
-        InputError: It cannot.
+        InputError: NumPy cannot read it.
     """
     try:
         return np.asarray(value)

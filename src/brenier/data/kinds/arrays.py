@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.data.kinds._kind import Kind, to_array
-from brenier.data.table import Unchecked, counted
+from brenier.data.table import Unchecked, tally
 
 __all__ = ["Arrays"]
 
@@ -23,7 +23,7 @@ class Arrays(Kind):
             masked = np.ma.getmaskarray(value)
             if masked.ndim == 2 and masked.any():
                 raise InputError(
-                    f"`{name}` has masked entries ({counted(None, masked.sum(axis=0))} of {len(masked)} rows). Fill "
+                    f"`{name}` has masked entries ({tally(None, masked.sum(axis=0))} of {len(masked)} rows). Fill "
                     f"them (`{name}.filled(...)`), or drop these rows."
                 )
             value = value.data

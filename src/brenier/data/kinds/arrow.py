@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 from brenier.data.kinds._kind import FrameColumn, Kind, Moved, column_kind
-from brenier.data.table import Matrix, Unchecked, shortened
+from brenier.data.table import Matrix, Unchecked, shorten
 
 __all__ = ["ArrowTables"]
 
@@ -22,7 +22,7 @@ class ArrowTables(Kind):
 
     def read(self, value: Unchecked, name: str) -> list[FrameColumn]:
         columns = zip(value.column_names, value.columns, strict=True)
-        return [FrameColumn(label, _values(own, name, label), column_kind(own.type)) for label, own in columns]
+        return [FrameColumn(label, _values(values, name, label), column_kind(values.type)) for label, values in columns]
 
     def like(self, given: Unchecked, points: Matrix) -> Moved:
         arrays = [np.ascontiguousarray(column) for column in points.T]
@@ -39,4 +39,4 @@ def _values(column: Unchecked, name: str, label: str) -> NDArray[Any]:
         return column.to_numpy(zero_copy_only=False)
     except (ArrowException, OverflowError) as error:
         reason = str(error)[:200]
-        raise InputError(f"`{name}`: the column `{shortened(label)}` cannot be read: {reason}. Drop it.") from error
+        raise InputError(f"`{name}`: the column `{shorten(label)}` cannot be read: {reason}. Drop it.") from error

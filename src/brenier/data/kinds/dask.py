@@ -1,4 +1,4 @@
-"""Arrays of dask: moved block by block and not before someone asks, read as a whole where they fit, else streamed."""
+"""Arrays of dask: moved block by block when values are asked for, read as a whole where they fit, else streamed."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from brenier.data.memory import fits, limit_text, size_text
 from brenier.data.shapes import check_shape
 from brenier.data.table import Matrix, Unchecked
 
-__all__ = ["Blocks", "DaskArrays", "blockwise", "is_lazy", "known_rows"]
+__all__ = ["Blocks", "DaskArrays", "is_lazy", "known_rows", "move_blocks"]
 
 _TOGETHER = 8
 """Blocks that are mixed in a stream, so that what lies in one place of the data does not come at one time."""
@@ -39,7 +39,7 @@ class DaskArrays(Kind):
         return np.asarray(value.compute())
 
     def like(self, given: Unchecked, points: Matrix) -> Moved:
-        return _divided(points, given)
+        return _divide(points, given)
 
     def is_whole(self, value: Unchecked) -> bool:
         return fits(value.size)
@@ -52,7 +52,7 @@ class Blocks:
 
     Args:
         value: Array of dask.
-        seed: Of the orders.
+        seed: Seed of the orders.
     """
 
     def __init__(self, value: Unchecked, seed: int) -> None:
@@ -63,18 +63,18 @@ class Blocks:
         import dask
 
         blocks = [self._value.blocks[place] for place in self._rng.permutation(self._value.numblocks[0])]
-        for start in range(0, len(blocks), self._together()):
-            parts = dask.compute(*blocks[start : start + self._together()])  # type: ignore[attr-defined]
+        for start in range(0, len(blocks), self._count_mixed()):
+            parts = dask.compute(*blocks[start : start + self._count_mixed()])  # type: ignore[attr-defined]
             rows = np.concatenate([part for part in parts if len(part)] or parts[:1])
             if len(rows):
                 yield rows[self._rng.permutation(len(rows))]
 
-    def _together(self) -> int:
+    def _count_mixed(self) -> int:
         most = max(self._value.chunks[0]) * self._value.shape[1]
         return next((count for count in range(_TOGETHER, 1, -1) if fits(count * most)), 1)
 
 
-def blockwise(
+def move_blocks(
     given: Unchecked, name: str, columns: int, move: Callable[..., Matrix], beside: NDArray[Any] | None = None
 ) -> Moved:
     """Move an array of dask block by block, when its values are asked for.
@@ -83,7 +83,7 @@ def blockwise(
         given: `(n, columns)` array of dask.
         name: The argument's name in messages.
         columns: Number of columns of the fit.
-        move: From the points of a block to as many others; with `beside`, of its rows as well.
+        move: Maps the points of a block to as many points; with `beside`, takes the rows of that as well.
         beside: `(n, k)`, a row for each point, to be divided as the points are; see `known_rows`.
 
     Raises:
@@ -93,14 +93,14 @@ def blockwise(
 
     check_shape(given.shape, name, columns, given)
     rows = given.rechunk({1: -1})
-    others = [] if beside is None else [_divided(beside, rows)]
+    conditions = [] if beside is None else [_divide(beside, rows)]
 
-    def moved(block: Unchecked, *own: NDArray[Any]) -> Matrix:
+    def move_block(block: Unchecked, *conditions: NDArray[Any]) -> Matrix:
         # What a filter has emptied, no map needs to see.
-        return move(block, *own) if block.shape[0] else np.empty((0, columns))
+        return move(block, *conditions) if block.shape[0] else np.empty((0, columns))
 
     return dask.array.map_blocks(
-        moved, rows, *others, dtype=np.float64, chunks=rows.chunks, meta=np.empty((0, 0)), name=None
+        move_block, rows, *conditions, dtype=np.float64, chunks=rows.chunks, meta=np.empty((0, 0)), name=None
     )
 
 
@@ -108,7 +108,7 @@ def known_rows(given: Unchecked, name: str) -> int:
     """Number of rows of an array of dask.
 
     Raises:
-        InputError: It is not known before the blocks are computed.
+        InputError: The number is not known before the blocks are computed.
     """
     if np.isnan(given.shape[0]):
         raise InputError(
@@ -118,7 +118,7 @@ def known_rows(given: Unchecked, name: str) -> int:
     return given.shape[0]
 
 
-def _divided(rows: NDArray[Any], given: Unchecked) -> Any:  # noqa: ANN401
+def _divide(rows: NDArray[Any], given: Unchecked) -> Any:  # noqa: ANN401
     """An array with blocks of the same rows as another."""
     import dask.array
 

@@ -1,4 +1,4 @@
-"""Frames of pandas, and of libraries with the same face."""
+"""Frames of pandas, and of libraries with the same interface."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class PandasFrames(Kind):
 
     def read(self, value: Unchecked, name: str) -> list[FrameColumn]:
         columns = ((label, value.iloc[:, place]) for place, label in enumerate(value.columns))
-        return [FrameColumn(label, _values(own), column_kind(own.dtype)) for label, own in columns]
+        return [FrameColumn(label, _values(values), column_kind(values.dtype)) for label, values in columns]
 
     def like(self, given: Unchecked, points: Matrix) -> Moved:
         return type(given)(points, index=given.index, columns=given.columns)

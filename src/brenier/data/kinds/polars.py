@@ -16,7 +16,7 @@ class PolarsFrames(Kind):
 
     def read(self, value: Unchecked, name: str) -> list[FrameColumn]:
         columns = zip(value.columns, value.get_columns(), strict=True)
-        return [FrameColumn(label, own.to_numpy(), column_kind(getattr(own, "dtype", ""))) for label, own in columns]
+        return [FrameColumn(label, data.to_numpy(), column_kind(getattr(data, "dtype", ""))) for label, data in columns]
 
     def like(self, given: Unchecked, points: Matrix) -> Moved:
         return type(given)(points, schema=given.columns, orient="row")

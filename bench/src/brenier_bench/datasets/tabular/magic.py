@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from brenier._errors import InputError
-from brenier.data.table import shortened
+from brenier.data.table import shorten
 from brenier.files.atomic import FilePath
 from brenier_bench.datasets.tabular._files import Opened, locate, open_file
 from brenier_bench.datasets.tabular._numbers import read_lines, read_rows, refuse_pickle
@@ -46,7 +46,7 @@ def _numbered(lines: Iterable[str], file: Opened) -> Iterator[str]:
         features, _, letter = line.strip().rpartition(",")
         if letter not in _CLASSES:
             raise InputError(
-                f"`{file.where}`, row {number}: the class {shortened(letter)!r} is neither 'g' nor 'h'. Is it the "
+                f"`{file.where}`, row {number}: the class {shorten(letter)!r} is neither 'g' nor 'h'. Is it the "
                 "original file?"
             )
         yield f"{features},{_CLASSES[letter]}"
