@@ -122,7 +122,7 @@ def _fit_and_check(problem: StressProblem, record: dict[str, Any], again: bool) 
     wrong += _history_faults(estimator, x, y, problem.seed)
     new = New(map_, *problem.points((_NEW, _NEW), 1))
     record |= _beside_gaussian(map_, new)
-    if not record["gain"] >= -ERRORS * record["gain_error"] and not _copied(x, y):
+    if not record["gain"] >= -ERRORS * record["gain_error"] and not _warns_of_copies(x, y):
         wrong.append(f"dual below the Gaussian map's by {-record['gain'] / record['gain_error']:.3g} standard errors")
     _check_moved(estimator, new, record)
     _check_inverse(map_, new, record)
@@ -131,7 +131,7 @@ def _fit_and_check(problem: StressProblem, record: dict[str, Any], again: bool) 
         _check_units(problem, estimator, record)
 
 
-def _copied(x: Array, y: Array) -> bool:
+def _warns_of_copies(x: Array, y: Array) -> bool:
     """Whether the fit warns that held-out rows are copies, so that they are no judge: new points are another matter."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

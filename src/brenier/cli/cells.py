@@ -32,8 +32,8 @@ def part(obsm: str | None, layer: str | None, *paths: Path) -> str | None:
     if obsm is not None and layer is not None:
         raise InputError(f"`--obsm` ({obsm!r}) and `--layer` ({layer!r}) are both given. Leave one out.")
     if not any(is_cells(path) for path in paths):
-        name, found = ("--layer" if obsm is None else "--obsm"), " and ".join(f"`{path}`" for path in paths)
-        raise InputError(f"`{name}` is for .h5ad files, and {found} is none. Leave it out.")
+        name, listing = ("--layer" if obsm is None else "--obsm"), " and ".join(f"`{path}`" for path in paths)
+        raise InputError(f"`{name}` is for .h5ad files, and {listing} is none. Leave it out.")
     return f"layers/{layer}" if obsm is None else f"obsm/{obsm}"
 
 

@@ -121,10 +121,10 @@ def _with_weight(path: Path, key: str | None, conditions: Sequence[str], weight:
         cloud = read_cloud(path, key, [*conditions, weight])
     except AbsentError:
         return read_cloud(path, key, conditions)
-    *others, last = cloud.conditions
+    *rest, last = cloud.conditions
     if last.name != weight:
         raise InputError(f"`{path}`: `{weight}` has several columns. Weights are one number for each point.")
-    return cloud._replace(conditions=others, weight=last)
+    return cloud._replace(conditions=rest, weight=last)
 
 
 def check_weight(weight: str | None, clouds: Sequence[Cloud]) -> None:
@@ -217,8 +217,8 @@ def check_output(path: Path, *inputs: Path) -> None:
     from brenier.files.atomic import check_writable
 
     check_writable(path)
-    for other in inputs:
-        if path.exists() and other.exists() and os.path.samefile(path, other):
+    for file in inputs:
+        if path.exists() and file.exists() and os.path.samefile(path, file):
             raise InputError(f"`{path}` is also an input, and would be overwritten. Name another file.")
 
 

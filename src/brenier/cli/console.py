@@ -64,7 +64,7 @@ def reporting(as_json: bool, **names: Path | str) -> Iterator[None]:
 
     def rename(message: object) -> str:
         text = " ".join(str(message).split())
-        return _ARGUMENT.sub(lambda found: f"`{names.get(found[1], found[1])}`", text)
+        return _ARGUMENT.sub(lambda match: f"`{names.get(match[1], match[1])}`", text)
 
     def show(
         message: Warning | str,

@@ -145,11 +145,11 @@ def transform_rows(
         if is_cells(output):
             part = map_.info.get("anndata", "X") if key is None else key
             shape = (rows.counted(), rows.dim)
-            added = add_to_cells(map_, source, part, output, (own for own, _ in run.moved(said)), inverse, t, shape)
+            added = add_to_cells(map_, source, part, output, (cells for cells, _ in run.move(said)), inverse, t, shape)
         else:
             count = rows.counted() if output.suffix.lower() == ".npz" else None
             with row_writer(output, rows.dim, rows.columns or map_.columns, count) as writer:
-                for points, beside in run.moved(said):
+                for points, beside in run.move(said):
                     writer.write(points, beside)
             added = None
     record["rows"] = run.rows
@@ -172,13 +172,13 @@ class _Run:
         self.reasons: Counter[str] = Counter()
         self.disagree: int | None = None
 
-    def moved(self, said: RowsDone) -> "Iterator[tuple[Matrix, list[Column]]]":
+    def move(self, said: RowsDone) -> "Iterator[tuple[Matrix, list[Column]]]":
         """Points, part by part, with the columns beside them."""
         opened = self._opened
         for block in self._input.blocks(self._count):
             beside = opened.beside(self._source, block)
-            own = [column for column in beside if column.name != opened.weight]
-            moved = move(opened.map_, block.points, self._inverse, self._t, opened.condition(own))
+            conditions = [column for column in beside if column.name != opened.weight]
+            moved = move(opened.map_, block.points, self._inverse, self._t, opened.condition(conditions))
             self.failed += len(moved.failed)
             self.first += (moved.failed[: _FIRST_ROWS - len(self.first)] + block.start).tolist()
             self.residual = max(self.residual, moved.residual)

@@ -68,17 +68,17 @@ class OpenMap:
                 raise InputError(f"`{path}` holds a map without conditions. Leave `--at` out.")
             return cls(map_, weight=weight)
         names = [variable.name for variable in space.variables]
-        own = [name for name in names if name is not None]
+        columns = [name for name in names if name is not None]
         if at:
             values = _values(at, space)
             labels = [str(place) if name is None else name for place, name in enumerate(names)]
-            return cls(map_.at(tuple(values)), own, dict(zip(labels, values, strict=True)), weight)
-        if len(own) < len(names):
+            return cls(map_.at(tuple(values)), columns, dict(zip(labels, values, strict=True)), weight)
+        if len(columns) < len(names):
             raise InputError(
                 f"`{path}` was fitted with conditions that have no names, so no columns can be read for them. Give one "
                 "for all rows with `--at`, or fit with a frame, whose columns have names."
             )
-        return cls(map_, own, weight=weight)
+        return cls(map_, columns, weight=weight)
 
     @classmethod
     def load_one(cls, path: Path, at: Sequence[str] | None) -> "OpenMap":
@@ -131,12 +131,12 @@ class OpenMap:
         from brenier.data.conditions import Column
         from brenier.files.points import read_without
 
-        others = [] if self.weight is None else [self.weight]
+        weights = [] if self.weight is None else [self.weight]
         with naming_conditions():
-            table, present = read_without(path, key, [*self.names, *others])
+            table, present = read_without(path, key, [*self.names, *weights])
         rows = len(table.values)
         conditions = [Column(name, np.repeat(np.array(self.at[name]), rows)) for name in present if name in self.names]
-        weight = next((Column(name, present[name]) for name in others if name in present), None)
+        weight = next((Column(name, present[name]) for name in weights if name in present), None)
         return Cloud(path, table, conditions=conditions, weight=weight, part=key if is_cells(path) else None)
 
     def read_rows(self, path: Path, key: str | None) -> "Rows":
@@ -167,7 +167,7 @@ class OpenMap:
         from brenier.files.points import checked_columns
 
         columns: list[Column] = []
-        for name in [own for own in (*self.names, self.weight) if own is not None and own in block.taken]:
+        for name in [column for column in (*self.names, self.weight) if column is not None and column in block.taken]:
             if self.at is not None and name in self.names:
                 columns.append(Column(name, np.repeat(np.array(self.at[name]), len(block.points))))
             elif self.at is not None:

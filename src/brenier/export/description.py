@@ -57,9 +57,9 @@ def description(map_: TransportMap, program: str, dtype: str) -> dict[str, Any]:
         space = map_.conditions.record()
         conditions = {name: space[name] for name in ("variables", "classes", "low", "high")}
     try:
-        own = version("brenier")
+        ours = version("brenier")
     except PackageNotFoundError:
-        own = None
+        ours = None
     return {
         "format": FORMAT,
         "program": program,
@@ -68,7 +68,7 @@ def description(map_: TransportMap, program: str, dtype: str) -> dict[str, Any]:
         "columns": None if map_.columns is None else list(map_.columns),
         "conditions": conditions,
         "outputs": ["points", "residual", "converged", "steps"] if inverse else ["points"],
-        "brenier": own,
+        "brenier": ours,
     }
 
 

@@ -108,7 +108,7 @@ def _inverse(map_: TransportMap, dtype: str) -> Callable[..., tuple[Points, Valu
         bound = tolerance.atol + tolerance.rtol * residual_norm(target, jnp.asarray(scale))
         x, steps, converged = target, jnp.zeros(target.shape[:1], jnp.int32), jnp.zeros(target.shape[:1], bool)
         for solver, budget in _solvers(map_.dim):
-            found, _ = iterate(
+            result, _ = iterate(
                 solver,
                 lambda at: u.gradient(at) - target,
                 x,
@@ -116,7 +116,7 @@ def _inverse(map_: TransportMap, dtype: str) -> Callable[..., tuple[Points, Valu
                 max_steps=budget,
                 scale=jnp.asarray(scale),
             )
-            x, steps, converged = found.value, steps + found.steps, found.converged
+            x, steps, converged = result.value, steps + result.steps, result.converged
         reached = coordinates.leave_y(u.gradient(x), codes)
         residual = jnp.linalg.norm(reached - y.astype(jnp.float64), axis=1)
         return coordinates.leave_x(x, codes).astype(dtype), residual.astype(dtype), converged, steps

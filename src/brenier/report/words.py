@@ -3,7 +3,7 @@
 import math
 import unicodedata
 
-__all__ = ["clean", "counted", "listing", "number", "percent", "short"]
+__all__ = ["clean", "listing", "number", "percent", "short", "tally"]
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -35,7 +35,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{number(100 * share, 2)} %"
 
 
-def counted(count: int, one: str, several: str | None = None) -> str:
+def tally(count: int, one: str, several: str | None = None) -> str:
     """A count with its noun."""
     return f"{count:,} {one if count == 1 else several or one + 's'}"
 
