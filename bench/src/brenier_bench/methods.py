@@ -31,7 +31,7 @@ class Method(NamedTuple):
     needs: str | None = None
 
     def load(self) -> Callable[..., Fitted]:
-        """The function; imports what it needs.
+        """Import the function that runs the method, with what it needs.
 
         Raises:
             InputError: Something is not installed.

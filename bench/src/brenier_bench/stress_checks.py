@@ -1,4 +1,4 @@
-"""What a fit must keep to on any data, checked on points that it has not seen and by arithmetic of its own.
+"""What must hold for a fit on any data, checked on points that it has not seen and by independent arithmetic.
 
 Nothing here asks whether a map is good: on hard data few steps make poor maps. It asks whether all numbers are numbers,
 whether bounds hold against exact answers, and whether what is not solved says so.
@@ -71,7 +71,7 @@ _SAME = 1e-9
 
 
 def steps_for(dim: int, rows: int) -> int:
-    """Training steps: enough for a network to become something, few enough for 200 problems in an hour."""
+    """Training steps: enough for a network to learn, few enough for 200 problems in an hour."""
     return 512 if dim <= 4 and rows <= 5000 else 256 if dim <= 32 else 128
 
 
@@ -324,7 +324,7 @@ def _check_distance(map_: TransportMap, new: New, record: dict[str, Any]) -> Non
 
 
 def _check_units(problem: StressProblem, estimator: BrenierMap, record: dict[str, Any]) -> None:
-    """The same data in other units have the same map; in decimal units, and elsewhere, up to what rounding becomes."""
+    """Data in other units must have the same map; in decimal units, and when shifted, up to rounding."""
     x, y = problem.points(problem.rows)
     unit, images = y.std(axis=0), np.asarray(estimator.transform(x))
     settings = {"max_steps": record["steps"], "random_state": problem.seed}

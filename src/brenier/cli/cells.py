@@ -25,7 +25,7 @@ def part(obsm: str | None, layer: str | None, *paths: Path) -> str | None:
     """What `--obsm` and `--layer` gave, as the key of an .h5ad file.
 
     Raises:
-        InputError: Both are given, or none of the files is one.
+        InputError: Both are given, or none of the files is an .h5ad file.
     """
     if obsm is None and layer is None:
         return None
@@ -38,15 +38,15 @@ def part(obsm: str | None, layer: str | None, *paths: Path) -> str | None:
 
 
 def is_cells(path: Path) -> bool:
-    """Whether a file is to hold an AnnData, by its name."""
+    """Whether the name of a file ends in `.h5ad`, so that it holds, or will hold, an AnnData object."""
     return path.suffix.lower() == ".h5ad"
 
 
 def key_of(path: Path, key: str | None, cells: str | None) -> str | None:
-    """What to read of a file: a part of an .h5ad file, an array of an .npz archive.
+    """What to read of a file: the part `cells` of an .h5ad file, the array `key` of any other.
 
     Raises:
-        InputError: An array is asked of an .h5ad file.
+        InputError: `key` is given for an .h5ad file.
     """
     if not is_cells(path):
         return key
@@ -58,6 +58,6 @@ def key_of(path: Path, key: str | None, cells: str | None) -> str | None:
 
 
 def part_record(clouds: Sequence["Cloud"]) -> dict[str, str]:
-    """What a map is to know of .h5ad files, as `brenier.estimators.anndata` has it: where their points were."""
+    """The entry of a map's `info` that says where in its .h5ad files the points were; empty without such files."""
     parts = [cloud.part for cloud in clouds if cloud.part is not None]
     return {"anndata": parts[0]} if parts else {}

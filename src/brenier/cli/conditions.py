@@ -1,4 +1,4 @@
-"""Conditions on the command line: columns of files as the library takes them, and what people read of them."""
+"""Conditions on the command line: columns of files as the library takes them, and how commands report them."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ _SHOWN = 8
 
 @contextmanager
 def naming_conditions() -> Iterator[None]:
-    """Say of columns of labels among the points how this command line takes them as conditions."""
+    """Add to errors about columns of labels how the options of a command take them as conditions."""
     from brenier.data.table import LabelColumnsError
 
     try:
@@ -30,14 +30,14 @@ def naming_conditions() -> Iterator[None]:
 
 
 def condition_types(given: Sequence[str] | None, columns: Sequence["Column"]) -> dict[str, str] | None:
-    """Declared kinds by name, as `BrenierMap` takes them, from texts COL=label and COL=number.
+    """Declared kinds by name, as `BrenierMap` takes them, from texts COL=label or COL=number; None for no texts.
 
     Args:
         given: The texts.
         columns: The conditions of the fit; those that are columns of one array `c` may be declared together, as `c`.
 
     Raises:
-        InputError: Another form, a column that is none of the conditions, or one that is declared twice.
+        InputError: A text has another form, or a column is not among the conditions or is declared twice.
     """
     declared: dict[str, str] = {}
     names = [str(column.name) for column in columns]
@@ -72,7 +72,7 @@ def describe_space(space: "ConditionSpace | None") -> dict[str, Any] | None:
 
 
 def space_lines(record: dict[str, Any] | None) -> list[tuple[str, str]]:
-    """The same for people: a label and a text each; nothing for maps without conditions."""
+    """What `describe_space` returned, for people: a label and a text each; nothing for None."""
     if record is None:
         return []
     variables, classes = record["variables"], record["classes"]

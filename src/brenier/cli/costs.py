@@ -30,10 +30,10 @@ _SHOWN = 4
 
 
 def read_cost(text: str) -> "AbstractCost":
-    """What `--cost` gave.
+    """The cost that the text of `--cost` names.
 
     Raises:
-        InputError: It is no cost; the message says `--cost`.
+        InputError: It names none; the message says `--cost`.
     """
     from brenier.costs import parse_cost
 
@@ -64,7 +64,7 @@ def cost_line(map_: "TransportMap") -> list[tuple[str, str]]:
 
 
 def unit_of(map_: "TransportMap") -> str:
-    """What distances, or costs, by a map are measured in."""
+    """The unit of the distances, or costs, that a map reports, as a phrase."""
     g = map_.geometry
     if not g.quadratic:
         return f"costs {_say_points(map_)}; no root is taken"
@@ -78,7 +78,7 @@ _SCALED = "with each column in units of its scale (see `brenier inspect`)"
 
 
 def _say_points(map_: "TransportMap") -> str:
-    """The points that a cost is of."""
+    """Which points a cost compares, as a phrase."""
     return "of points in the units of the data" if (map_.geometry.scale == 1.0).all() else f"of points {_SCALED}"
 
 

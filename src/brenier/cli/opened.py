@@ -58,7 +58,7 @@ class OpenMap:
             weight: Column of weights, that of the fit by default.
 
         Raises:
-            InputError: The file cannot be read, `--at` is not a condition of it, or nothing else could be.
+            InputError: The file cannot be read, `--at` is no condition of the map, or is missing though needed.
         """
         map_ = load_map(path)
         space = map_.conditions
@@ -98,7 +98,7 @@ class OpenMap:
         """Open a map file for its density.
 
         Raises:
-            InputError: As for `load_one`; or the cost of the map is none that gives a density.
+            InputError: As for `load_one`; or the map has a cost that gives no density.
         """
         opened = cls.load_one(path, at)
         if not opened.map_.geometry.quadratic:
@@ -109,7 +109,7 @@ class OpenMap:
         return opened
 
     def read(self, path: Path, key: str | None) -> Cloud:
-        """Read points with their conditions; with `--at`, this one in all columns of conditions that the file has.
+        """Read points with their conditions; with `--at`, its values replace those of the file.
 
         Of .h5ad files, without a key, the part that the fit had.
 
@@ -140,7 +140,7 @@ class OpenMap:
         return Cloud(path, table, conditions=conditions, weight=weight, part=key if is_cells(path) else None)
 
     def read_rows(self, path: Path, key: str | None) -> "Rows":
-        """The same to be read from start to end; its columns beside the points are those that `read` would take.
+        """Open a file to be read in parts, from start to end, with the columns that `read` would take.
 
         Raises:
             InputError: As for `read`.
@@ -160,7 +160,7 @@ class OpenMap:
         return rows
 
     def beside(self, path: Path, block: "Block") -> "list[Column]":
-        """Conditions of some rows, and behind them the weights if there are any."""
+        """The columns of conditions of some rows, then that of the weights if there is one."""
         import numpy as np
 
         from brenier.data.conditions import Column
@@ -177,7 +177,7 @@ class OpenMap:
         return columns
 
     def condition(self, columns: "Sequence[Column]") -> "Conditions | None":
-        """What methods of the map take as the condition of the points of a file; None where they ask for none.
+        """The `condition` argument of the map's methods for the points of a file; None if it takes none.
 
         Args:
             columns: The conditions that stand beside the points.
@@ -191,7 +191,7 @@ class OpenMap:
         return {"conditions": list(self.names), "at": self.at} if self.names or self.at else {}
 
     def lines(self) -> list[tuple[str, str]]:
-        """The same for people."""
+        """The conditions in use, for people: a label and a text; nothing without any."""
         if self.at is not None:
             texts = [f"{name} = {value}" if self.names else f"{value}" for name, value in self.at.items()]
             return [("Condition", f"{', '.join(texts)} for all rows")]

@@ -102,10 +102,10 @@ def report(
 
 
 def check_report(path: Path, *inputs: Path) -> None:
-    """Check that a page can be written, and is named like one.
+    """Check that a page can be written, and that its name ends in `.html` or `.htm`.
 
     Raises:
-        InputError: It cannot, or it is not.
+        InputError: One of the two fails.
     """
     check_output(path, *inputs)
     if path.suffix.lower() not in _SUFFIXES:
@@ -153,7 +153,7 @@ def write_page(map_: Any, clouds: "list[Cloud]", output: Path, **options: Any) -
 
 
 def report_lines(output: Path, page: "Report") -> list[tuple[str, str]]:
-    """What people read of a page that was written: a label and a text each."""
+    """The path, size and verdict of a page that was written, for people: a label and a text each."""
     seen = [("Note", "the fit has seen rows of these files; the page says what that means")] if page.seen else []
     return [("Report", f"{output}   {page.bytes / 1e3:,.0f} kB"), ("Verdict", page.verdict), *seen]
 

@@ -16,31 +16,31 @@ __all__ = ["AbstractAffine", "affine"]
 
 
 class AbstractAffine(Protocol):
-    """Ways into the coordinates of the potential and out of them, under the codes of conditions."""
+    """The coordinate changes of a map in JAX: between the units of the data and the coordinates of its potential."""
 
     def codes(self, condition: Float[Array, "n k"] | None, points: Points) -> Float[Array, "n k"]:
         """Codes of conditions, NaN where a class does not exist."""
         ...
 
     def enter_x(self, x: Points, codes: Float[Array, "n k"]) -> Points:
-        """Source points in the new coordinates."""
+        """`(n, d)` source points of the data in the coordinates of the potential."""
         ...
 
     def enter_y(self, y: Points, codes: Float[Array, "n k"]) -> Points:
-        """Target points in the new coordinates."""
+        """`(n, d)` target points of the data in the coordinates of the potential."""
         ...
 
     def leave_x(self, x: Points, codes: Float[Array, "n k"]) -> Points:
-        """Source points in the units of the data."""
+        """`(n, d)` source points of the potential in the units of the data."""
         ...
 
     def leave_y(self, y: Points, codes: Float[Array, "n k"]) -> Points:
-        """Target points in the units of the data."""
+        """`(n, d)` target points of the potential in the units of the data."""
         ...
 
 
 def affine(map_: TransportMap) -> AbstractAffine:
-    """The coordinates of a map."""
+    """The coordinate changes of a map, with or without conditions."""
     record = map_.geometry.record()
     parts = SimpleNamespace(**record.entries, **record.tensors)
     return _Plain(parts) if map_.conditions is None else _Conditional(parts, map_.conditions)

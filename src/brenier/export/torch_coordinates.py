@@ -28,10 +28,10 @@ class AffineCoordinates(nn.Module):
             self.register_buffer(name, arrays[name])
 
     def codes(self, condition: Tensor | None, points: Tensor) -> Tensor:
-        """No numbers for each point.
+        """`(n, 0)`: a map without conditions has no codes.
 
         Raises:
-            ValueError: There is a condition.
+            ValueError: A condition was given.
         """
         if condition is not None:
             raise ValueError("`condition` was given, but this map has no conditions. Leave it out.")
@@ -94,10 +94,10 @@ class ConditionalCoordinates(nn.Module):
     def codes(self, condition: Tensor | None, points: Tensor) -> Tensor:
         """Class and numbers from -1 to 1 over the range of the fit; numbers far outside it are taken as its ends.
 
-        NaN in all numbers and in the class where that does not exist.
+        Where the class does not exist, all entries are NaN.
 
         Raises:
-            ValueError: No condition, or one of another shape than `(n, 1 + numbers)` or `(1, 1 + numbers)`.
+            ValueError: There is no condition, or its shape is not `(n, 1 + numbers)` or `(1, 1 + numbers)`.
         """
         width = 1 + self.numbers
         if condition is None or condition.ndim != 2 or condition.shape[1] != width:

@@ -21,7 +21,7 @@ _ENTRIES = 1 << 24
 
 
 class InverseResult(NamedTuple):
-    """Preimages with what is known about each.
+    """Preimages, and whether each was found.
 
     Attributes:
         points: `(n, d)` the best points found.
@@ -72,7 +72,7 @@ class TorchMap(nn.Module):
         atol: float = 3e-6,
         max_steps: int = 100,
     ) -> Tensor:
-        """Preimages `(n, d)` of target points; NaN where one was not found. `inverse_with_status` has the best found.
+        """Preimages `(n, d)` of target points; NaN where one was not found; see `inverse_with_status`.
 
         Differentiable in the points and in the weights, by the implicit function theorem.
         """
@@ -97,10 +97,10 @@ class TorchMap(nn.Module):
             condition: As for `forward`.
             rtol: A point is solved when its residual is at most `atol + rtol * |y|`, both as root mean squares over
                 the inner coordinates in units of their standard deviations.
-            atol: See there. Below 1e-6, use a map in float64.
-            max_steps: Steps at most.
+            atol: The absolute part of the tolerance, see `rtol`. Below 1e-6, use a map in float64.
+            max_steps: Largest number of Newton steps of a point.
 
-        Note: Cost a step and point: a Hessian, `d^2` products for each unit of the network, and a factor, `d^3 / 3`.
+        Note: Cost of a step and point: a Hessian, `d^2` products for each unit of the network, and a factor, `d^3 / 3`.
         """
         codes = self.coordinates.codes(condition, y)
         widest = max(parameter.shape[-1] for parameter in self.potential.parameters())
@@ -120,7 +120,7 @@ class TorchMap(nn.Module):
         return (size.to(codes) + self.coordinates.log_det(codes)).to(x.dtype)
 
     def start(self, y: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
-        """The state of rows before their first step; see `step`."""
+        """The state of all rows before their first step, as `step` takes it."""
         target = self._cast(self.coordinates.enter_y(y, codes))
         x0 = target.clone()
         residual = self.potential.gradient(x0, self._network(codes)) - target
@@ -163,7 +163,7 @@ class TorchMap(nn.Module):
         return atol + rtol * self._norm(self._cast(self.coordinates.enter_y(y, codes)))
 
     def finish(self, state: tuple[Tensor, ...], y: Tensor, codes: Tensor, bound: Tensor) -> InverseResult:
-        """What is known of rows that will not be moved any more."""
+        """The preimages of rows that need no more steps, with residuals and status."""
         x, residual, norm, _, steps = state
         reached = self.coordinates.leave_y(residual + self._cast(self.coordinates.enter_y(y, codes)), codes)
         distance = torch.linalg.vector_norm(reached - y.to(reached.dtype), dim=1)

@@ -49,7 +49,7 @@ ACTIVATIONS: dict[str, Function] = {"ramp": _smooth_relu, "celu": _celu, "softpl
 
 
 class Potential(nn.Module):
-    """A convex function of points `(n, d)`, or one for every row of `codes` `(n, k)`."""
+    """A function of points `(n, d)`, or a family with one function for every row of `codes` `(n, k)`."""
 
     def gradient(self, x: Tensor, codes: Tensor) -> Tensor:
         """`(n, d)` gradients."""
@@ -113,7 +113,7 @@ class MLP(Potential):
 
 
 class Changes(NamedTuple):
-    """What a condition changes in one layer, a row a point: factors of its parts, and a shift of its units."""
+    """Changes of one layer by the condition of each point: factors of its parts, and a shift of its units."""
 
     quadratic: Tensor
     linear: Tensor
@@ -159,13 +159,13 @@ class ConvexNetwork(Potential):
         return self.differentiate(x, None, None, True)
 
     def parts(self) -> list[_Layer]:
-        """The layers, from the input on."""
+        """The layers, from the input to the output."""
         return [layer for layer in self.layers if isinstance(layer, _Layer)]
 
     def differentiate(
         self, x: Tensor, changes: Sequence[Changes] | None, curvature: Tensor | None, second: bool
     ) -> tuple[Tensor, Tensor]:
-        """Gradients under changes of all layers, and Hessians (empty if they are not asked for)."""
+        """Gradients under changes of all layers, and Hessians, which are empty unless `second`."""
         layers = self.parts()
         rows = [layer.no_changes(x) for layer in layers] if changes is None else changes
         points, hidden = x * self.seen, x.new_zeros(x.shape[0], 0)

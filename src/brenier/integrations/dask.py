@@ -36,8 +36,8 @@ def transform(
         A frame of dask with the same index and partitions, moved columns as float64.
 
     Raises:
-        InputError: Columns are missing, have the names of those that an inverse adds, or `frame` is no frame of dask;
-            when it is computed, for points that cannot be used.
+        InputError: Columns are missing, have the names of those that an inverse adds, or `frame` is no frame of dask.
+            When the result is computed: points cannot be used.
 
     Note:
         Cost: as of the map for each partition; partitions of 10,000 to a million rows hide what dask adds. Workers use

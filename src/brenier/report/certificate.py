@@ -25,14 +25,14 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Certificate:
-    """What is known of the distance.
+    """The distance on the rows of a report, and whether it is valid evidence about the populations.
 
     Attributes:
-        distance: As `map_.distance` finds it on the rows of the page.
-        sliced: Sliced W2 of source and target, and of image and target, of points as the cost takes them.
-        known: For each side, which rows of the fit are among those of the page's input; None where the map remembers
-            nothing that could be compared.
-        base: Side that is draws from the base of a density, if there is one.
+        distance: As `map_.distance` gives it for the rows of the report.
+        sliced: Sliced W2 between source and target, and between image and target, in the coordinates of the cost.
+        known: For each side, how many rows of the fit are among those of the input; None where the map has no record
+            of them.
+        base: Side whose rows are drawn from the base of a density, if there is one.
     """
 
     distance: Distance
@@ -42,7 +42,7 @@ class Certificate:
 
     @property
     def seen(self) -> bool | None:
-        """Whether a tenth of the rows of a side, or more, are rows of the fit; None where nobody knows."""
+        """Whether a tenth of the rows of a side, or more, are rows of the fit; None if unknown."""
         compared = [matches for side, matches in self.known.items() if side != self.base]
         if any(matches is not None and matches.share >= _SEEN for matches in compared):
             return True
@@ -50,19 +50,19 @@ class Certificate:
 
     @property
     def populations(self) -> bool:
-        """Whether a bound on the populations can hold as far as anyone knows."""
+        """Whether a bound on the populations may hold: the fit is not known to have seen the rows."""
         return self.seen is not True
 
 
 def certificate(sides: Sides, whole: Mapping[str, Any], confidence: float, seed: int, base: str | None) -> Certificate:
-    """Measure.
+    """Measure the distance on the rows of a report, and look for rows of the fit among them.
 
     Args:
-        sides: The rows.
-        whole: All points that were handed in, by side, to be compared with those of the fit.
+        sides: The rows of the report.
+        whole: All points that were given, by side, to be compared with those of the fit.
         confidence: Level of the bound on the populations.
-        seed: Of the random directions and relabellings.
-        base: Side that is draws from the base of a density.
+        seed: Seed of the random directions and relabellings.
+        base: Side whose rows are drawn from the base of a density.
     """
     x, y, map_ = sides.x, sides.y, sides.map_
     options = {"x_weight": x.weights, "y_weight": y.weights, "confidence": confidence, "seed": seed}
@@ -80,7 +80,7 @@ def certificate(sides: Sides, whole: Mapping[str, Any], confidence: float, seed:
 
 
 def verdict(evidence: Certificate, sides: Sides) -> str:
-    """The answer in one sentence."""
+    """The result of the report in one sentence."""
     x, y, distance = sides.x, sides.y, evidence.distance
     before, after = (number(value, 3) for value in evidence.sliced)
     way = "falls" if evidence.sliced[1] < evidence.sliced[0] else "rises"
@@ -110,7 +110,7 @@ def _say_test(p: float, y: Cloud) -> str:
 
 
 def certificate_section(evidence: Certificate, sides: Sides) -> Section:
-    """The section of the page."""
+    """The section of the report with the distance, its certificate and its parts."""
     distance = evidence.distance
     text = [_words(distance, units(sides.map_)), _evidence(evidence, sides)]
     if distance.parts:
@@ -125,7 +125,7 @@ def certificate_section(evidence: Certificate, sides: Sides) -> Section:
 
 
 def _words(distance: Distance, measured: str) -> str:
-    """What the numbers are."""
+    """A sentence on what the numbers of the section are."""
     if distance.quadratic:
         return f"All distances are W2, neither squared nor halved, {measured}."
     return (

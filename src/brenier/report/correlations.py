@@ -28,7 +28,7 @@ class Correlations:
     """Correlation matrices of the columns that are shown.
 
     Attributes:
-        names: Of these columns.
+        names: Names of these columns.
         source, image, target: `(k, k)`; NaN where a column does not vary.
         before, after: Root mean squared difference to the target, over all pairs of columns.
         total: Number of all columns.
@@ -44,7 +44,7 @@ class Correlations:
 
 
 def correlations(sides: Sides) -> Correlations | None:
-    """Weighted correlations; None for a single column."""
+    """Weighted correlations between the columns of source, image and target; None for a single column."""
     total = len(sides.names)
     if total < 2:
         return None
@@ -72,7 +72,7 @@ def _rms(values: Matrix) -> float:
 
 
 def correlations_section(result: Correlations, sides: Sides) -> Section:
-    """The section of the page."""
+    """The section of the report with the correlation matrices."""
     titles = (("Before", "source"), ("After", "image"), ("Target", "target"))
     panels = [
         _panel(title, matrix, result)

@@ -19,14 +19,14 @@ _ROWS = 8
 
 @dataclass(frozen=True, eq=False)
 class Densities:
-    """Log densities.
+    """Log densities of the rows of the data, and of draws from the density.
 
     Attributes:
         cloud: The rows of the data.
         value: `(n,)` their log densities, in nats, for volumes in the units of the data.
-        converged: `(n,)` whether each is at exactly the row asked for.
+        converged: `(n,)` whether the solve behind each converged; if not, the value is that of a point nearby.
         drawn: `(n,)` log densities of as many draws from the density.
-        seed: Of the draws.
+        seed: Seed of the draws.
         exact: Whether log determinants are exact, not estimated.
     """
 
@@ -39,7 +39,7 @@ class Densities:
 
 
 def densities(sides: Sides, seed: int) -> Densities | None:
-    """Log densities of the side without the base; None for maps that know no base."""
+    """Log densities of the rows on the side without the base; None for maps without a base."""
     map_ = sides.map_
     if "base" not in map_.info:
         return None
@@ -52,7 +52,7 @@ def densities(sides: Sides, seed: int) -> Densities | None:
 
 
 def density_section(result: Densities) -> Section:
-    """The section of the page."""
+    """The section of the report with the log densities."""
     cloud = result.cloud
     known = np.isfinite(result.value)
     lost = int((~known).sum())

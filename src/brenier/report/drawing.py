@@ -65,7 +65,7 @@ _SETTINGS: Any = {
 
 
 class Drawing:
-    """A figure in the making.
+    """A figure that is being drawn.
 
     Attributes:
         axes: Where to draw.
@@ -78,13 +78,13 @@ class Drawing:
 
 @contextmanager
 def drawing(key: str, title: str, alt: str, height: float = 2.35) -> Iterator[Drawing]:
-    """Draw one panel.
+    """Draw one panel of a report; the block draws on its axes.
 
     Args:
         key: Name that no other panel of the page has; all identifiers within begin with it.
-        title: For those who hear the page instead of seeing it.
-        alt: What is seen, in words.
-        height: Inches.
+        title: Title of the element, for screen readers.
+        alt: Description of the picture, for screen readers.
+        height: Height in inches.
     """
     with warnings.catch_warnings(), mpl.rc_context(_SETTINGS):
         # Browsers have fonts of their own for names in any script.

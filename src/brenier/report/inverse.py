@@ -21,15 +21,15 @@ _FAILED = "#c43b5b"
 
 @dataclass(frozen=True, eq=False)
 class InverseQuality:
-    """What is known of the preimages of the target rows.
+    """Residuals and status of the preimages of all target rows.
 
     Attributes:
         residual: `(m,)` norms of `T(x) - y`, in units of the target; NaN where an iterate was not finite.
-        relative: The same as shares of the spread of the target: its root mean squared distance from its mean.
-        converged: `(m,)`.
+        relative: `(m,)` shares of the spread of the target: its root mean squared distance from its mean.
+        converged: `(m,)` whether each met its tolerance.
         steps: `(m,)` rounds of the inner solvers.
-        error: `(m,)` bounds on the distance to the exact preimage, in units of the source; None where not asked for.
-        width: Spread of the source, in the same sense.
+        error: `(m,)` bounds on the distance to the exact preimage, in units of the source; None if not computed.
+        width: Spread of the source: its root mean squared distance from its mean.
     """
 
     residual: Matrix
@@ -41,7 +41,7 @@ class InverseQuality:
 
 
 def inverse_quality(sides: Sides) -> InverseQuality:
-    """Collect what the inverse of every target row said."""
+    """Collect residuals, status and error bounds of the preimages of a report."""
     preimages = sides.inverse
     relative = preimages.residual / max(_spread(sides.y.points, sides.y.shares), np.finfo(float).tiny)
     error = preimages.error if preimages.error is not None and np.isfinite(preimages.error).any() else None
@@ -54,7 +54,7 @@ def _spread(points: Matrix, shares: Matrix) -> float:
 
 
 def inverse_section(quality: InverseQuality, sides: Sides) -> Section:
-    """The section of the page."""
+    """The section of the report on the inverse."""
     count = len(quality.residual)
     failed = int((~quality.converged).sum())
     finite = quality.relative[np.isfinite(quality.relative)]

@@ -21,17 +21,17 @@ _BINS = 40
 
 @dataclass(frozen=True, eq=False)
 class Marginal:
-    """One column.
+    """The distribution of one column in source, image and target.
 
     Attributes:
         place: Its number, from 0.
         name: Its name.
         before, after: W2 between the column of the source, or of the image, and that of the target, in standard
             deviations of the target.
-        mean, deviation: Of source, image and target.
-        edges: Ends of the bins.
-        density: Of source, image and target in the bins.
-        beyond: Share of source, image and target outside the bins.
+        mean, deviation: Mean and standard deviation in source, image and target.
+        edges: Ends of the bins of the histograms.
+        density: Densities of source, image and target in the bins.
+        beyond: Shares of source, image and target outside the bins.
     """
 
     place: int
@@ -82,7 +82,7 @@ def _marginal(sides: Sides, place: int) -> Marginal:
 
 
 def marginals_section(columns: list[Marginal], sides: Sides) -> Section:
-    """The section of the page."""
+    """The section of the report on single columns."""
     shown = columns[:_DRAWN]
     order = "Columns are in the order of their mismatch after the map, the worst first."
     caption = (

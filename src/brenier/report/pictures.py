@@ -28,7 +28,7 @@ class Pictures:
         before: The source.
         after: The source in the colours of the target.
         target: The target.
-        sizes: Height and width of source and target as they were handed in.
+        sizes: Height and width of source and target before scaling.
         clipped: Share of the values of `after` that lay outside 0 to 255 by more than rounding.
     """
 
@@ -53,7 +53,7 @@ def _reduce(image: Image) -> Image:
 
 
 def pictures_section(result: Pictures, names: tuple[str, str]) -> Section:
-    """The section of the page."""
+    """The section of the report with the photographs."""
     source, target = names
     panels = [
         _panel("Before", f"{source}, as it is.", result.before),

@@ -22,14 +22,14 @@ _THIN = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """The rows in one plane.
+    """The points of a report, projected to one plane.
 
     Attributes:
         source, image, target: `(n, 2)` coordinates.
-        labels: Of the two axes.
+        labels: Labels of the two axes.
         rule: How the axes were chosen, a sentence or two.
-        share: Of the mean squared displacement, what lies in the plane.
-        arrows: Rows of the source that have an arrow.
+        share: Share of the mean squared displacement that lies in the plane.
+        arrows: Numbers of the rows of the source that are drawn with an arrow.
     """
 
     source: Matrix
@@ -42,7 +42,7 @@ class Projection:
 
 
 def projection(sides: Sides) -> Projection:
-    """Choose the axes and project.
+    """Choose two axes and project source, image and target to them.
 
     One column: the source against its image. Two: the columns themselves. More: the two directions in which the mean
     squared displacement is largest; where the second has next to none, the widest direction of the target instead.
@@ -99,7 +99,7 @@ def _mix(direction: Matrix, names: list[str]) -> str:
 
 
 def projection_section(view: Projection, sides: Sides) -> Section:
-    """The section of the page."""
+    """The section of the report with the displacements in a plane."""
     if len(sides.names) == 1:
         return _curve(view, sides)
     low, high = limits(view.source, view.image, view.target, share=0.005)

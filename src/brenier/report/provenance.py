@@ -20,7 +20,7 @@ _VERSIONS = ("brenier", "jax", "equinox", "numpy", "scipy", "matplotlib", "POT")
 
 
 def digest(map_: TransportMap) -> str | None:
-    """SHA-256 of a map, that which its file has wherever it is saved; None where its cost is in no file."""
+    """SHA-256 of a map, as in any file that holds it; None where no file can hold its cost."""
     cost = map_.cost
     if COSTS.get(cost.name) is not type(cost):
         return None
@@ -41,16 +41,16 @@ def provenance_section(
     command: str | None,
     notes: Sequence[str],
 ) -> Section:
-    """The section of the page.
+    """The section of the report with settings, seeds and versions.
 
     Args:
         sides: The rows of the page.
-        sha256: Of the map; None where it cannot be saved.
+        sha256: Checksum of the map; None where it cannot be saved.
         path: Where the map was read from or written to.
-        most: Rows a side that the page may use.
-        seed: Of everything random on the page.
+        most: Largest number of rows a side that the report may use.
+        seed: Seed of everything random in the report.
         confidence: Level of the bounds.
-        command: Command line that wrote the page.
+        command: Command line that wrote the report, if one did.
         notes: Sentences on the rows that were used.
     """
     map_, info = sides.map_, sides.map_.info

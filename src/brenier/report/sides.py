@@ -24,17 +24,17 @@ _LEAST_OF_A_CLASS = 2
 
 @dataclass(frozen=True, eq=False)
 class Cloud:
-    """Some rows of one side.
+    """The rows of one side that a report uses.
 
     Attributes:
         name: What the page calls the side.
         points: `(n, d)`.
-        rows: `(n,)` their numbers in what was handed in, from 0.
-        shares: `(n,)` how much each counts, summing to one.
-        given: Number of rows that were handed in and have weight.
-        weighted: Whether weights were handed in.
+        rows: `(n,)` their numbers in the input, from 0.
+        shares: `(n,)` weights, summing to one.
+        given: Number of rows of the input with a weight above zero.
+        weighted: Whether weights were given.
         condition: `(n, q)` conditions as the map takes them; None without.
-        codes: `(n, 1 + q)` the same as numbers, the class first; None without.
+        codes: `(n, 1 + q)` conditions as numbers, the class first; None without.
         used: How much each row counts where both sides are to have one distribution of conditions; `shares` otherwise.
     """
 
@@ -50,23 +50,23 @@ class Cloud:
 
     @property
     def weights(self) -> Matrix | None:
-        """Weights as methods of maps take them."""
+        """Weights as methods of maps take them: None where none were given."""
         return self.shares if self.weighted else None
 
     @property
     def even(self) -> Matrix:
-        """How much each row counts in pictures and moments."""
+        """`(n,)` weights of the rows in pictures and moments."""
         return self.shares if self.used is None else self.used
 
     def part(self, chosen: NDArray[Any]) -> "Cloud":
-        """Some of these rows."""
+        """The rows of this cloud that a mask or index selects, with their weights scaled to sum to one."""
         total = self.shares[chosen].sum()
         fields = {name: None if (a := getattr(self, name)) is None else a[chosen] for name in ("condition", "codes")}
         shares = self.shares[chosen] / total
         return Cloud(self.name, self.points[chosen], self.rows[chosen], shares, self.given, self.weighted, **fields)
 
     def describe(self) -> str:
-        """How many rows were used, of how many."""
+        """How many rows of how many are used, as a phrase with the name of the side."""
         text = f"{self.name}: {tally(len(self.points), 'row')}"
         if len(self.points) < self.given:
             text += f" of {self.given:,}"
@@ -75,15 +75,15 @@ class Cloud:
 
 @dataclass(frozen=True, eq=False)
 class Sides:
-    """Both sides and what the map does with them.
+    """The rows of both sides that a report uses, with their images and preimages.
 
     Attributes:
         map_: The map.
         x, y: Source and target.
         images: `(n, d)` of the rows of `x`, all finite.
         inverse: Preimages of the rows of `y` with their status.
-        names: Of the columns.
-        dropped: Sentences on rows that could not be used at all.
+        names: Names of the columns.
+        dropped: Sentences on rows that could not be used.
     """
 
     map_: TransportMap
@@ -95,22 +95,22 @@ class Sides:
     dropped: list[str]
 
     def measure(self, points: Matrix) -> Matrix:
-        """Points as the cost takes them."""
+        """`(n, k)` coordinates of points in which the cost measures their distance."""
         return self.map_.geometry.measured(points)
 
     @property
     def legend(self) -> list[tuple[str, str]]:
-        """Colours of pictures that have source, image and target."""
+        """Legend of figures that show source, image and target."""
         return [("source", f"{self.x.name} (source)"), ("image", "its image"), ("target", f"{self.y.name} (target)")]
 
     @property
     def moves(self) -> Matrix:
-        """Displacements of the points as the cost takes them."""
+        """Displacements of the source rows in the coordinates in which the cost measures them."""
         return self.measure(self.images) - self.measure(self.x.points)
 
     @property
     def column_moves(self) -> Matrix:
-        """Displacements with each column in units of its scale."""
+        """Displacements of the source rows, each column in units of its scale."""
         return (self.images - self.x.points) / self.map_.geometry.scale
 
 
@@ -128,11 +128,11 @@ def read_sides(
     Args:
         map_: The map.
         values: `X` and `Y`.
-        conditions: Of their rows, for maps that have conditions.
-        weights: Of their rows.
+        conditions: Conditions of their rows, for maps that have conditions.
+        weights: Weights of their rows, or None.
         names: What the page calls the sides.
-        most: Rows a side; more are drawn from, without replacement, class by class where there are classes.
-        seed: Of that draw.
+        most: Largest number of rows a side; of more, so many are drawn without replacement, class by class.
+        seed: Seed of that draw.
     """
     dropped: list[str] = []
     clouds = [

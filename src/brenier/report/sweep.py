@@ -19,13 +19,13 @@ _BINS, _FEWEST, _COLUMNS = 8, 8, 4
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """Means along one number.
+    """Means of the columns along one condition that is a number.
 
     Attributes:
-        variable: Its name.
+        variable: Name of the condition.
         centre: `(k,)` middles of the bins, which hold equally many rows of the source.
-        mean: Of source, image and target, `(k, d)` each; NaN in bins with fewer than 8 rows.
-        error: Standard errors of these.
+        mean: Means of source, image and target, `(k, d)` each; NaN in bins with fewer than 8 rows.
+        error: Standard errors of the means.
     """
 
     variable: str
@@ -35,7 +35,7 @@ class Sweep:
 
 
 def sweeps(sides: Sides) -> list[Sweep]:
-    """One for each number among the conditions; none for other maps."""
+    """Means along every condition that is a number; empty for maps without such conditions."""
     map_ = sides.map_
     if map_.conditions is None or not map_.conditions.numbers:
         return []
@@ -74,7 +74,7 @@ def _means(points: Matrix, shares: Matrix, number: NDArray[np.intp], count: int)
 
 
 def sweep_section(curves: list[Sweep], marginals: list[Marginal], sides: Sides) -> Section:
-    """The section of the page."""
+    """The section of the report with means along the conditions."""
     shown = marginals[:_COLUMNS]
     panels = [_panel(curve, column, number) for number, curve in enumerate(curves) for column in shown]
     caption = (

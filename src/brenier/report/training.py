@@ -20,13 +20,13 @@ _ERRORS = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """The looks at held-out points, as columns; NaN where a number was not finite.
+    """History of a fit: one entry for each evaluation on held-out points; NaN where a number was not finite.
 
     Attributes:
-        columns: By name, those of `HistoryRow` or `DensityRow` that the map keeps.
-        info: What the map says of its fit.
+        columns: The fields of `HistoryRow` or `DensityRow` that the map keeps, by name.
+        info: The record of the fit in the map.
         density: Whether the fit was one of a density.
-        baseline: What gains are over.
+        baseline: Name of the map over which gains are measured.
         general: Whether the cost is no squared distance.
     """
 
@@ -38,18 +38,18 @@ class Training:
 
     @property
     def dual_unit(self) -> str:
-        """What a dual value estimates."""
+        """What a dual value estimates, as a phrase."""
         return "least mean cost" if self.general else "W2² / 2"
 
     @property
     def kept(self) -> int | None:
-        """The look whose state was the best."""
+        """Number of the evaluation whose parameters were kept; None if none was better than the start."""
         best = np.flatnonzero(self.columns["best"])
         return int(best[-1]) if len(best) else None
 
 
 def training(map_: TransportMap) -> Training | None:
-    """The history; None where the map has none, as maps of earlier versions."""
+    """The history that a map keeps of its fit; None where it keeps none, as maps of earlier versions."""
     info = map_.info
     history = info.get("history")
     if not history:
@@ -64,7 +64,7 @@ def training(map_: TransportMap) -> Training | None:
 
 
 def training_section(history: Training | None, info: Mapping[str, Any]) -> Section:
-    """The section of the page."""
+    """The section of the report on the training."""
     stop = info.get("stop")
     ended = f"The fit took {info['steps']:,} steps. {stop or ''}".rstrip() if "steps" in info else ""
     if history is None:
@@ -160,7 +160,7 @@ def _gain(history: Training, normal: str, kept: int | None) -> Panel:
 
 
 def _dots(values: Matrix) -> dict[str, Any]:
-    """Single looks are drawn as dots, too, where there are few."""
+    """Draw dots, too, where evaluations are few."""
     return {"marker": "o", "markersize": 3.0} if len(values) <= 20 else {}
 
 

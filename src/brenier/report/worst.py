@@ -18,7 +18,7 @@ _ROWS = 8
 
 
 def worst_section(sides: Sides) -> Section:
-    """The section of the page."""
+    """The section of the report with the rows to look at first."""
     data = sides.map_.info.get("data", {})
     text = [
         "Rows are counted from 0 in the file or table that was handed in. Points with these numbers deserve a look."

@@ -40,14 +40,14 @@ ROWS = 2236
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What a page says, for those who want it in numbers.
+    """The result of a report, in numbers.
 
     Attributes:
         verdict: The sentence at its head.
         distance: The distance on its rows.
-        rows: Rows that were used of source and target.
-        seen: Whether the fit has seen rows of the page; None where nobody knows.
-        bytes: Size of the file.
+        rows: Numbers of rows of source and target that were used.
+        seen: Whether the fit has seen rows of the page; None if unknown.
+        bytes: Size of the file in bytes.
     """
 
     verdict: str
@@ -90,16 +90,16 @@ def write_report(
         X: `(n, dim)` source points. For a density whose base is the source, None draws them.
         Y: `(m, dim)` target points. For a density whose base is the target, None draws them.
         path: The file, written whole or not at all.
-        x_condition: Of the source points, for maps with conditions.
-        y_condition: Of the target points.
+        x_condition: Conditions of the source points, for maps with conditions.
+        y_condition: Conditions of the target points.
         x_weight: `(n,)` weights of the source points; equal ones by default.
         y_weight: `(m,)` weights of the target points.
         names: What the page calls the two sides.
-        title: Of the page.
+        title: Title of the page.
         confidence: Level of the bound on the populations, in (0, 1).
         max_rows: Most rows a side, at least 2; of more, so many are drawn, class by class in their shares. Up to 2,236
             the distance of the samples is exact.
-        seed: Of everything random on the page.
+        seed: Seed of everything random on the page.
         images: Source and target as `(height, width, 3)` of 8 bits, if the points are the colours of their pixels.
         map_path: Where the map is, to be named on the page.
         command: The command to repeat the work, to be shown on the page.

@@ -81,7 +81,7 @@ def is_archive(path: Path) -> bool:
 
 @contextmanager
 def open_file(source: Source, path: Path, names: Sequence[str]) -> Iterator[Opened]:
-    """Open one of the files `names` of a data set, the first that is there; a file that is no archive is it itself.
+    """Open one of the files `names` of a data set, the first that exists; a path that is no archive is the file itself.
 
     Damage that shows up while the block reads is reported too.
 

@@ -65,7 +65,7 @@ def find_repeating(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
 def find_correlated(rows: NDArray[np.float64], limit: float = 0.98) -> list[int]:
     """Columns to remove, in this order, until no two correlate above `limit`.
 
-    Each time the first column that correlates so with any other one goes.
+    Each time, the first column that correlates so with any other is removed.
     """
     with np.errstate(invalid="ignore", divide="ignore"):  # of a constant column, which then correlates with none
         near = np.asarray(np.corrcoef(rows, rowvar=False) > limit)

@@ -25,7 +25,7 @@ def load_miniboone(path: FilePath | None = None, *, cache: FilePath | None = Non
     what published results used, to the row.
 
     Before `data.npy` there were steps of which a comment in the code tells: rows whose first value is below -100, the
-    outliers, were removed, and then the columns whose smallest value occurs more than five times (`find_repeating`). The
+    outliers, were removed, then the columns whose smallest value occurs more than five times (`find_repeating`). The
     comment says neither that only the signal was kept nor in which order the rows were saved. That it was the signal
     follows from the sizes: the original file has 36,499 rows of signal among 130,064, and `data.npy` has 36,488. So the
     original file is read here as: signal, without outliers, without such columns, in the order of the file. Whether
