@@ -95,7 +95,7 @@ def test_conditions_are_refused(rng: np.random.Generator) -> None:
 @pytest.mark.parametrize(("name", "value"), [("potential", "icnn"), ("solver", "newton"), ("solver", Picard)])
 def test_other_arguments_are_refused(name: str, value: object, rng: np.random.Generator) -> None:
     with pytest.raises(InputError, match=f"`{name}` must be a"):
-        BrenierMap(**{name: value}).fit(*clouds(rng))
+        BrenierMap(training=Training(**{name: value})).fit(*clouds(rng))
 
 
 def test_kinds_that_no_file_could_name_are_refused(fitted: BrenierMap, tmp_path, monkeypatch) -> None:

@@ -1,4 +1,4 @@
-"""What a method of a comparison hands back, and how it is scored."""
+"""What a method of a comparison returns, and how it is scored."""
 
 import platform
 import resource

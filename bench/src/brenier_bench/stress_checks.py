@@ -146,11 +146,11 @@ class New:
     Attributes:
         geometry, potential: Of the map, which is one for the quadratic cost without conditions.
         x, y: Points of the two sides.
-        inner_x, inner_y: The same in the coordinates of the potential.
+        inner_x, inner_y: These points in the coordinates of the potential.
         inverse: Preimages of `y` by the map.
         places: These in the coordinates of the potential.
         of_x, of_places: Values and gradients of the potential.
-        of_rounded: The same at places as far from those of the preimages as the last digit of the data is worth.
+        of_rounded: Values and gradients at places that differ from `places` by the last digit of the data.
     """
 
     def __init__(self, map_: TransportMap, x: Array, y: Array) -> None:
@@ -239,7 +239,7 @@ def _beside_gaussian(map_: TransportMap, new: New) -> dict[str, float]:
 
 
 def _check_moved(estimator: BrenierMap, new: New, record: dict[str, Any]) -> None:
-    """Everything that moves or weighs points gives numbers."""
+    """Everything that moves or weighs points must give numbers."""
     x, y = new.x, new.y
     results = {
         "transform": estimator.transform(x),
@@ -254,7 +254,7 @@ def _check_moved(estimator: BrenierMap, new: New, record: dict[str, Any]) -> Non
 
 
 def _check_inverse(map_: TransportMap, new: New, record: dict[str, Any]) -> None:
-    """What counts as solved is solved, and error bounds hold for points whose preimage is known."""
+    """Points that count as solved must be solved, and error bounds must hold where the preimage is known."""
     c, tolerance, inverse, inner_y, x = new.geometry, Tolerance(), new.inverse, new.inner_y, new.x
     images, gradient = c.leave_y(new.of_x[1]), new.of_places[1]
     norms = np.sqrt(np.mean(np.square((gradient - inner_y) / c.spread), axis=1))
@@ -285,7 +285,7 @@ def _check_inverse(map_: TransportMap, new: New, record: dict[str, Any]) -> None
 
 
 def _check_distance(map_: TransportMap, new: New, record: dict[str, Any]) -> None:
-    """Intervals hold the exact distance, by whichever method; and all numbers are numbers."""
+    """Intervals must hold the exact distance, by either method, and all numbers must be finite."""
     x, y = new.x, new.y
     distance = map_.distance(x, y)
     assert distance.empirical is not None

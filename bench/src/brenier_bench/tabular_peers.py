@@ -56,7 +56,7 @@ PEERS = (
         most=_MOST[0],
     ),
 )
-"""What `compare_peers` runs."""
+"""The estimators that `compare_peers` runs."""
 
 
 def compare_peers(train: Rows, validation: Rows, test: Rows, seed: int) -> list[dict[str, Any]]:

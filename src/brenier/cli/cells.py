@@ -17,12 +17,13 @@ Obsm: TypeAlias = Annotated[
     str | None, typer.Option(metavar="KEY", help="Part of .h5ad files that holds the points, X_pca for instance.")
 ]
 Layer: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="KEY", help="The same for a layer. Without either: that of the fit, or X.")
+    str | None,
+    typer.Option(metavar="KEY", help="Layer of .h5ad files that holds the points. By default that of the fit, or X."),
 ]
 
 
 def part(obsm: str | None, layer: str | None, *paths: Path) -> str | None:
-    """What `--obsm` and `--layer` gave, as the key of an .h5ad file.
+    """The key of the part of .h5ad files that `--obsm` or `--layer` names; None if neither is given.
 
     Raises:
         InputError: Both are given, or none of the files is an .h5ad file.
@@ -43,7 +44,7 @@ def is_cells(path: Path) -> bool:
 
 
 def key_of(path: Path, key: str | None, cells: str | None) -> str | None:
-    """What to read of a file: the part `cells` of an .h5ad file, the array `key` of any other.
+    """The key to read a file by: `cells` for an .h5ad file, `key` for any other.
 
     Raises:
         InputError: `key` is given for an .h5ad file.

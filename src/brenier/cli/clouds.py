@@ -42,7 +42,7 @@ Key: TypeAlias = Annotated[
     str | None, typer.Option("--key", metavar="NAME", help="Array to read in .npz files that hold several.")
 ]
 TargetKey: TypeAlias = Annotated[
-    str | None, typer.Option("--target-key", metavar="NAME", help="The same for TARGET, if its array has another name.")
+    str | None, typer.Option("--target-key", metavar="NAME", help="Array to read in TARGET, if not --key.")
 ]
 
 
@@ -128,7 +128,7 @@ def _with_weight(path: Path, key: str | None, conditions: Sequence[str], weight:
 
 
 def check_weight(weight: str | None, clouds: Sequence[Cloud]) -> None:
-    """Refuse a column of weights that no file has."""
+    """Raise `InputError` if no file has the column of weights."""
     if weight is not None and all(cloud.weight is None for cloud in clouds):
         paths = " and ".join(f"`{cloud.path}`" for cloud in clouds)
         raise InputError(f"`--weight`: there is no column `{weight}` in {paths}. Name a column of at least one file.")

@@ -42,7 +42,7 @@ FAILED, INTERRUPTED = 2, 130
 """Exit codes."""
 
 _UNCACHED = "Error (?:reading|writing) persistent compilation cache entry for '.*': (.*)"
-"""What JAX warns of, for each program."""
+"""Warnings of JAX about its cache, one for each program."""
 
 _ARGUMENT = re.compile(r"(?:^|(?<=\. )|(?<=\bof )|(?<=\bgot )|(?<=\bas )|(?<=\band )|(?<=\bwith ))`(\w+)`")
 """Where messages of the library speak of an argument; elsewhere a name is that of a column, which may be the same."""

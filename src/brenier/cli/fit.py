@@ -230,9 +230,9 @@ def fit(
 
 
 def summary(ot: "BrenierMap") -> dict[str, Any]:
-    """What a fit found, as JSON values; `w2` and what belongs to it are null if no network was trained.
+    """The result of a fit as JSON values; `w2`, `dual` and the gain are null if no network was trained.
 
-    For costs that are no squared distance, `w2` is null and `dual` the least mean cost.
+    For costs other than squared distances, `w2` is null and `dual` is the least mean cost.
     """
     last = ot.history_[-1] if ot.history_ else None
     kept = next((row for row in reversed(ot.history_) if row.best), None)

@@ -227,12 +227,12 @@ def _values(given: Sequence[str], space: "ConditionSpace") -> list[str | float]:
 
 
 def _value(text: str, name: str, known: set[str] | None) -> str | float:
-    """A number; or a label, spelled as the map spells it.
+    """The value of one condition: a number, or a label in the spelling of the map.
 
     Args:
-        text: What was given.
-        name: Whose value it is, for messages.
-        known: The labels that the map knows, None for a number.
+        text: The value in the form of the command line.
+        name: Name of the condition, for messages.
+        known: The labels of the map; None for a number.
     """
     from brenier.data.conditions import label_text
 

@@ -1,4 +1,4 @@
-"""What commands say while they work, and how often they were interrupted."""
+"""Progress messages of commands, and how often they were interrupted."""
 
 import signal
 import socket

@@ -30,7 +30,7 @@ NAMES = {
 
 
 class Demo(NamedTuple):
-    """What the demonstration did.
+    """The result of the demonstration.
 
     Attributes:
         ot: The fitted estimator.

@@ -135,7 +135,7 @@ def _words(distance: Distance, measured: str) -> str:
 
 
 def _evidence(evidence: Certificate, sides: Sides) -> str:
-    """What is known of whether the fit has seen the rows."""
+    """Sentences on whether the fit has seen the rows of the report."""
     texts = []
     for cloud, side in ((sides.x, "source"), (sides.y, "target")):
         match = evidence.known[side]
@@ -266,7 +266,7 @@ def _test(test: Mapping[str, float], counts: tuple[int, int]) -> Fact:
 
 
 def _part_notes(distance: Distance, evidence: Certificate) -> list[Table]:
-    """What a reader should know of single classes."""
+    """A table of notes on single classes; none without notes."""
     rows = [[clean(name), note] for name, part in distance.parts.items() for note in _notes(part, evidence)]
     return [Table("What to know of single classes.", ["Class", "Note"], rows, wide=(0, 1))] if rows else []
 

@@ -100,7 +100,7 @@ def provenance_section(
 
 
 def _fit(info: Mapping[str, Any]) -> list[Fact]:
-    """What the map says of its fit."""
+    """Facts about the fit, from the record in the map."""
     facts = []
     if "steps" in info:
         versions = [f"{name} {info[name]}" for name in ("brenier", "jax") if name in info]
