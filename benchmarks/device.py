@@ -162,7 +162,7 @@ def enot(dim: int, seconds: float) -> dict[str, Any]:
             return super().progress
 
     problem = Problem.of(Wasserstein2Pair.random(dim, seed=0), seed=0)
-    peer.tuned(problem, Marked(seconds, time.perf_counter(), 1.0))
+    peer.fit_tuned(problem, Marked(seconds, time.perf_counter(), 1.0))
     later = [mark for mark in marks if mark > marks[-1] - 0.5 * seconds]
     return {"dim": dim, "method": "enot", "steps_per_second": (len(later) - 1) / 2 / (later[-1] - later[0])}
 

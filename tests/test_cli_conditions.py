@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from brenier import BrenierMap, ConvergenceWarning, TransportMap
 from brenier.cli import app
-from brenier.cli.conditions import described, space_lines
+from brenier.cli.conditions import describe_space, space_lines
 from brenier.conditions.space import ConditionSpace, Variable
 from brenier.files import read_image, to_colours, to_image
 from brenier.files.points import read_with_conditions
@@ -410,7 +410,7 @@ class TestInspect:
         classes = tuple((f"c{place}",) for place in range(11))
         space = ConditionSpace((Variable("cell", "label"),), classes, np.zeros((11, 0)), np.zeros((11, 0)))
         text = "11: c0; c1; c2; c3; c4; c5; c6; c7; and 3 more"
-        assert space_lines(described(space)) == [("Conditions", "cell (label)"), ("Classes", text)]
+        assert space_lines(describe_space(space)) == [("Conditions", "cell (label)"), ("Classes", text)]
 
     def test_closed_forms_and_numbers_alone(self, tmp_path: Path) -> None:
         x, y = (own[[*POINTS, "dose"]] for own in few())

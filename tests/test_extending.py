@@ -1,4 +1,4 @@
-"""Potentials, solvers and objectives of the user's own: they are what is trained and what solves, or are refused."""
+"""Potentials, solvers, costs, objectives and formats of the user's own: they are what is used, or are refused."""
 
 import re
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 from brenier import BrenierMap, InputError, Training, files
 from brenier._states import pack, unpack
 from brenier.conjugates import conjugate_points
+from brenier.costs import COSTS, AbstractDisplacementCost, parse_cost
 from brenier.data.streams import ArrayStream
 from brenier.files import registry
 from brenier.geometry import QuadraticGeometry, moments
@@ -94,7 +95,7 @@ def test_conditions_are_refused(rng: np.random.Generator) -> None:
 @pytest.mark.parametrize(("name", "value"), [("potential", "icnn"), ("solver", "newton"), ("solver", Picard)])
 def test_other_arguments_are_refused(name: str, value: object, rng: np.random.Generator) -> None:
     with pytest.raises(InputError, match=f"`{name}` must be a"):
-        BrenierMap(**{name: value}).fit(*clouds(rng))
+        BrenierMap(training=Training(**{name: value})).fit(*clouds(rng))
 
 
 def test_kinds_that_no_file_could_name_are_refused(fitted: BrenierMap, tmp_path, monkeypatch) -> None:
@@ -275,16 +276,60 @@ def test_a_loss_is_not_divided() -> None:
         train(*objective(KnownPairs, shards=2))
 
 
+PAGE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
+PROGRAMS = dict(re.findall(r"## An? (\w[\w ]*) of your own\n(?:(?!## ).)*?```python\n(.*?)```", PAGE, flags=re.DOTALL))
+
+
+@pytest.mark.parametrize("what", ["potential", "solver", "objective", "cost", "file format"])
+def test_the_page_shows_each_extension_in_under_thirty_lines(what: str) -> None:
+    assert len([line for line in PROGRAMS[what].splitlines() if line.strip()]) < 30
+
+
 @pytest.fixture
 def raw(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The format of the page, registered as it says."""
-    page = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
-    (program,) = re.findall(r"## A file format of your own.*?```python\n(.*?)```", page, flags=re.DOTALL)
-    assert len([line for line in program.splitlines() if line.strip()]) < 30
     monkeypatch.setattr(registry, "FORMATS", registry.FORMATS.copy())
     names: dict[str, Any] = {}
-    exec(program, names)
+    exec(PROGRAMS["file format"], names)
     return names
+
+
+class Cosh(AbstractDisplacementCost):
+    """Half the squared distance for short moves; the cost of long ones grows exponentially."""
+
+    name = "cosh"
+    smooth = True
+
+    def value(self, z):
+        return jnp.sum(2.0 * jnp.sinh(z / 2.0) ** 2, axis=1)
+
+    def gradient(self, z):
+        return jnp.sinh(z)
+
+    def conjugate_gradient(self, p):
+        return jnp.arcsinh(p)
+
+    def strong_convexity(self):
+        return 1.0
+
+    def arguments(self):
+        return {}
+
+
+def test_a_cost_of_the_users_own_is_what_is_fitted_measured_saved_and_named(
+    rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X = rng.normal(size=(500, 2))
+    Y = X + np.array([1.0, 2.0])
+    ot = BrenierMap(cost=Cosh(), max_steps=64, refit=False, random_state=0).fit(X, Y)
+    assert np.abs(ot.transform(X) - Y).max() < 0.1
+    assert ot.distance(X, Y).value == pytest.approx(np.sum(np.cosh([1.0, 2.0]) - 1.0), rel=0.02)
+    with pytest.raises(InputError, match="does not have `Cosh` as 'cosh'"):
+        ot.map_.save(tmp_path / "m.brenier")
+    monkeypatch.setitem(COSTS, "cosh", Cosh)
+    ot.map_.save(tmp_path / "m.brenier")
+    assert np.array_equal(type(ot.map_).load(tmp_path / "m.brenier").forward(X), ot.transform(X))
+    assert isinstance(parse_cost("cosh"), Cosh)
 
 
 def test_a_format_of_the_users_own_is_read_and_written_whole_and_in_parts(raw: dict, tmp_path: Path) -> None:

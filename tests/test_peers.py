@@ -14,7 +14,7 @@ from brenier_bench import contest, worker
 from brenier_bench.contest import Contest, compare, summary
 from brenier_bench.datasets import GaussianPair, Wasserstein2Pair
 from brenier_bench.method import Fitted, score
-from brenier_bench.methods import METHODS, Method, chosen
+from brenier_bench.methods import METHODS, Method, choose_methods
 from brenier_bench.problem import Clock, Problem, batches
 from commands import as_json
 
@@ -108,18 +108,18 @@ class TestScore:
 
 class TestMethods:
     def test_each_kind_of_data_has_its_methods(self) -> None:
-        assert "emd" not in chosen(None, finite=False)
-        assert "emd" in chosen(None, finite=True)
-        assert chosen(["enot", "brenier"], finite=False) == ["brenier", "enot"]
+        assert "emd" not in choose_methods(None, finite=False)
+        assert "emd" in choose_methods(None, finite=True)
+        assert choose_methods(["enot", "brenier"], finite=False) == ["brenier", "enot"]
 
     def test_the_limit_brings_brenier_first(self) -> None:
-        assert chosen(["limit"], finite=False) == ["brenier", "limit"]
+        assert choose_methods(["limit"], finite=False) == ["brenier", "limit"]
 
     def test_wrong_names(self) -> None:
         with pytest.raises(InputError, match="'sinkhorm' is not known"):
-            chosen(["sinkhorm"], finite=True)
+            choose_methods(["sinkhorm"], finite=True)
         with pytest.raises(InputError, match="'emd' needs finite samples: give `--finite N`"):
-            chosen(["emd"], finite=False)
+            choose_methods(["emd"], finite=False)
 
     def test_what_is_missing_is_named(self) -> None:
         with pytest.raises(InputError, match=r"OTT-JAX is not installed .*pip install 'brenier-bench\[peers\]'"):

@@ -2,10 +2,13 @@
 
 import re
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from brenier.costs import COSTS
 from brenier.files import registry
+from brenier.potentials import POTENTIALS
 
 ROOT = Path(__file__).parents[1]
 PAGES = (
@@ -27,5 +30,6 @@ def test_there_is_code_to_run(page: str) -> None:
 @pytest.mark.parametrize(("page", "number", "code"), BLOCKS, ids=[f"{page}-{number}" for page, number, _ in BLOCKS])
 def test_block_runs(page: str, number: int, code: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(registry, "FORMATS", registry.FORMATS.copy())  # a page adds one
-    exec(compile(code, f"{page}, block {number}", "exec"), {})
+    monkeypatch.setattr(registry, "FORMATS", registry.FORMATS.copy())  # a page adds one to each of the three
+    with mock.patch.dict(COSTS), mock.patch.dict(POTENTIALS):
+        exec(compile(code, f"{page}, block {number}", "exec"), {})

@@ -327,7 +327,7 @@ class TestRows:
     def test_few_rows_are_all_used(self, fitted: BrenierMap, held_out: tuple[Any, Any]) -> None:
         sides = sides_of(fitted.map_, *held_out)
         np.testing.assert_array_equal(sides.x.rows, np.arange(300))
-        assert sides.x.described() == "x: 300 rows"
+        assert sides.x.describe() == "x: 300 rows"
 
     def test_many_rows_are_drawn(self, fitted: BrenierMap, held_out: tuple[Any, Any], tmp_path: Path) -> None:
         sides = sides_of(fitted.map_, *held_out, most=50)

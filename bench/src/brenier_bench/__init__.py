@@ -1,1 +1,1 @@
-"""Benchmarks of brenier: what `brenier bench` runs, and beside what it is measured."""
+"""Benchmarks of brenier: what `brenier bench` runs, and the methods that brenier is compared with."""

@@ -39,7 +39,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Cell:
-    """One row of the table: the default settings but for one.
+    """One row of the table: the default settings with one of them changed.
 
     Attributes:
         name: What is different, for people and for `--cell`.
@@ -216,7 +216,7 @@ def _run(cell: Cell, problem: Problem, moments: tuple[Moments, Moments], steps: 
 
 
 def _note(outcome: Outcome, cell: Cell) -> str | None:
-    """What a reader has to know beside the numbers."""
+    """What a reader needs to know about the numbers."""
     notes = []
     if outcome.restarts:
         notes.append(f"diverged {outcome.restarts} times, each time back to the best state at half the rate")

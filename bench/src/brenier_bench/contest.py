@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 
 class Contest(NamedTuple):
-    """What is compared.
+    """The problem and the budget of a comparison of methods.
 
     Attributes:
         kind: A key of `PAIRS`.

@@ -56,7 +56,7 @@ def bench_w2(
 def bench_gaussian(
     pair: GaussianPair, *, seconds: float, seed: int, started: float, max_steps: int | None = None
 ) -> dict[str, Any]:
-    """The same for a pair of Gaussians, with the closed-form map as truth and the closed-form distance beside."""
+    """Fit a pair of Gaussians and compare with its closed-form map and distance; arguments as for `bench_w2`."""
     problem = Problem.of(pair, seed)
     return bench_problem(problem, seconds=seconds, started=started, max_steps=max_steps) | {"w2_exact": pair.w2}
 

@@ -1,4 +1,4 @@
-"""How far two clouds of images are apart, by features of a network."""
+"""How far apart two clouds of images are, by features of a network."""
 
 import importlib
 import pickle

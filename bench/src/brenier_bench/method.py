@@ -1,4 +1,4 @@
-"""What a method of a comparison hands back, and how it is scored."""
+"""What a method of a comparison returns, and how it is scored."""
 
 import platform
 import resource
@@ -24,14 +24,14 @@ Map = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted method.
+    """What a method of a comparison returns.
 
     Attributes:
         forward: The map.
         inverse: The map back; `None` for methods that have none.
-        steps: Training steps taken; `None` where that means nothing.
-        settings: What the result depends on.
-        parameters: Numbers that were learned; `None` where that means nothing.
+        steps: Training steps taken; `None` for methods without steps.
+        settings: Settings that the result depends on, as JSON values.
+        parameters: Number of learned parameters; `None` for methods without any.
     """
 
     forward: Map
@@ -85,12 +85,12 @@ def score(problem: Problem, fitted: Fitted) -> dict[str, Any]:
 
 
 def count_parameters(*networks: Any) -> int:  # noqa: ANN401 - any pytrees
-    """Numbers that are learned in some networks."""
+    """Number of learned parameters in some networks."""
     return sum(int(array.size) for array in jax.tree.leaves(eqx.filter(networks, eqx.is_inexact_array)))
 
 
 def machine() -> dict[str, Any]:
-    """What a record says of the process and of what it ran on: peak memory, device and versions."""
+    """Peak memory of the process, its device and the versions of its libraries, as JSON values."""
     packages = ("brenier", "jax", "jaxlib", "equinox", "optax", "numpy", "scipy", "scikit-learn")
     return {
         "peak_memory_mb": peak_memory(),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from brenier._errors import InputError
 from brenier_bench.method import Fitted
 
-__all__ = ["METHODS", "OURS", "Method", "chosen"]
+__all__ = ["METHODS", "OURS", "Method", "choose_methods"]
 
 OURS, LIMIT = "brenier", "limit"
 
@@ -31,7 +31,7 @@ class Method(NamedTuple):
     needs: str | None = None
 
     def load(self) -> Callable[..., Fitted]:
-        """The function; imports what it needs.
+        """Import the function that runs the method, with what it needs.
 
         Raises:
             InputError: Something is not installed.
@@ -48,10 +48,10 @@ _OTT = "OTT-JAX"
 
 METHODS: dict[str, Method] = {
     OURS: Method("ours", "fit", "brenier, defaults"),
-    "enot": Method("enot", "tuned", "OTT-JAX ExpectileNeuralDual, tuned", needs=_OTT),
-    "enot-defaults": Method("enot", "documented", "OTT-JAX ExpectileNeuralDual, its defaults", needs=_OTT),
-    "w2dual": Method("w2dual", "tuned", "OTT-JAX W2NeuralDual, tuned", needs=_OTT),
-    "w2dual-defaults": Method("w2dual", "documented", "OTT-JAX W2NeuralDual, its defaults", needs=_OTT),
+    "enot": Method("enot", "fit_tuned", "OTT-JAX ExpectileNeuralDual, tuned", needs=_OTT),
+    "enot-defaults": Method("enot", "fit_documented", "OTT-JAX ExpectileNeuralDual, its defaults", needs=_OTT),
+    "w2dual": Method("w2dual", "fit_tuned", "OTT-JAX W2NeuralDual, tuned", needs=_OTT),
+    "w2dual-defaults": Method("w2dual", "fit_documented", "OTT-JAX W2NeuralDual, its defaults", needs=_OTT),
     "minimax": Method("minimax", "fit", "MM:R, adversarial"),
     "cycle": Method("cycle", "fit", "W2GN, cycle loss"),
     LIMIT: Method("limit", "fit", "brenier's network, regression on the exact map"),
@@ -64,7 +64,7 @@ METHODS: dict[str, Method] = {
 """In the order in which they run. The limit comes after brenier, whose number of steps it takes."""
 
 
-def chosen(names: list[str] | None, *, finite: bool) -> list[str]:
+def choose_methods(names: list[str] | None, *, finite: bool) -> list[str]:
     """The methods of a comparison, in order: those named, or all that can be run on such a problem.
 
     Raises:

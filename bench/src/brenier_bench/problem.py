@@ -36,7 +36,7 @@ _PREFETCHED = 16384
 
 @dataclass(frozen=True)
 class Problem:
-    """What every method of a comparison is given.
+    """The pair, samples and test points that every method of a comparison gets.
 
     Attributes:
         pair: The pair.
@@ -77,7 +77,7 @@ class Problem:
         return x.astype(np.float64), y.astype(np.float64)
 
     def sources(self) -> tuple[PointStream, PointStream]:
-        """Supplies of source and target points: fresh ones, or the finite samples over and over."""
+        """Streams of source and target points: fresh ones, or the finite samples over and over."""
         if self.size is None:
             return (
                 SamplerStream(self.pair.sample_source, (self.seed * 2 + 1) ^ 0x5EED, "X"),
@@ -101,7 +101,7 @@ class Clock:
     Args:
         seconds: Wall-clock budget.
         started: `time.perf_counter()` at which it began.
-        reserve: Seconds of it kept for what follows training.
+        reserve: Seconds of the budget kept for what follows training.
     """
 
     def __init__(self, seconds: float, started: float, reserve: float = 0.0) -> None:
@@ -119,12 +119,12 @@ class Clock:
         return self.seconds - self.reserve - self.elapsed
 
     def train(self) -> None:
-        """Say that training begins now; its share of the time is counted from here."""
+        """Start counting the time of the training."""
         self._training = time.perf_counter()
 
     @property
     def progress(self) -> float:
-        """Share of the training time that is over, at most 1."""
+        """Share of the training time that has passed, at most 1."""
         now = time.perf_counter()
         end = self.started + self.seconds - self.reserve
         return min((now - self._training) / max(end - self._training, 1e-9), 1.0)

@@ -128,7 +128,7 @@ class StressProblem:
 
     @property
     def rows(self) -> tuple[int, int]:
-        """Points of the two sides."""
+        """Numbers of points of the two sides."""
         return self.source.rows, self.target.rows
 
     def points(self, rows: tuple[int, int], draw: int = 0) -> tuple[Array, Array]:
@@ -192,7 +192,7 @@ def _cloud(rng: np.random.Generator, dim: int, most_rows: int, place: float) -> 
 
 
 def _between(rng: np.random.Generator, low: float, high: float) -> float:
-    """A number, evenly spread in its logarithm."""
+    """A random number whose logarithm is uniform."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 

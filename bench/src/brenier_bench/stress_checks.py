@@ -1,4 +1,4 @@
-"""What a fit must keep to on any data, checked on points that it has not seen and by arithmetic of its own.
+"""What must hold for a fit on any data, checked on points that it has not seen and by independent arithmetic.
 
 Nothing here asks whether a map is good: on hard data few steps make poor maps. It asks whether all numbers are numbers,
 whether bounds hold against exact answers, and whether what is not solved says so.
@@ -71,7 +71,7 @@ _SAME = 1e-9
 
 
 def steps_for(dim: int, rows: int) -> int:
-    """Training steps: enough for a network to become something, few enough for 200 problems in an hour."""
+    """Training steps: enough for a network to learn, few enough for 200 problems in an hour."""
     return 512 if dim <= 4 and rows <= 5000 else 256 if dim <= 32 else 128
 
 
@@ -122,7 +122,7 @@ def _fit_and_check(problem: StressProblem, record: dict[str, Any], again: bool) 
     wrong += _history_faults(estimator, x, y, problem.seed)
     new = New(map_, *problem.points((_NEW, _NEW), 1))
     record |= _beside_gaussian(map_, new)
-    if not record["gain"] >= -ERRORS * record["gain_error"] and not _copied(x, y):
+    if not record["gain"] >= -ERRORS * record["gain_error"] and not _warns_of_copies(x, y):
         wrong.append(f"dual below the Gaussian map's by {-record['gain'] / record['gain_error']:.3g} standard errors")
     _check_moved(estimator, new, record)
     _check_inverse(map_, new, record)
@@ -131,7 +131,7 @@ def _fit_and_check(problem: StressProblem, record: dict[str, Any], again: bool) 
         _check_units(problem, estimator, record)
 
 
-def _copied(x: Array, y: Array) -> bool:
+def _warns_of_copies(x: Array, y: Array) -> bool:
     """Whether the fit warns that held-out rows are copies, so that they are no judge: new points are another matter."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -146,11 +146,11 @@ class New:
     Attributes:
         geometry, potential: Of the map, which is one for the quadratic cost without conditions.
         x, y: Points of the two sides.
-        inner_x, inner_y: The same in the coordinates of the potential.
+        inner_x, inner_y: These points in the coordinates of the potential.
         inverse: Preimages of `y` by the map.
         places: These in the coordinates of the potential.
         of_x, of_places: Values and gradients of the potential.
-        of_rounded: The same at places as far from those of the preimages as the last digit of the data is worth.
+        of_rounded: Values and gradients at places that differ from `places` by the last digit of the data.
     """
 
     def __init__(self, map_: TransportMap, x: Array, y: Array) -> None:
@@ -239,7 +239,7 @@ def _beside_gaussian(map_: TransportMap, new: New) -> dict[str, float]:
 
 
 def _check_moved(estimator: BrenierMap, new: New, record: dict[str, Any]) -> None:
-    """Everything that moves or weighs points gives numbers."""
+    """Everything that moves or weighs points must give numbers."""
     x, y = new.x, new.y
     results = {
         "transform": estimator.transform(x),
@@ -254,7 +254,7 @@ def _check_moved(estimator: BrenierMap, new: New, record: dict[str, Any]) -> Non
 
 
 def _check_inverse(map_: TransportMap, new: New, record: dict[str, Any]) -> None:
-    """What counts as solved is solved, and error bounds hold for points whose preimage is known."""
+    """Points that count as solved must be solved, and error bounds must hold where the preimage is known."""
     c, tolerance, inverse, inner_y, x = new.geometry, Tolerance(), new.inverse, new.inner_y, new.x
     images, gradient = c.leave_y(new.of_x[1]), new.of_places[1]
     norms = np.sqrt(np.mean(np.square((gradient - inner_y) / c.spread), axis=1))
@@ -285,7 +285,7 @@ def _check_inverse(map_: TransportMap, new: New, record: dict[str, Any]) -> None
 
 
 def _check_distance(map_: TransportMap, new: New, record: dict[str, Any]) -> None:
-    """Intervals hold the exact distance, by whichever method; and all numbers are numbers."""
+    """Intervals must hold the exact distance, by either method, and all numbers must be finite."""
     x, y = new.x, new.y
     distance = map_.distance(x, y)
     assert distance.empirical is not None
@@ -324,7 +324,7 @@ def _check_distance(map_: TransportMap, new: New, record: dict[str, Any]) -> Non
 
 
 def _check_units(problem: StressProblem, estimator: BrenierMap, record: dict[str, Any]) -> None:
-    """The same data in other units have the same map; in decimal units, and elsewhere, up to what rounding becomes."""
+    """Data in other units must have the same map; in decimal units, and when shifted, up to rounding."""
     x, y = problem.points(problem.rows)
     unit, images = y.std(axis=0), np.asarray(estimator.transform(x))
     settings = {"max_steps": record["steps"], "random_state": problem.seed}

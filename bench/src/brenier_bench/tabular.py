@@ -35,7 +35,7 @@ class Prepared(NamedTuple):
         validation: `(m, d)` validation rows.
         test: `(k, d)` test rows.
         units: What the units are, for the record.
-        log_volume: What a negative log-likelihood in these units lacks to one in the units of the loader.
+        log_volume: What to add to a negative log-likelihood in these units to get that in the units of the loader.
     """
 
     train: Rows
@@ -120,7 +120,7 @@ def bench_tabular(
 
 
 def measure(map_: TransportMap, rows: Prepared, seed: int) -> dict[str, Any]:
-    """What the test rows say of a map from the data to independent normal columns, which knows this base."""
+    """Measure on test rows a map from the data to a base of independent normal columns."""
     rng, base = np.random.default_rng(seed), Normal.read(map_.info["base"])
     count = min(_POINTS, len(rows.train), len(rows.test))
     test, train = some_rows(rows.test, count, rng), some_rows(rows.train, count, rng)

@@ -33,7 +33,7 @@ class Peer:
         name: Its class in scikit-learn.
         create: The estimator, from a seed.
         grid: Values of each setting, in order, from the spread of the rows: the root mean variance of the columns.
-        most: Rows of the last fit at most; None for all.
+        most: Largest number of rows of the last fit; None for all.
     """
 
     name: str
@@ -56,7 +56,7 @@ PEERS = (
         most=_MOST[0],
     ),
 )
-"""What `compare_peers` runs."""
+"""The estimators that `compare_peers` runs."""
 
 
 def compare_peers(train: Rows, validation: Rows, test: Rows, seed: int) -> list[dict[str, Any]]:
@@ -132,7 +132,7 @@ def _choose(
 
 
 def some_rows(rows: Rows, most: int, rng: np.random.Generator) -> Rows:
-    """At most so many rows without repetition, in random order."""
+    """At most `most` rows, without repetition and in random order."""
     return rows[rng.permutation(len(rows))[:most]]
 
 

@@ -1,4 +1,4 @@
-"""Held-out targets that are treated as training treats its own, and a stopwatch that leaves out the looks."""
+"""Held-out targets that are treated as training treats its own, and a stopwatch that leaves out evaluations."""
 
 import math
 import time
@@ -19,11 +19,11 @@ __all__ = ["Visits"]
 
 
 class Visits(Holdout):
-    """Held-out points that get one visit of the cell's own solver at each look.
+    """Held-out points that get one visit of the cell's own solver at each evaluation.
 
     A visit is what a target point of a batch gets in a step: the same solver, rounds and tolerance, from where the last
     visit left it, with its memory; or, without warm starts, from the point itself. The first visit has as many rounds
-    as points get that are new to the pool. Between looks lie many steps, so that the points are behind those of
+    as points get that are new to the pool. Between evaluations lie many steps, so that the points are behind those of
     the pool rather than ahead of them.
 
     Args:
@@ -47,7 +47,7 @@ class Visits(Holdout):
         self._spans: list[float] = []
 
     def evaluate(self, u: AbstractPotential) -> HoldoutValue:
-        """The held-out value, as ever, and a visit."""
+        """The held-out value, as in any fit; and one visit of every point."""
         self._spans.append(time.process_time() - self._left)
         value = super().evaluate(u)
         config, most = self._config, self._config.rounds[1]
@@ -78,7 +78,7 @@ class Visits(Holdout):
     def step_seconds(self, cycle: int) -> float | None:
         """Processor time of a step, the median over chunks of `cycle` steps; `None` if all contain compilation.
 
-        The first chunk contains the compilation of the steps, the second that of the refreshment.
+        The first chunk contains the compilation of the steps, the second that of refreshing the pool.
         """
         return float(np.median(self._spans[2:])) / cycle if len(self._spans) > 2 else None
 

@@ -1,4 +1,4 @@
-"""The command line: each command builds arguments, calls the public functions and prints what they found."""
+"""The command line: each command builds arguments, calls the public functions and prints their results."""
 
 from brenier.cli.app import app, main
 

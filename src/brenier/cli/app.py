@@ -24,7 +24,7 @@ __all__ = ["app", "main"]
 
 
 class _Group(TyperGroup):
-    """Our commands, and those that other distributions add; usage errors, too, are JSON if `--json` was given."""
+    """Our commands and those that other distributions add. With `--json`, usage errors are printed as JSON, too."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - typer's own class moves
         names = super().list_commands(ctx)

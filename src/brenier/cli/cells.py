@@ -17,36 +17,37 @@ Obsm: TypeAlias = Annotated[
     str | None, typer.Option(metavar="KEY", help="Part of .h5ad files that holds the points, X_pca for instance.")
 ]
 Layer: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="KEY", help="The same for a layer. Without either: that of the fit, or X.")
+    str | None,
+    typer.Option(metavar="KEY", help="Layer of .h5ad files that holds the points. By default that of the fit, or X."),
 ]
 
 
 def part(obsm: str | None, layer: str | None, *paths: Path) -> str | None:
-    """What `--obsm` and `--layer` gave, as the key of an .h5ad file.
+    """The key of the part of .h5ad files that `--obsm` or `--layer` names; None if neither is given.
 
     Raises:
-        InputError: Both are given, or none of the files is one.
+        InputError: Both are given, or none of the files is an .h5ad file.
     """
     if obsm is None and layer is None:
         return None
     if obsm is not None and layer is not None:
         raise InputError(f"`--obsm` ({obsm!r}) and `--layer` ({layer!r}) are both given. Leave one out.")
     if not any(is_cells(path) for path in paths):
-        name, found = ("--layer" if obsm is None else "--obsm"), " and ".join(f"`{path}`" for path in paths)
-        raise InputError(f"`{name}` is for .h5ad files, and {found} is none. Leave it out.")
+        name, listing = ("--layer" if obsm is None else "--obsm"), " and ".join(f"`{path}`" for path in paths)
+        raise InputError(f"`{name}` is for .h5ad files, and {listing} is none. Leave it out.")
     return f"layers/{layer}" if obsm is None else f"obsm/{obsm}"
 
 
 def is_cells(path: Path) -> bool:
-    """Whether a file is to hold an AnnData, by its name."""
+    """Whether the name of a file ends in `.h5ad`, so that it holds, or will hold, an AnnData object."""
     return path.suffix.lower() == ".h5ad"
 
 
 def key_of(path: Path, key: str | None, cells: str | None) -> str | None:
-    """What to read of a file: a part of an .h5ad file, an array of an .npz archive.
+    """The key to read a file by: `cells` for an .h5ad file, `key` for any other.
 
     Raises:
-        InputError: An array is asked of an .h5ad file.
+        InputError: `key` is given for an .h5ad file.
     """
     if not is_cells(path):
         return key
@@ -58,6 +59,6 @@ def key_of(path: Path, key: str | None, cells: str | None) -> str | None:
 
 
 def part_record(clouds: Sequence["Cloud"]) -> dict[str, str]:
-    """What a map is to know of .h5ad files, as `brenier.estimators.anndata` has it: where their points were."""
+    """The entry of a map's `info` that says where in its .h5ad files the points were; empty without such files."""
     parts = [cloud.part for cloud in clouds if cloud.part is not None]
     return {"anndata": parts[0]} if parts else {}

@@ -1,4 +1,4 @@
-"""`--checkpoint` of the commands that fit: where, what SIGTERM does, and what is said of a fit that went on."""
+"""`--checkpoint` of the commands that fit: the option, what SIGTERM does, and how a resumed fit is reported."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,14 +22,14 @@ Checkpoint: TypeAlias = Annotated[
 
 @contextmanager
 def ending_on_sigterm(folder: Path | None, as_json: bool) -> Iterator[None]:
-    """With a folder of checkpoints, SIGTERM saves before it ends the command; otherwise it ends it at once, as ever.
+    """With a folder of checkpoints, SIGTERM saves the fit and then ends the command; without, it ends it at once.
 
     Args:
         folder: Where the fit is saved, if it is.
         as_json: Whether the command prints JSON.
 
     Raises:
-        typer.Exit: With 143, after what happened was said.
+        typer.Exit: With code 143 after SIGTERM, once a message has said what was saved.
     """
     if folder is None:
         yield
@@ -52,5 +52,5 @@ def resumed_record(fitted: Any) -> dict[str, Any] | None:  # noqa: ANN401 - eith
 
 
 def resumed_lines(fitted: Any) -> list[tuple[str, str]]:  # noqa: ANN401 - either estimator
-    """The same for people to read."""
+    """Where an earlier process had left the fit, for people: a label and a text, or nothing."""
     return [] if fitted.resumed_ is None else [("Checkpoint", fitted.resumed_.describe())]

@@ -42,7 +42,7 @@ Key: TypeAlias = Annotated[
     str | None, typer.Option("--key", metavar="NAME", help="Array to read in .npz files that hold several.")
 ]
 TargetKey: TypeAlias = Annotated[
-    str | None, typer.Option("--target-key", metavar="NAME", help="The same for TARGET, if its array has another name.")
+    str | None, typer.Option("--target-key", metavar="NAME", help="Array to read in TARGET, if not --key.")
 ]
 
 
@@ -112,7 +112,7 @@ def read_cloud(path: Path, key: str | None, conditions: Sequence[str] = (), weig
 
 
 def _with_weight(path: Path, key: str | None, conditions: Sequence[str], weight: str) -> Cloud:
-    """The same with a column of weights, if the file has it."""
+    """Read points, conditions and the column of weights, if the file has that."""
     from brenier.files.asked import AbsentError
 
     if weight in conditions:
@@ -121,14 +121,14 @@ def _with_weight(path: Path, key: str | None, conditions: Sequence[str], weight:
         cloud = read_cloud(path, key, [*conditions, weight])
     except AbsentError:
         return read_cloud(path, key, conditions)
-    *others, last = cloud.conditions
+    *rest, last = cloud.conditions
     if last.name != weight:
         raise InputError(f"`{path}`: `{weight}` has several columns. Weights are one number for each point.")
-    return cloud._replace(conditions=others, weight=last)
+    return cloud._replace(conditions=rest, weight=last)
 
 
 def check_weight(weight: str | None, clouds: Sequence[Cloud]) -> None:
-    """Refuse a column of weights that no file has."""
+    """Raise `InputError` if no file has the column of weights."""
     if weight is not None and all(cloud.weight is None for cloud in clouds):
         paths = " and ".join(f"`{cloud.path}`" for cloud in clouds)
         raise InputError(f"`--weight`: there is no column `{weight}` in {paths}. Name a column of at least one file.")
@@ -161,7 +161,7 @@ def read_pair(
         source: First file.
         target: Second file.
         key: Which array, for those of the two that are .npz archives; there must be one.
-        target_key: The same for the target alone.
+        target_key: Which array of the target, if it differs from `key`.
         read: How to read one of them.
         cells: Which part, for those of the two that are .h5ad files.
     """
@@ -193,7 +193,7 @@ def check_names(cloud: Cloud, expected: Sequence[str] | None, owner: str) -> Non
 
 
 def compare_names(path: Path, names: Sequence[str] | None, expected: Sequence[str] | None, owner: str) -> None:
-    """The same for the names alone.
+    """Check the names of the columns of a file against those expected; passes where either side has none.
 
     Raises:
         InputError: Other names, or another order.
@@ -212,21 +212,21 @@ def check_output(path: Path, *inputs: Path) -> None:
     """Check that a file can be written, and is none of those that are read.
 
     Raises:
-        InputError: It cannot, or it is.
+        InputError: It cannot be written, or is one of `inputs`.
     """
     from brenier.files.atomic import check_writable
 
     check_writable(path)
-    for other in inputs:
-        if path.exists() and other.exists() and os.path.samefile(path, other):
+    for file in inputs:
+        if path.exists() and file.exists() and os.path.samefile(path, file):
             raise InputError(f"`{path}` is also an input, and would be overwritten. Name another file.")
 
 
 def check_map_output(path: Path, *inputs: Path) -> None:
-    """Check the same of a file that is to hold a map; names of tables and images are refused.
+    """Check that a map file can be written, is no input, and does not have the name of a table or an image.
 
     Raises:
-        InputError: It cannot be written, is an input, or would pass for something else.
+        InputError: It cannot be written, is one of `inputs`, or has such a name.
     """
     from brenier.files import is_image
     from brenier.files.registry import table_suffixes
@@ -237,10 +237,10 @@ def check_map_output(path: Path, *inputs: Path) -> None:
 
 
 def check_table(path: Path) -> None:
-    """Check that a file that is to hold a table is named like one.
+    """Check that the name of a file has the suffix of a table.
 
     Raises:
-        InputError: It is not.
+        InputError: It has not.
     """
     from brenier.files.registry import table_suffixes
 

@@ -1,4 +1,4 @@
-"""Conditions on the command line: columns of files as the library takes them, and what people read of them."""
+"""Conditions on the command line: columns of files as the library takes them, and how commands report them."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from brenier.conditions.space import ConditionSpace
     from brenier.data.conditions import Column
 
-__all__ = ["condition_types", "described", "naming_conditions", "space_lines"]
+__all__ = ["condition_types", "describe_space", "naming_conditions", "space_lines"]
 
 _SHOWN = 8
 """Classes that a line lists."""
@@ -19,7 +19,7 @@ _SHOWN = 8
 
 @contextmanager
 def naming_conditions() -> Iterator[None]:
-    """Say of columns of labels among the points how this command line takes them as conditions."""
+    """Add to errors about columns of labels how the options of a command take them as conditions."""
     from brenier.data.table import LabelColumnsError
 
     try:
@@ -30,34 +30,34 @@ def naming_conditions() -> Iterator[None]:
 
 
 def condition_types(given: Sequence[str] | None, columns: Sequence["Column"]) -> dict[str, str] | None:
-    """Declared kinds by name, as `BrenierMap` takes them, from texts COL=label and COL=number.
+    """Declared kinds by name, as `BrenierMap` takes them, from texts COL=label or COL=number; None for no texts.
 
     Args:
         given: The texts.
         columns: The conditions of the fit; those that are columns of one array `c` may be declared together, as `c`.
 
     Raises:
-        InputError: Another form, a column that is none of the conditions, or one that is declared twice.
+        InputError: A text has another form, or a column is not among the conditions or is declared twice.
     """
-    found: dict[str, str] = {}
+    declared: dict[str, str] = {}
     names = [str(column.name) for column in columns]
     for text in given or ():
         name, _, kind = text.rpartition("=")
         if not name or kind not in ("label", "number"):
             raise InputError(f"`--condition-type` must read COL=label or COL=number; got {text!r}.")
-        own = [other for other in names if other == name or other.rpartition("[")[0] == name]
-        if not own:
+        matches = [column for column in names if column == name or column.rpartition("[")[0] == name]
+        if not matches:
             raise InputError(
                 f"`--condition-type` {text!r} is about no condition of this fit. It has {', '.join(names) or 'none'}; "
                 "name columns with `--condition`."
             )
-        if found.keys() & own:
+        if declared.keys() & matches:
             raise InputError(f"`--condition-type` declares `{name}` twice. Declare it once.")
-        found |= dict.fromkeys(own, kind)
-    return found or None
+        declared |= dict.fromkeys(matches, kind)
+    return declared or None
 
 
-def described(space: "ConditionSpace | None") -> dict[str, Any] | None:
+def describe_space(space: "ConditionSpace | None") -> dict[str, Any] | None:
     """The conditions of a map as JSON values: its variables; and its classes, each with the range of every number."""
     if space is None:
         return None
@@ -72,18 +72,18 @@ def described(space: "ConditionSpace | None") -> dict[str, Any] | None:
 
 
 def space_lines(record: dict[str, Any] | None) -> list[tuple[str, str]]:
-    """The same for people: a label and a text each; nothing for maps without conditions."""
+    """What `describe_space` returned, for people: a label and a text each; nothing for None."""
     if record is None:
         return []
     variables, classes = record["variables"], record["classes"]
-    names = ["without a name" if own["name"] is None else own["name"] for own in variables]
-    kinds = [f"{name} ({own['kind']})" for name, own in zip(names, variables, strict=True)]
-    numbers = [name for name, own in zip(names, variables, strict=True) if own["kind"] == "number"]
+    names = ["without a name" if entry["name"] is None else entry["name"] for entry in variables]
+    kinds = [f"{name} ({entry['kind']})" for name, entry in zip(names, variables, strict=True)]
+    numbers = [name for name, entry in zip(names, variables, strict=True) if entry["kind"] == "number"]
     texts = []
-    for own in classes[:_SHOWN]:
-        ends = zip(numbers, own["ranges"], strict=True)
+    for entry in classes[:_SHOWN]:
+        ends = zip(numbers, entry["ranges"], strict=True)
         ranges = ", ".join(f"{name} from {low:.6g} to {high:.6g}" for name, (low, high) in ends)
-        labels = ", ".join(own["labels"])
+        labels = ", ".join(entry["labels"])
         texts.append(f"{labels}: {ranges}" if labels and ranges else labels or ranges)
     more = len(classes) - _SHOWN
     listed = "; ".join(texts) + (f"; and {more} more" if more > 0 else "")

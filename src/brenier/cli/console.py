@@ -42,7 +42,7 @@ FAILED, INTERRUPTED = 2, 130
 """Exit codes."""
 
 _UNCACHED = "Error (?:reading|writing) persistent compilation cache entry for '.*': (.*)"
-"""What JAX warns of, for each program."""
+"""Warnings of JAX about its cache, one for each program."""
 
 _ARGUMENT = re.compile(r"(?:^|(?<=\. )|(?<=\bof )|(?<=\bgot )|(?<=\bas )|(?<=\band )|(?<=\bwith ))`(\w+)`")
 """Where messages of the library speak of an argument; elsewhere a name is that of a column, which may be the same."""
@@ -59,12 +59,12 @@ def reporting(as_json: bool, **names: Path | str) -> Iterator[None]:
 
     Args:
         as_json: Whether errors are printed as JSON, too.
-        names: What messages call an argument of the library, for instance `X`, instead of its name.
+        names: For arguments of the library that messages name, such as `X`, what the user typed instead.
     """
 
     def rename(message: object) -> str:
         text = " ".join(str(message).split())
-        return _ARGUMENT.sub(lambda found: f"`{names.get(found[1], found[1])}`", text)
+        return _ARGUMENT.sub(lambda match: f"`{names.get(match[1], match[1])}`", text)
 
     def show(
         message: Warning | str,
@@ -106,12 +106,12 @@ def print_warning(message: str) -> None:
 
 
 def print_result(record: Mapping[str, Any], lines: Sequence[tuple[str, str]], *, as_json: bool) -> None:
-    """Print what a command found.
+    """Print the result of a command.
 
     Args:
         record: The JSON object; numbers in it that are not finite become null.
-        lines: The same for people: a label and a text each.
-        as_json: Which of the two.
+        lines: The result for people: a label and a text each.
+        as_json: Whether to print the record instead of the lines.
     """
     if as_json:
         _print_json(record)
@@ -142,7 +142,7 @@ def print_error(message: str) -> None:
 
 
 def widths_line(widths: Sequence[float], columns: Sequence[str] | None) -> str:
-    """The noise that a fit added to the columns, for people to read."""
+    """Widths of the noise that a fit added to the columns, as one line for people."""
     names = [f"column {place}" for place in range(len(widths))] if columns is None else columns
     wide = [f"{name} {width:.6g}" for name, width in zip(names, widths, strict=True) if width]
     more = f" and {len(wide) - 8} more" if len(wide) > 8 else ""
@@ -160,7 +160,7 @@ def _print_json(record: Mapping[str, Any]) -> None:
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    """The same value with null for every number that JSON cannot hold."""
+    """A value in which None stands for every number that JSON cannot hold."""
     if isinstance(value, Mapping):
         return {key: _finite(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

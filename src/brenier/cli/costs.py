@@ -30,10 +30,10 @@ _SHOWN = 4
 
 
 def read_cost(text: str) -> "AbstractCost":
-    """What `--cost` gave.
+    """The cost that the text of `--cost` names.
 
     Raises:
-        InputError: It is no cost; the message says `--cost`.
+        InputError: It names none; the message says `--cost`.
     """
     from brenier.cli.cost_names import parse_cost
 
@@ -42,8 +42,8 @@ def read_cost(text: str) -> "AbstractCost":
     except InputError as error:
         message = str(error)
         # Of what the class of the cost refuses, users of the command line do not know the name of the argument.
-        own = message if message.startswith("`cost`") else f"`cost` {text!r} cannot be used: {message}"
-        raise InputError(own) from error
+        complaint = message if message.startswith("`cost`") else f"`cost` {text!r} cannot be used: {message}"
+        raise InputError(complaint) from error
 
 
 def cost_record(cost: "AbstractCost") -> dict[str, Any]:
@@ -60,14 +60,14 @@ def cost_line(map_: "TransportMap") -> list[tuple[str, str]]:
     if map_.geometry.quadratic:
         matrix = map_.cost.arguments()["A"]
         return [("Cost", f"half a squared Mahalanobis distance, with the matrix {_matrix(matrix)}")]
-    return [("Cost", f"{map_.cost}, {_measured(map_)}")]
+    return [("Cost", f"{map_.cost}, {_say_points(map_)}")]
 
 
 def unit_of(map_: "TransportMap") -> str:
-    """What distances, or costs, by a map are measured in."""
+    """The unit of the distances, or costs, that a map reports, as a phrase."""
     g = map_.geometry
     if not g.quadratic:
-        return f"costs {_measured(map_)}; no root is taken"
+        return f"costs {_say_points(map_)}; no root is taken"
     scaled = (g.scale != 1.0).any()
     if not g.euclidean:
         return "in units of the Mahalanobis distance" + (f" {_SCALED}" if scaled else "")
@@ -77,12 +77,12 @@ def unit_of(map_: "TransportMap") -> str:
 _SCALED = "with each column in units of its scale (see `brenier inspect`)"
 
 
-def _measured(map_: "TransportMap") -> str:
-    """The points that a cost is of."""
+def _say_points(map_: "TransportMap") -> str:
+    """Which points a cost compares, as a phrase."""
     return "of points in the units of the data" if (map_.geometry.scale == 1.0).all() else f"of points {_SCALED}"
 
 
 def _matrix(rows: Sequence[Sequence[float]]) -> str:
     if len(rows) > _SHOWN:
         return f"of {len(rows)} x {len(rows)} numbers that --json shows"
-    return "; ".join(", ".join(number(own) for own in row) for row in rows)
+    return "; ".join(", ".join(number(entry) for entry in row) for row in rows)

@@ -47,8 +47,8 @@ def demo(
                 raise KeyboardInterrupt
         interrupted = done.ot.stop_ == Stop.interrupted.value
         seconds = time.perf_counter() - started
-        found, (clipped, clipped_back) = done.distance, done.clipped
-        record = found.record() | {
+        estimate, (clipped, clipped_back) = done.distance, done.clipped
+        record = estimate.record() | {
             "baseline": done.ot.baseline_,
             "steps": done.ot.n_iter_,
             "stop": done.ot.stop_,
@@ -60,7 +60,7 @@ def demo(
         }
         lines = [
             ("Distance", "between the two clouds of colours, 0 to 1 a channel, on held-out pixels"),
-            *found.lines(),
+            *estimate.lines(),
             ("Clipped", f"{share(clipped)} and {share(clipped_back)} of the channel values, there and back"),
             ("Time", f"{seconds:.0f} s, {done.ot.n_iter_} steps. {done.ot.stop_}"),
             *(("Wrote", str(path)) for path in done.files.values()),

@@ -101,7 +101,7 @@ def density(
 
 
 def _summary(fitted: "BrenierDensity") -> dict[str, Any]:
-    """What a fit found, as JSON values; log likelihood and gain are null if no network was evaluated."""
+    """The result of a fit as JSON values; log likelihood and gain are null if no network was evaluated."""
     rows = [row for row in fitted.history_ if math.isfinite(row.log_likelihood)]
     kept = next((row for row in reversed(rows) if row.best), None)
     value = gain = error = None

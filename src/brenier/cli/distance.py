@@ -71,7 +71,7 @@ def distance(
         for cloud in clouds:
             check_columns(cloud, opened.map_)
         conditions = [opened.condition(cloud.conditions) for cloud in clouds]
-        found = opened.map_.distance(
+        estimate = opened.map_.distance(
             *(cloud.table for cloud in clouds),
             x_condition=conditions[0],
             y_condition=conditions[1],
@@ -81,8 +81,8 @@ def distance(
             empirical=empirical,
         )
         rows = [len(cloud.table.values) for cloud in clouds]
-        lines = [*found.lines(), *opened.lines(), *weight_lines(clouds), *cost_line(opened.map_)]
+        lines = [*estimate.lines(), *opened.lines(), *weight_lines(clouds), *cost_line(opened.map_)]
         lines.append(("Measured", unit_of(opened.map_)))
         weighted = [cloud.weight is not None for cloud in clouds]
-        record = {"rows": rows, "weighted": weighted} | opened.record() | found.record()
+        record = {"rows": rows, "weighted": weighted} | opened.record() | estimate.record()
         print_result(record, lines, as_json=as_json)

@@ -30,7 +30,7 @@ def extension(name: str) -> Any:  # noqa: ANN401 - typer's own class of commands
     """
     for point in entry_points(group=GROUP, name=name):
         return _load(point)
-    return _failing(name, _SEPARATE[name]) if name in _SEPARATE else None
+    return _stub(name, _SEPARATE[name]) if name in _SEPARATE else None
 
 
 def _load(point: EntryPoint) -> Any:  # noqa: ANN401
@@ -39,16 +39,16 @@ def _load(point: EntryPoint) -> Any:  # noqa: ANN401
         app = point.load()
     except Exception as error:  # noqa: BLE001 - whatever the code of others raises, it is told
         reason = f"{type(error).__name__}: {error}"
-        return _failing(point.name, f"{origin} cannot be imported ({reason}). Install what it needs, or remove it.")
+        return _stub(point.name, f"{origin} cannot be imported ({reason}). Install what it needs, or remove it.")
     if not isinstance(app, typer.Typer):
         kind = type(app).__name__
-        return _failing(point.name, f"{origin} is no `typer.Typer` but a {kind}. Its authors can mend it.")
+        return _stub(point.name, f"{origin} is no `typer.Typer` but a {kind}. Its authors can mend it.")
     command = typer.main.get_command(app)
     command.name = point.name
     return command
 
 
-def _failing(name: str, message: str) -> Any:  # noqa: ANN401
+def _stub(name: str, message: str) -> Any:  # noqa: ANN401
     """A command that takes any arguments, and fails with a message whatever they are."""
     app = typer.Typer(add_completion=False)
 

@@ -24,7 +24,7 @@ from brenier.cli.clouds import (
     read_pair,
     weight_lines,
 )
-from brenier.cli.conditions import condition_types, described, space_lines
+from brenier.cli.conditions import condition_types, describe_space, space_lines
 from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, widths_line
 from brenier.cli.costs import CostOption, cost_line, cost_record, read_cost, unit_of
 from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_widths
@@ -157,12 +157,12 @@ def fit(
             condition_types(condition_type, ())  # before columns of conditions are read as points
         whole = partial(read_cloud, conditions=condition or (), weight=weight)
 
-        def read(path: Path, own: str | None) -> Cloud:
+        def read(path: Path, part_or_key: str | None) -> Cloud:
             # Columns of conditions and weights would be taken for points: the check of a table that has some says so.
-            streamed = open_side(path, own, memory)
+            streamed = open_side(path, part_or_key, memory)
             if streamed is not None:
                 check_streamed([streamed], condition=condition, weight=weight)
-            return whole(path, own) if streamed is None else streamed
+            return whole(path, part_or_key) if streamed is None else streamed
 
         clouds = read_pair(source, target, key, target_key, read, part(obsm, layer, source, target))
         check_streamed(clouds, dequantize=dequantize, trim=trim, report=report)
@@ -213,7 +213,7 @@ def fit(
         record = {"map": str(output), "rows": [cloud.rows for cloud in clouds]}
         record |= summary(ot) | cost_record(own_cost) | {"seconds": seconds, "interrupted": interrupted}
         record["dequantized"] = ot.map_.info.get("dequantized")
-        record["conditions"] = described(ot.map_.conditions) if condition else None
+        record["conditions"] = describe_space(ot.map_.conditions) if condition else None
         record["weight"] = weight
         record["trimmed"] = trim
         record["resumed_from"] = resumed_record(ot)
@@ -221,18 +221,18 @@ def fit(
         lines = [*_lines(record, map_, cost_line(map_)), *weight_lines(clouds), *streamed_line(clouds)]
         lines += resumed_lines(ot)
         if report is not None:
-            found = write_page(map_, list(clouds), report, conditions=list(conditions.values()), map_path=str(output))
+            page = write_page(map_, list(clouds), report, conditions=list(conditions.values()), map_path=str(output))
             record["report"] = str(report)
-            lines += report_lines(report, found)
+            lines += report_lines(report, page)
         print_result(record, lines, as_json=as_json)
         if interrupted:
             raise typer.Exit(INTERRUPTED)
 
 
 def summary(ot: "BrenierMap") -> dict[str, Any]:
-    """What a fit found, as JSON values; `w2` and what belongs to it are null if no network was trained.
+    """The result of a fit as JSON values; `w2`, `dual` and the gain are null if no network was trained.
 
-    For costs that are no squared distance, `w2` is null and `dual` the least mean cost.
+    For costs other than squared distances, `w2` is null and `dual` is the least mean cost.
     """
     last = ot.history_[-1] if ot.history_ else None
     kept = next((row for row in reversed(ot.history_) if row.best), None)
@@ -262,19 +262,19 @@ def _lines(record: dict[str, Any], map_: Any, cost: list[tuple[str, str]]) -> li
     gain = f"{number(record['gain'], 3)} +- {number(record['gain_error'], 2)} above that of the {gaussian}"
     if record["baseline"]:
         gain = f"no network beat the {gaussian} by more than chance"
-    kind, found = ", Gaussian", []
+    kind, estimates = ", Gaussian", []
     if not map_.geometry.quadratic:
         kind = f", the {baseline}"
         text = f"{number(record['dual'])}   on held-out points; {gain}"
-        found = [("Least mean cost", text)] if record["dual"] is not None else []
+        estimates = [("Least mean cost", text)] if record["dual"] is not None else []
     elif record["w2"] is not None:
         text = f"{number(record['w2'])}   on held-out points{mean}, {unit_of(map_)}; neither squared nor halved"
-        found = [("W2", text), ("Dual", f"{number(record['dual'])}   estimate of W2^2 / 2; {gain}")]
+        estimates = [("W2", text), ("Dual", f"{number(record['dual'])}   estimate of W2^2 / 2; {gain}")]
     lines = [
         ("Map", f"{record['map']}   {record['dim']} {columns}{kind if record['baseline'] else ''}"),
         *space_lines(record["conditions"]),
         *cost,
-        *found,
+        *estimates,
         ("Steps", f"{record['steps']} in {record['seconds']:.1f} s"),
         ("Stop", record["stop"]),
     ]

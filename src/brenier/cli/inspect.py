@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from brenier.cli.conditions import described, space_lines
+from brenier.cli.conditions import describe_space, space_lines
 from brenier.cli.console import Json, number, print_result, reporting, widths_line
 from brenier.cli.costs import cost_line, cost_record
 from brenier.cli.opened import load_map
@@ -45,7 +45,7 @@ def _describe(map_: "TransportMap") -> dict[str, Any]:
         **cost_record(map_.cost),
         "scale": geometry.scale.tolist(),
         "gaussian_w2": geometry.baseline_distance,
-        "conditions": described(map_.conditions),
+        "conditions": describe_space(map_.conditions),
         "base": map_.info.get("base"),
         # The rows that are known again come last: hundreds of marks, of which people read none.
         "info": dict(sorted(map_.info.items(), key=lambda entry: entry[0] == "data")),

@@ -51,14 +51,14 @@ def logpdf(
         opened = OpenMap.load_density(map_file, at)
         cloud = opened.read(source, key_of(source, key, part(obsm, layer, source)))
         check_columns(cloud, opened.map_)
-        found = opened.map_.log_density_with_status(cloud.table, base, side=side)
+        densities = opened.map_.log_density_with_status(cloud.table, base, side=side)
         where = side or opened.map_.density_side
-        record: dict[str, Any] = {"output": str(output), "rows": len(found.value), "side": where}
-        record |= opened.record() | _score(found.value, cloud.weights) | {"weighted": cloud.weight is not None}
-        record["largest_error"] = float(found.error.max())
+        record: dict[str, Any] = {"output": str(output), "rows": len(densities.value), "side": where}
+        record |= opened.record() | _score(densities.value, cloud.weights) | {"weighted": cloud.weight is not None}
+        record["largest_error"] = float(densities.error.max())
         if where == "target":
-            record |= status_record(np.flatnonzero(~found.converged))
-        write_points(output, found.value[:, None], ["log_density"])
+            record |= status_record(np.flatnonzero(~densities.converged))
+        write_points(output, densities.value[:, None], ["log_density"])
         print_result(record, [*_lines(record), *opened.lines(), *weight_lines([cloud])], as_json=as_json)
 
 

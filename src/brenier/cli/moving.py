@@ -35,10 +35,10 @@ class Moved(NamedTuple):
 
     Attributes:
         points: `(n, d)`.
-        failed: The numbers of those that an inverse did not find.
-        residual: The largest error of these.
-        disagree: `(n,)` for other costs, where two starts of the inverse led to different solutions.
-        reasons: Why points were not found, and how many for each.
+        failed: Numbers, from 0, of the rows that an inverse did not find; empty for the forward map.
+        residual: The largest residual of these, in units of the target; 0 without any.
+        disagree: `(n,)` where two starts of the inverse led to different points; None for quadratic costs.
+        reasons: Number of rows that were not found, by the reason.
     """
 
     points: "Matrix"
@@ -51,7 +51,7 @@ class Moved(NamedTuple):
 def move(
     map_: "TransportMap", points: "Matrix", inverse: bool, t: float, condition: "Conditions | None" = None
 ) -> Moved:
-    """Move points by a map; one with conditions takes those of the points."""
+    """Move points by a map, each under its condition if the map has conditions."""
     import numpy as np
 
     if not inverse:
@@ -86,7 +86,7 @@ def add_to_cells(
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a path is to be a folder of zarr, by its name."""
+    """Whether the name of a path ends in `.zarr`, so that it is, or will be, a folder."""
     return path.suffix.lower() == ".zarr"
 
 
@@ -145,11 +145,11 @@ def transform_rows(
         if is_cells(output):
             part = map_.info.get("anndata", "X") if key is None else key
             shape = (rows.count(), rows.dim)
-            added = add_to_cells(map_, source, part, output, (own for own, _ in run.moved(said)), inverse, t, shape)
+            added = add_to_cells(map_, source, part, output, (cells for cells, _ in run.move(said)), inverse, t, shape)
         else:
             count = rows.count() if output.suffix.lower() == ".npz" else None
             with row_writer(output, rows.dim, rows.columns or map_.columns, count) as writer:
-                for points, beside in run.moved(said):
+                for points, beside in run.move(said):
                     writer.write(points, beside)
             added = None
     record["rows"] = run.rows
@@ -162,7 +162,7 @@ def transform_rows(
 
 
 class _Run:
-    """What is known of the rows that have been moved."""
+    """Moves a table part by part, and counts the rows whose inverse failed."""
 
     def __init__(self, opened: OpenMap, source: Path, rows: "Rows", inverse: bool, t: float, count: int) -> None:
         self._opened, self._source, self._input, self._inverse, self._t = opened, source, rows, inverse, t
@@ -172,13 +172,13 @@ class _Run:
         self.reasons: Counter[str] = Counter()
         self.disagree: int | None = None
 
-    def moved(self, said: RowsDone) -> "Iterator[tuple[Matrix, list[Column]]]":
-        """Points, part by part, with the columns beside them."""
+    def move(self, said: RowsDone) -> "Iterator[tuple[Matrix, list[Column]]]":
+        """Yield moved points part by part, each with the columns beside them."""
         opened = self._opened
         for block in self._input.blocks(self._count):
             beside = opened.beside(self._source, block)
-            own = [column for column in beside if column.name != opened.weight]
-            moved = move(opened.map_, block.points, self._inverse, self._t, opened.condition(own))
+            conditions = [column for column in beside if column.name != opened.weight]
+            moved = move(opened.map_, block.points, self._inverse, self._t, opened.condition(conditions))
             self.failed += len(moved.failed)
             self.first += (moved.failed[: _FIRST_ROWS - len(self.first)] + block.start).tolist()
             self.residual = max(self.residual, moved.residual)

@@ -58,7 +58,7 @@ class OpenMap:
             weight: Column of weights, that of the fit by default.
 
         Raises:
-            InputError: The file cannot be read, `--at` is not a condition of it, or nothing else could be.
+            InputError: The file cannot be read, `--at` is no condition of the map, or is missing though needed.
         """
         map_ = load_map(path)
         space = map_.conditions
@@ -68,17 +68,17 @@ class OpenMap:
                 raise InputError(f"`{path}` holds a map without conditions. Leave `--at` out.")
             return cls(map_, weight=weight)
         names = [variable.name for variable in space.variables]
-        own = [name for name in names if name is not None]
+        columns = [name for name in names if name is not None]
         if at:
             values = _values(at, space)
             labels = [str(place) if name is None else name for place, name in enumerate(names)]
-            return cls(map_.at(tuple(values)), own, dict(zip(labels, values, strict=True)), weight)
-        if len(own) < len(names):
+            return cls(map_.at(tuple(values)), columns, dict(zip(labels, values, strict=True)), weight)
+        if len(columns) < len(names):
             raise InputError(
                 f"`{path}` was fitted with conditions that have no names, so no columns can be read for them. Give one "
                 "for all rows with `--at`, or fit with a frame, whose columns have names."
             )
-        return cls(map_, own, weight=weight)
+        return cls(map_, columns, weight=weight)
 
     @classmethod
     def load_one(cls, path: Path, at: Sequence[str] | None) -> "OpenMap":
@@ -98,7 +98,7 @@ class OpenMap:
         """Open a map file for its density.
 
         Raises:
-            InputError: As for `load_one`; or the cost of the map is none that gives a density.
+            InputError: As for `load_one`; or the map has a cost that gives no density.
         """
         opened = cls.load_one(path, at)
         if not opened.map_.geometry.quadratic:
@@ -109,7 +109,7 @@ class OpenMap:
         return opened
 
     def read(self, path: Path, key: str | None) -> Cloud:
-        """Read points with their conditions; with `--at`, this one in all columns of conditions that the file has.
+        """Read points with their conditions; with `--at`, its values replace those of the file.
 
         Of .h5ad files, without a key, the part that the fit had.
 
@@ -131,16 +131,16 @@ class OpenMap:
         from brenier.data.conditions import Column
         from brenier.files.points import read_without
 
-        others = [] if self.weight is None else [self.weight]
+        weights = [] if self.weight is None else [self.weight]
         with naming_conditions():
-            table, present = read_without(path, key, [*self.names, *others])
+            table, present = read_without(path, key, [*self.names, *weights])
         rows = len(table.values)
         conditions = [Column(name, np.repeat(np.array(self.at[name]), rows)) for name in present if name in self.names]
-        weight = next((Column(name, present[name]) for name in others if name in present), None)
+        weight = next((Column(name, present[name]) for name in weights if name in present), None)
         return Cloud(path, table, conditions=conditions, weight=weight, part=key if is_cells(path) else None)
 
     def read_rows(self, path: Path, key: str | None) -> "Rows":
-        """The same to be read from start to end; its columns beside the points are those that `read` would take.
+        """Open a file to be read in parts, from start to end, with the columns that `read` would take.
 
         Raises:
             InputError: As for `read`.
@@ -160,14 +160,14 @@ class OpenMap:
         return rows
 
     def beside(self, path: Path, block: "Block") -> "list[Column]":
-        """Conditions of some rows, and behind them the weights if there are any."""
+        """The columns of conditions of some rows, then that of the weights if there is one."""
         import numpy as np
 
         from brenier.data.conditions import Column
         from brenier.files.points import condition_columns
 
         columns: list[Column] = []
-        for name in [own for own in (*self.names, self.weight) if own is not None and own in block.taken]:
+        for name in [column for column in (*self.names, self.weight) if column is not None and column in block.taken]:
             if self.at is not None and name in self.names:
                 columns.append(Column(name, np.repeat(np.array(self.at[name]), len(block.points))))
             elif self.at is not None:
@@ -177,7 +177,7 @@ class OpenMap:
         return columns
 
     def condition(self, columns: "Sequence[Column]") -> "Conditions | None":
-        """What methods of the map take as the condition of the points of a file; None where they ask for none.
+        """The `condition` argument of the map's methods for the points of a file; None if it takes none.
 
         Args:
             columns: The conditions that stand beside the points.
@@ -191,7 +191,7 @@ class OpenMap:
         return {"conditions": list(self.names), "at": self.at} if self.names or self.at else {}
 
     def lines(self) -> list[tuple[str, str]]:
-        """The same for people."""
+        """The conditions in use, for people: a label and a text; nothing without any."""
         if self.at is not None:
             texts = [f"{name} = {value}" if self.names else f"{value}" for name, value in self.at.items()]
             return [("Condition", f"{', '.join(texts)} for all rows")]
@@ -227,12 +227,12 @@ def _values(given: Sequence[str], space: "ConditionSpace") -> list[str | float]:
 
 
 def _value(text: str, name: str, known: set[str] | None) -> str | float:
-    """A number; or a label, spelled as the map spells it.
+    """The value of one condition: a number, or a label in the spelling of the map.
 
     Args:
-        text: What was given.
-        name: Whose value it is, for messages.
-        known: The labels that the map knows, None for a number.
+        text: The value in the form of the command line.
+        name: Name of the condition, for messages.
+        known: The labels of the map; None for a number.
     """
     from brenier.data.conditions import label_text
 

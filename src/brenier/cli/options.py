@@ -44,7 +44,7 @@ Dequantize: TypeAlias = Annotated[
 
 
 def dequantize_widths(text: str | None) -> str | float | None:
-    """What `--dequantize` gave, as the library takes it."""
+    """The text of `--dequantize` as the argument `dequantize` of the estimators."""
     if text is None or text == "auto":
         return text
     try:

@@ -46,10 +46,10 @@ _HEARTBEAT = 30
 
 
 def join(distributed: bool, coordinator: str | None, processes: int | None, process: int | None) -> bool:
-    """Meet the other processes, if there are to be any, before JAX looks for its devices.
+    """Connect to the other processes of a distributed command, before JAX looks for its devices.
 
     Returns:
-        Whether this process leads: the one that speaks, and writes files.
+        Whether this process leads: only the leader prints and writes files.
 
     Raises:
         InputError: The other processes cannot be found.
@@ -88,7 +88,7 @@ def join(distributed: bool, coordinator: str | None, processes: int | None, proc
 
 @contextmanager
 def leaving_together(distributed: bool) -> Iterator[None]:
-    """End a process so that none waits for another: in order after success, at once after a failure.
+    """Run a block, then exit so that no process waits for another: in order after success, at once after failure.
 
     JAX would wait for the others at the exit, while they wait for this process in a step.
     """
@@ -113,7 +113,7 @@ def leaving_together(distributed: bool) -> Iterator[None]:
 
 @contextmanager
 def _stdout_to_stderr() -> Iterator[None]:
-    """What compiled code prints belongs with the messages: stdout is for results."""
+    """Send what compiled code prints to stderr: stdout is for results."""
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)

@@ -1,4 +1,4 @@
-"""What commands say while they work, and how often they were interrupted."""
+"""Progress messages of commands, and how often they were interrupted."""
 
 import signal
 import socket
@@ -18,7 +18,7 @@ _SILENT, _BETWEEN = 1.0, 10.0
 
 
 class Doing:
-    """Says what a command does after its fit: beside a spinner on a terminal, elsewhere a line for each."""
+    """Prints what a command does after its fit: beside a spinner on a terminal, elsewhere as lines."""
 
     def __init__(self) -> None:
         self._status = stderr.status("")
@@ -42,7 +42,7 @@ class Doing:
 
 
 class RowsDone:
-    """Says how many rows a command has done and how long the rest will take.
+    """Prints how many rows a command has done and how long the rest will take.
 
     A bar on a terminal, elsewhere a line every ten seconds; nothing in the first second.
     """
@@ -59,7 +59,7 @@ class RowsDone:
             self._bar.stop()
 
     def __call__(self, rows: int, share: float) -> None:
-        """Take note of rows that are done, and of the share of the work that they are."""
+        """Record how many rows are done, and what share of the work that is."""
         now = time.perf_counter()
         seconds = now - self._started
         if seconds < _SILENT or not share > 0.0:

@@ -86,7 +86,7 @@ def report(
         for cloud in clouds:
             check_columns(cloud, opened.map_)
         conditions = [opened.condition(cloud.conditions) for cloud in clouds]
-        found = write_page(
+        page = write_page(
             opened.map_,
             clouds,
             output,
@@ -97,15 +97,15 @@ def report(
             confidence=confidence,
             seed=seed,
         )
-        record = {"rows": [len(cloud.table.values) for cloud in clouds]} | opened.record() | _record(output, found)
-        print_result(record, [*report_lines(output, found), *opened.lines(), *weight_lines(clouds)], as_json=as_json)
+        record = {"rows": [len(cloud.table.values) for cloud in clouds]} | opened.record() | _record(output, page)
+        print_result(record, [*report_lines(output, page), *opened.lines(), *weight_lines(clouds)], as_json=as_json)
 
 
 def check_report(path: Path, *inputs: Path) -> None:
-    """Check that a page can be written, and is named like one.
+    """Check that a page can be written, and that its name ends in `.html` or `.htm`.
 
     Raises:
-        InputError: It cannot, or it is not.
+        InputError: One of the two fails.
     """
     check_output(path, *inputs)
     if path.suffix.lower() not in _SUFFIXES:
@@ -133,7 +133,7 @@ def write_page(map_: Any, clouds: "list[Cloud]", output: Path, **options: Any) -
         images = (read_image(clouds[0].path), read_image(clouds[1].path))
     if len(clouds) == 1:
         first = map_.density_side == "source"
-        pairs = [[own[0], None] if first else [None, own[0]] for own in (tables, weights, conditions)]
+        pairs = [[values[0], None] if first else [None, values[0]] for values in (tables, weights, conditions)]
         tables, weights, conditions = pairs
         names = [names[0], "normal base"] if first else ["normal base", names[0]]
     return write_report(
@@ -152,20 +152,20 @@ def write_page(map_: Any, clouds: "list[Cloud]", output: Path, **options: Any) -
     )
 
 
-def report_lines(output: Path, found: "Report") -> list[tuple[str, str]]:
-    """What people read of a page that was written: a label and a text each."""
-    seen = [("Note", "the fit has seen rows of these files; the page says what that means")] if found.seen else []
-    return [("Report", f"{output}   {found.bytes / 1e3:,.0f} kB"), ("Verdict", found.verdict), *seen]
+def report_lines(output: Path, page: "Report") -> list[tuple[str, str]]:
+    """The path, size and verdict of a page that was written, for people: a label and a text each."""
+    seen = [("Note", "the fit has seen rows of these files; the page says what that means")] if page.seen else []
+    return [("Report", f"{output}   {page.bytes / 1e3:,.0f} kB"), ("Verdict", page.verdict), *seen]
 
 
-def _record(output: Path, found: "Report") -> dict[str, Any]:
+def _record(output: Path, page: "Report") -> dict[str, Any]:
     return {
         "report": os.fspath(output),
-        "bytes": found.bytes,
-        "rows_used": list(found.rows),
-        "seen": found.seen,
-        "verdict": found.verdict,
-        "distance": found.distance.record(),
+        "bytes": page.bytes,
+        "rows_used": list(page.rows),
+        "seen": page.seen,
+        "verdict": page.verdict,
+        "distance": page.distance.record(),
     }
 
 

@@ -21,11 +21,11 @@ def status_record(failed: "NDArray") -> dict[str, Any]:
 
 
 def status_line(record: Mapping[str, Any], more: str = "") -> tuple[str, str]:
-    """The same for people: a label and a text.
+    """How many rows failed, and the first of them, for people: a label and a text.
 
     Args:
-        record: What has the entries of `status_record`, and the number of `rows`.
-        more: What to add where some failed.
+        record: The entries of `status_record`, and `rows`, the number of all rows.
+        more: Text to append if some failed.
     """
     if not record["unconverged"]:
         return "Status", "all preimages converged"

@@ -50,7 +50,7 @@ def data_limit(memory: str | None) -> int:
     """Bytes that the data of a command may take.
 
     Raises:
-        InputError: What `--memory` gave is no size.
+        InputError: The text of `--memory` is not a size.
     """
     from brenier.data.memory import machine_bytes, parse_size
 
@@ -82,10 +82,10 @@ def open_side(path: Path, key: str | None, memory: str | None) -> Cloud | None:
 
 
 def check_streamed(clouds: Sequence[Cloud], **options: object) -> None:
-    """Refuse options that need all rows at once, where a file is read in parts.
+    """Check that no option needs all rows at once where a file is read in parts.
 
     Raises:
-        InputError: One was given; it is called by its name with dashes.
+        InputError: One does; the message spells its name with dashes.
     """
     for name, value in options.items():
         for cloud in clouds:
@@ -97,19 +97,19 @@ def check_streamed(clouds: Sequence[Cloud], **options: object) -> None:
 
 
 def stored_of(cloud: Cloud) -> "Stored | None":
-    """What a cloud is read from in parts, if it is."""
+    """The rows of a cloud that is read in parts; None for one that was read whole."""
     from brenier.data.stored import Stored
 
     return cloud.table if isinstance(cloud.table, Stored) else None
 
 
 def streamed_record(clouds: Sequence[Cloud]) -> list[int | None]:
-    """Bytes that each side may hold of its rows, null where all of them were read."""
+    """Bytes of rows that each side may hold in memory; None where all rows were read."""
     return [None if (stored := stored_of(cloud)) is None else stored.memory for cloud in clouds]
 
 
 def streamed_line(clouds: Sequence[Cloud]) -> list[tuple[str, str]]:
-    """The same for people: a label and a text, or nothing."""
+    """Which files are read in parts, and how much memory each takes, for people: a label and a text, or nothing."""
     from brenier.data.memory import size_text
 
     texts = [
@@ -121,12 +121,12 @@ def streamed_line(clouds: Sequence[Cloud]) -> list[tuple[str, str]]:
 
 
 def is_small(path: Path, memory: str | None) -> bool:
-    """Whether a file is so small that nobody needs to look into it; never where a limit was asked for."""
+    """Whether a file is so small that it is read whole unexamined; never if `--memory` was given."""
     return memory is None and path.is_file() and path.stat().st_size < _SMALL
 
 
 def table_bytes(path: Path, key: str | None) -> float:
-    """About how much memory the points of a table take in double precision, found out without reading them."""
+    """Estimated bytes that the points of a table take in double precision, without reading them."""
     from brenier.files.points import is_stored, open_points
 
     if is_stored(path):

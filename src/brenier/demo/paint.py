@@ -37,7 +37,7 @@ def paint(image: Image, move: Move) -> tuple[Image, float]:
         move: Map of `(n, 3)` colours in the unit cube.
 
     Returns:
-        The new image, and the share of its values that had to be clipped.
+        The new image, 8 bits, and the share of its values that had to be clipped.
     """
     colours, smooth = to_colours(image), smooth_part(image)
     return to_image(move(smooth) + (colours - smooth), image.shape)

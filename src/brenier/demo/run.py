@@ -30,7 +30,7 @@ NAMES = {
 
 
 class Demo(NamedTuple):
-    """What the demonstration did.
+    """The result of the demonstration.
 
     Attributes:
         ot: The fitted estimator.
@@ -63,7 +63,7 @@ def run_demo(
         seed: Randomness of the split, the dither and the fit.
         max_seconds: Budget of the fit; the rest of the work takes about fifteen seconds more.
         max_steps: Budget in steps as well; no limit by default.
-        callbacks: Those of the fit, as for `BrenierMap`.
+        callbacks: Callbacks of the fit, as for `BrenierMap`.
         say: Called with a few words at the start of each part of the work after the fit.
 
     Raises:

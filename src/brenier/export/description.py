@@ -21,20 +21,20 @@ DTYPES = ("float32", "float64")
 
 
 def check_dtype(dtype: str) -> None:
-    """Refuse what is no precision.
+    """Check that a precision is `"float32"` or `"float64"`.
 
     Raises:
-        InputError: It is neither of the two.
+        InputError: It is neither.
     """
     if dtype not in DTYPES:
         raise InputError(f"`dtype` must be 'float32' or 'float64'; got {dtype!r}.")
 
 
 def check_cost(map_: TransportMap) -> None:
-    """Refuse maps whose cost is no squared distance: they are not the gradient of their potential.
+    """Check that the cost of a map is a squared distance: other maps are not the gradient of their potential.
 
     Raises:
-        InputError: It is one.
+        InputError: It is another cost.
     """
     if not map_.geometry.quadratic:
         raise InputError(
@@ -44,12 +44,12 @@ def check_cost(map_: TransportMap) -> None:
 
 
 def description(map_: TransportMap, program: str, dtype: str) -> dict[str, Any]:
-    """What a program is and takes.
+    """The description of an exported program: what it is, takes and returns, as JSON values.
 
     Args:
         map_: The map.
         program: `"forward"` or `"inverse"`.
-        dtype: Of its points.
+        dtype: Type of its points.
     """
     inverse = program == "inverse"
     conditions: Mapping[str, Any] | None = None
@@ -57,9 +57,9 @@ def description(map_: TransportMap, program: str, dtype: str) -> dict[str, Any]:
         space = map_.conditions.record()
         conditions = {name: space[name] for name in ("variables", "classes", "low", "high")}
     try:
-        own = version("brenier")
+        ours = version("brenier")
     except PackageNotFoundError:
-        own = None
+        ours = None
     return {
         "format": FORMAT,
         "program": program,
@@ -68,12 +68,12 @@ def description(map_: TransportMap, program: str, dtype: str) -> dict[str, Any]:
         "columns": None if map_.columns is None else list(map_.columns),
         "conditions": conditions,
         "outputs": ["points", "residual", "converged", "steps"] if inverse else ["points"],
-        "brenier": own,
+        "brenier": ours,
     }
 
 
 def as_json(record: Mapping[str, Any]) -> str:
-    """The text of a description."""
+    """The JSON text of a description."""
     return json.dumps(record, indent=1, sort_keys=True)
 
 

@@ -16,31 +16,31 @@ __all__ = ["AbstractAffine", "affine"]
 
 
 class AbstractAffine(Protocol):
-    """Ways into the coordinates of the potential and out of them, under the codes of conditions."""
+    """The coordinate changes of a map in JAX: between the units of the data and the coordinates of its potential."""
 
     def codes(self, condition: Float[Array, "n k"] | None, points: Points) -> Float[Array, "n k"]:
         """Codes of conditions, NaN where a class does not exist."""
         ...
 
     def enter_x(self, x: Points, codes: Float[Array, "n k"]) -> Points:
-        """Source points in the new coordinates."""
+        """`(n, d)` source points of the data in the coordinates of the potential."""
         ...
 
     def enter_y(self, y: Points, codes: Float[Array, "n k"]) -> Points:
-        """Target points in the new coordinates."""
+        """`(n, d)` target points of the data in the coordinates of the potential."""
         ...
 
     def leave_x(self, x: Points, codes: Float[Array, "n k"]) -> Points:
-        """Source points in the units of the data."""
+        """`(n, d)` source points of the potential in the units of the data."""
         ...
 
     def leave_y(self, y: Points, codes: Float[Array, "n k"]) -> Points:
-        """Target points in the units of the data."""
+        """`(n, d)` target points of the potential in the units of the data."""
         ...
 
 
 def affine(map_: TransportMap) -> AbstractAffine:
-    """The coordinates of a map."""
+    """The coordinate changes of a map, with or without conditions."""
     record = map_.geometry.record()
     parts = SimpleNamespace(**record.entries, **record.tensors)
     return _Plain(parts) if map_.conditions is None else _Conditional(parts, map_.conditions)
@@ -73,9 +73,9 @@ class _Conditional:
 
     def codes(self, condition: Float[Array, "n k"] | None, points: Points) -> Float[Array, "n k"]:
         values = _double(condition)
-        own = values[:, 0]
-        known: Bool[Array, " n"] = (own >= 0) & (own < len(self.space.classes)) & (own == jnp.round(own))
-        number = jnp.where(known, own, 0.0).astype(jnp.int32)
+        label = values[:, 0]
+        known: Bool[Array, " n"] = (label >= 0) & (label < len(self.space.classes)) & (label == jnp.round(label))
+        number = jnp.where(known, label, 0.0).astype(jnp.int32)
         lowest, highest = self.space.low.min(axis=0), self.space.high.max(axis=0)
         scaled = (2.0 * values[:, 1:] - lowest - highest) / np.where(highest > lowest, highest - lowest, 1.0)
         low, high = (jnp.asarray(ends)[number] for ends in self.space.scaled_ranges)
@@ -93,11 +93,11 @@ class _Conditional:
     def enter_y(self, y: Points, codes: Float[Array, "n k"]) -> Points:
         mean, lower = self._at(codes, self.c.mean_y)
         inner = (_double(y) - mean) / self.c.scale
-        return _solved(lower, inner, False) @ self.c.rotation.T / self.c.unit
+        return _solve(lower, inner, False) @ self.c.rotation.T / self.c.unit
 
     def leave_x(self, x: Points, codes: Float[Array, "n k"]) -> Points:
         mean, lower = self._at(codes, self.c.mean_x)
-        return mean + self.c.scale * _solved(lower, (self.c.unit * _double(x)) @ self.c.rotation, True)
+        return mean + self.c.scale * _solve(lower, (self.c.unit * _double(x)) @ self.c.rotation, True)
 
     def leave_y(self, y: Points, codes: Float[Array, "n k"]) -> Points:
         mean, lower = self._at(codes, self.c.mean_y)
@@ -120,14 +120,14 @@ class _Conditional:
 
     def _legendre(self, values: Float[Array, "n q"]) -> Float[Array, "n p"]:
         """Products of orthonormal Legendre polynomials, by their recursion."""
-        found = [jnp.ones_like(values), values]
+        polynomials = [jnp.ones_like(values), values]
         for k in range(1, self.c.degree):
-            found.append(((2 * k + 1) * values * found[k] - k * found[k - 1]) / (k + 1))
+            polynomials.append(((2 * k + 1) * values * polynomials[k] - k * polynomials[k - 1]) / (k + 1))
         columns = []
         for term in self.powers:
             column = jnp.ones_like(values, shape=values.shape[:1])
             for variable, power in enumerate(term):
-                column = column * np.sqrt(2.0 * power + 1.0) * found[power][:, variable]
+                column = column * np.sqrt(2.0 * power + 1.0) * polynomials[power][:, variable]
             columns.append(column)
         return jnp.stack(columns, axis=1)
 
@@ -136,7 +136,7 @@ def _double(values: Array | None) -> Array:
     return jnp.asarray(values).astype(jnp.float64)
 
 
-def _solved(lower: Float[Array, "n d d"], values: Points, transposed: bool) -> Points:
+def _solve(lower: Float[Array, "n d d"], values: Points, transposed: bool) -> Points:
     """`L^-1 values`, or `L^-T values`, row by row."""
     solve = jax.scipy.linalg.solve_triangular
     return solve(lower, values[:, :, None], lower=True, trans=1 if transposed else 0)[:, :, 0]

@@ -51,7 +51,7 @@ def save_stablehlo(
         path: File to write, whole or not at all.
         inverse: Write the inverse, which returns points, residuals, converged rows and steps, instead of the forward
             map, which returns points.
-        dtype: Of the points and of the potential: `"float32"`, or `"float64"`, for which the process that runs the
+        dtype: Type of the points and of the potential: `"float32"`, or `"float64"`, for which the process that runs the
             program must have switched on `jax_enable_x64`.
 
     Returns:
@@ -108,7 +108,7 @@ def _inverse(map_: TransportMap, dtype: str) -> Callable[..., tuple[Points, Valu
         bound = tolerance.atol + tolerance.rtol * residual_norm(target, jnp.asarray(scale))
         x, steps, converged = target, jnp.zeros(target.shape[:1], jnp.int32), jnp.zeros(target.shape[:1], bool)
         for solver, budget in _solvers(map_.dim):
-            found, _ = iterate(
+            result, _ = iterate(
                 solver,
                 lambda at: u.gradient(at) - target,
                 x,
@@ -116,7 +116,7 @@ def _inverse(map_: TransportMap, dtype: str) -> Callable[..., tuple[Points, Valu
                 max_steps=budget,
                 scale=jnp.asarray(scale),
             )
-            x, steps, converged = found.value, steps + found.steps, found.converged
+            x, steps, converged = result.value, steps + result.steps, result.converged
         reached = coordinates.leave_y(u.gradient(x), codes)
         residual = jnp.linalg.norm(reached - y.astype(jnp.float64), axis=1)
         return coordinates.leave_x(x, codes).astype(dtype), residual.astype(dtype), converged, steps
@@ -125,18 +125,18 @@ def _inverse(map_: TransportMap, dtype: str) -> Callable[..., tuple[Points, Valu
 
 
 def _solvers(dim: int) -> list[tuple[AbstractSolver[Any], int]]:
-    """Those of `brenier.conjugates` with their budgets, one after the other for all rows: rows that are solved rest."""
+    """The solvers of `brenier.conjugates` with their budgets, run one after the other on the rows still unsolved."""
     first: AbstractSolver[Any] = BFGS() if dim <= BFGS_DIMENSIONS else LBFGS()
     second: AbstractSolver[Any] = Newton() if dim <= NEWTON_DIMENSIONS else LBFGS()
     return [(first, _STEPS), (second, 4 * _STEPS)]
 
 
 def _potential(map_: TransportMap, dtype: str) -> AbstractFamily:
-    """The potential, or the family of them, in the precision of the program."""
+    """The potential, or the family of potentials, in the precision of the program."""
     family = map_.potential
     return jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype) if eqx.is_inexact_array(leaf) else leaf, family)
 
 
 def _under(family: AbstractFamily, codes: Float[Array, "n k"], dtype: str) -> AbstractFunction:
-    """The potential of each row; some class for rows whose own does not exist, which their coordinates mark."""
+    """The potential of each row; an arbitrary class for rows whose class does not exist, whose coordinates are NaN."""
     return family.under(family.changes(jnp.nan_to_num(codes).astype(dtype)))

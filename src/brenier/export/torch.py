@@ -30,8 +30,8 @@ def to_torch(map_: TransportMap, *, dtype: str = "float32") -> "TorchMap":
     """A map as a PyTorch module with `forward`, `inverse`, `inverse_with_status` and `log_det`.
 
     Args:
-        map_: The map; of a Mahalanobis distance, too, but of no other cost.
-        dtype: Of the weights: `"float32"`, as in the original, or `"float64"`.
+        map_: The map, for a squared Euclidean or Mahalanobis distance.
+        dtype: Type of the weights: `"float32"`, as in the original, or `"float64"`.
 
     Returns:
         A module on the CPU, without JAX in it: weights are parameters, coordinates buffers in float64. The class is in
@@ -67,7 +67,7 @@ def save_torch(map_: TransportMap, path: FilePath, *, inverse: bool = False, dty
         path: File to write, usually `.pt2`, whole or not at all.
         inverse: Write the inverse, which returns points, residuals, converged rows and steps, instead of the forward
             map, which returns points.
-        dtype: Of the weights and of the points: `"float32"` or `"float64"`.
+        dtype: Type of the weights and of the points: `"float32"` or `"float64"`.
 
     Returns:
         The description of the program that is among its extra files, under `brenier.json`.

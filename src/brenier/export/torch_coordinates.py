@@ -28,10 +28,10 @@ class AffineCoordinates(nn.Module):
             self.register_buffer(name, arrays[name])
 
     def codes(self, condition: Tensor | None, points: Tensor) -> Tensor:
-        """No numbers for each point.
+        """`(n, 0)`: a map without conditions has no codes.
 
         Raises:
-            ValueError: There is a condition.
+            ValueError: A condition was given.
         """
         if condition is not None:
             raise ValueError("`condition` was given, but this map has no conditions. Leave it out.")
@@ -82,7 +82,7 @@ class ConditionalCoordinates(nn.Module):
             self.register_buffer(name, tensor)
         count, numbers = arrays["low"].shape
         self.register_buffer("powers", torch.tensor(powers, dtype=torch.int64).reshape(len(powers), numbers))
-        self.degree = max((sum(own) for own in powers), default=0)
+        self.degree = max((sum(degrees) for degrees in powers), default=0)
         self.count, self.numbers, self.classes = count, numbers, [list(labels) for labels in classes]
         dim = len(arrays["scale"])
         # Where each entry of a lower triangle is in its packed form; everything else is in the column after the last.
@@ -94,10 +94,10 @@ class ConditionalCoordinates(nn.Module):
     def codes(self, condition: Tensor | None, points: Tensor) -> Tensor:
         """Class and numbers from -1 to 1 over the range of the fit; numbers far outside it are taken as its ends.
 
-        NaN in all numbers and in the class where that does not exist.
+        Where the class does not exist, all entries are NaN.
 
         Raises:
-            ValueError: No condition, or one of another shape than `(n, 1 + numbers)` or `(1, 1 + numbers)`.
+            ValueError: There is no condition, or its shape is not `(n, 1 + numbers)` or `(1, 1 + numbers)`.
         """
         width = 1 + self.numbers
         if condition is None or condition.ndim != 2 or condition.shape[1] != width:
@@ -107,11 +107,11 @@ class ConditionalCoordinates(nn.Module):
                 f"got {shape}."
             )
         values = condition.to(self.scale).expand(points.shape[0], width)
-        own = values[:, 0]
-        known = (own >= 0) & (own < self.count) & (own == torch.round(own))
-        number = torch.where(known, own, 0.0).to(torch.int64)
-        scaled = self._scaled(values[:, 1:])
-        low, high = (self._scaled(ends)[number] for ends in (self.raw_low, self.raw_high))
+        label = values[:, 0]
+        known = (label >= 0) & (label < self.count) & (label == torch.round(label))
+        number = torch.where(known, label, 0.0).to(torch.int64)
+        scaled = self._scale(values[:, 1:])
+        low, high = (self._scale(ends)[number] for ends in (self.raw_low, self.raw_high))
         wide = _MARGIN * (high - low)
         beyond = ((scaled < low - wide) | (scaled > high + wide)).any(dim=1, keepdim=True)
         scaled = torch.where(beyond, torch.clamp(scaled, low, high), scaled)
@@ -147,7 +147,7 @@ class ConditionalCoordinates(nn.Module):
         lower = self._at(codes, self.mean_x)[1]
         return 2.0 * torch.log(torch.diagonal(lower, dim1=1, dim2=2)).sum(dim=1)
 
-    def _scaled(self, numbers: Tensor) -> Tensor:
+    def _scale(self, numbers: Tensor) -> Tensor:
         """From -1 to 1 over the range of all classes."""
         low, high = self.raw_low.amin(dim=0), self.raw_high.amax(dim=0)
         return (2.0 * numbers - low - high) / torch.where(high > low, high - low, 1.0)
@@ -168,10 +168,10 @@ class ConditionalCoordinates(nn.Module):
 
     def _legendre(self, values: Tensor) -> Tensor:
         """`(n, p)` products of orthonormal Legendre polynomials."""
-        found = [torch.ones_like(values), values]
+        polynomials = [torch.ones_like(values), values]
         for k in range(1, self.degree):
-            found.append(((2 * k + 1) * values * found[k] - k * found[k - 1]) / (k + 1))
-        single = torch.stack([(2.0 * k + 1.0) ** 0.5 * own for k, own in enumerate(found)], dim=2)
+            polynomials.append(((2 * k + 1) * values * polynomials[k] - k * polynomials[k - 1]) / (k + 1))
+        single = torch.stack([(2.0 * k + 1.0) ** 0.5 * column for k, column in enumerate(polynomials)], dim=2)
         basis = values.new_ones(values.shape[0], len(self.powers))
         for variable in range(self.numbers):
             basis = basis * single[:, variable][:, self.powers[:, variable]]

@@ -21,7 +21,7 @@ _ENTRIES = 1 << 24
 
 
 class InverseResult(NamedTuple):
-    """Preimages with what is known about each.
+    """Preimages, and whether each was found.
 
     Attributes:
         points: `(n, d)` the best points found.
@@ -72,12 +72,12 @@ class TorchMap(nn.Module):
         atol: float = 3e-6,
         max_steps: int = 100,
     ) -> Tensor:
-        """Preimages `(n, d)` of target points; NaN where one was not found. `inverse_with_status` has the best found.
+        """Preimages `(n, d)` of target points; NaN where one was not found; see `inverse_with_status`.
 
         Differentiable in the points and in the weights, by the implicit function theorem.
         """
-        found = self.inverse_with_status(y, condition, rtol=rtol, atol=atol, max_steps=max_steps)
-        return torch.where(found.converged[:, None], found.points, torch.nan)
+        result = self.inverse_with_status(y, condition, rtol=rtol, atol=atol, max_steps=max_steps)
+        return torch.where(result.converged[:, None], result.points, torch.nan)
 
     def inverse_with_status(
         self,
@@ -97,17 +97,17 @@ class TorchMap(nn.Module):
             condition: As for `forward`.
             rtol: A point is solved when its residual is at most `atol + rtol * |y|`, both as root mean squares over
                 the inner coordinates in units of their standard deviations.
-            atol: See there. Below 1e-6, use a map in float64.
-            max_steps: Steps at most.
+            atol: The absolute part of the tolerance, see `rtol`. Below 1e-6, use a map in float64.
+            max_steps: Largest number of Newton steps of a point.
 
-        Note: Cost a step and point: a Hessian, `d^2` products for each unit of the network, and a factor, `d^3 / 3`.
+        Note: Cost of a step and point: a Hessian, `d^2` products for each unit of the network, and a factor, `d^3 / 3`.
         """
         codes = self.coordinates.codes(condition, y)
         widest = max(parameter.shape[-1] for parameter in self.potential.parameters())
         rows = max(1, _ENTRIES // (max(widest, y.shape[1]) * y.shape[1]))
         parts = [
-            self._solved(own, code, rtol, atol, max_steps)
-            for own, code in zip(torch.split(y, rows), torch.split(codes, rows), strict=True)
+            self._solve(part, code, rtol, atol, max_steps)
+            for part, code in zip(torch.split(y, rows), torch.split(codes, rows), strict=True)
         ]
         return InverseResult(*(torch.cat(list(field)) for field in zip(*parts, strict=True)))
 
@@ -120,12 +120,12 @@ class TorchMap(nn.Module):
         return (size.to(codes) + self.coordinates.log_det(codes)).to(x.dtype)
 
     def start(self, y: Tensor, codes: Tensor) -> tuple[Tensor, ...]:
-        """The state of rows before their first step; see `step`."""
+        """The state of all rows before their first step, as `step` takes it."""
         target = self._cast(self.coordinates.enter_y(y, codes))
-        guess = target.clone()
-        residual = self.potential.gradient(guess, self._network(codes)) - target
+        x0 = target.clone()
+        residual = self.potential.gradient(x0, self._network(codes)) - target
         steps = torch.zeros_like(target[:, 0], dtype=torch.int64)
-        return guess, residual, self._norm(residual), torch.ones_like(target[:, 0]), steps
+        return x0, residual, self._norm(residual), torch.ones_like(target[:, 0]), steps
 
     def step(
         self, state: tuple[Tensor, ...], y: Tensor, codes: Tensor, bound: Tensor, max_steps: int
@@ -140,15 +140,15 @@ class TorchMap(nn.Module):
         _, hessian = self.potential.gradient_and_hessian(x, self._network(codes))
         newton = torch.linalg.solve_ex(hessian, residual[:, :, None]).result[:, :, 0]
         trial = x - damping[:, None] * newton
-        found = self.potential.gradient(trial, self._network(codes)) - target
-        found_norm = self._norm(found)
-        accepted = active & (found_norm <= _GROWTH * norm)
+        change = self.potential.gradient(trial, self._network(codes)) - target
+        size = self._norm(change)
+        accepted = active & (size <= _GROWTH * norm)
         moved = accepted[:, None]
         shorter = torch.where(active, 0.25 * damping, damping)
         return (
             torch.where(moved, trial, x),
-            torch.where(moved, found, residual),
-            torch.where(accepted, found_norm, norm),
+            torch.where(moved, change, residual),
+            torch.where(accepted, size, norm),
             torch.where(accepted, torch.clamp(2.0 * damping, max=1.0), shorter),
             steps + active.to(steps.dtype),
         )
@@ -162,20 +162,20 @@ class TorchMap(nn.Module):
         """Norm of the residual at which each row is solved."""
         return atol + rtol * self._norm(self._cast(self.coordinates.enter_y(y, codes)))
 
-    def finished(self, state: tuple[Tensor, ...], y: Tensor, codes: Tensor, bound: Tensor) -> InverseResult:
-        """What is known of rows that will not be moved any more."""
+    def finish(self, state: tuple[Tensor, ...], y: Tensor, codes: Tensor, bound: Tensor) -> InverseResult:
+        """The preimages of rows that need no more steps, with residuals and status."""
         x, residual, norm, _, steps = state
         reached = self.coordinates.leave_y(residual + self._cast(self.coordinates.enter_y(y, codes)), codes)
         distance = torch.linalg.vector_norm(reached - y.to(reached.dtype), dim=1)
         points = self.coordinates.leave_x(x, codes)
         return InverseResult(points.to(y.dtype), distance.to(y.dtype), norm <= bound, steps)
 
-    def _solved(self, y: Tensor, codes: Tensor, rtol: float, atol: float, max_steps: int) -> InverseResult:
+    def _solve(self, y: Tensor, codes: Tensor, rtol: float, atol: float, max_steps: int) -> InverseResult:
         with torch.no_grad():
             bound, state = self.bound(y, codes, rtol, atol), self.start(y, codes)
             while bool(self.active(state, bound, max_steps).any()):
                 state = self.step(state, y, codes, bound, max_steps)
-            result = self.finished(state, y, codes, bound)
+            result = self.finish(state, y, codes, bound)
         if not torch.is_grad_enabled():
             return result
         # One more Newton step, of length zero: its derivatives are those of the solution.
@@ -226,5 +226,5 @@ class InverseProgram(nn.Module):
                 return self.map_.step(state, y, codes, bound, self.max_steps)
 
             state = while_loop(unfinished, turn, self.map_.start(y, codes))
-            found = self.map_.finished(state, y, codes, bound)
-            return found.points, found.residual, found.converged, found.steps
+            result = self.map_.finish(state, y, codes, bound)
+            return result.points, result.residual, result.converged, result.steps

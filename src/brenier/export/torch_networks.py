@@ -21,7 +21,7 @@ Weights = Mapping[str, Tensor]
 Function = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
-def _bowl(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _soft_square(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """A square near zero, straight beyond 2; value, slope and curvature."""
     t = torch.clamp(x / 2.0, -1.0, 1.0)
     q = torch.square(t)
@@ -29,7 +29,7 @@ def _bowl(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return value, 4.0 * t * (1.0 - q / 3.0), 2.0 * (1.0 - q)
 
 
-def _ramp(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _smooth_relu(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     t = torch.clamp(0.5 * x + 0.5, 0.0, 1.0)
     return t**3 * (2.0 - t) + torch.relu(x - 1.0), t * t * (3.0 - 2.0 * t), 3.0 * t * (1.0 - t)
 
@@ -45,11 +45,11 @@ def _softplus(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return torch.logaddexp(x, torch.zeros_like(x)), slope, slope * (1.0 - slope)
 
 
-ACTIVATIONS: dict[str, Function] = {"ramp": _ramp, "celu": _celu, "softplus": _softplus}
+ACTIVATIONS: dict[str, Function] = {"ramp": _smooth_relu, "celu": _celu, "softplus": _softplus}
 
 
 class Potential(nn.Module):
-    """A convex function of points `(n, d)`, or one for every row of `codes` `(n, k)`."""
+    """A function of points `(n, d)`, or a family with one function for every row of `codes` `(n, k)`."""
 
     def gradient(self, x: Tensor, codes: Tensor) -> Tensor:
         """`(n, d)` gradients."""
@@ -113,7 +113,7 @@ class MLP(Potential):
 
 
 class Changes(NamedTuple):
-    """What a condition changes in one layer, a row a point: factors of its parts, and a shift of its units."""
+    """Changes of one layer by the condition of each point: factors of its parts, and a shift of its units."""
 
     quadratic: Tensor
     linear: Tensor
@@ -131,7 +131,7 @@ class _Layer(nn.Module):
         self.bias, self.root_mix = nn.Parameter(weights["bias"]), nn.Parameter(weights["root_mix"])
         self.root_output = nn.Parameter(weights["root_output"])
 
-    def unchanged(self, x: Tensor) -> Changes:
+    def no_changes(self, x: Tensor) -> Changes:
         one = x.new_ones(1, 1)
         return Changes(one, one, x.new_zeros(1, 1), one, one)
 
@@ -142,36 +142,36 @@ class ConvexNetwork(Potential):
     seen: Tensor
 
     def __init__(
-        self, diagonal: Tensor, layers: Sequence[Weights], floor: float, activation: str, inert: Sequence[int] = ()
+        self, diagonal: Tensor, layers: Sequence[Weights], floor: float, activation: str, degenerate: Sequence[int] = ()
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList([_Layer(layer) for layer in layers])
         self.diagonal = nn.Parameter(diagonal)
         seen = torch.ones_like(diagonal)
-        seen[list(inert)] = 0.0
+        seen[list(degenerate)] = 0.0
         self.register_buffer("seen", seen)
         self.floor, self.activation = floor, activation
 
     def gradient(self, x: Tensor, codes: Tensor) -> Tensor:
-        return self.changed(x, None, None, False)[0]
+        return self.differentiate(x, None, None, False)[0]
 
     def gradient_and_hessian(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        return self.changed(x, None, None, True)
+        return self.differentiate(x, None, None, True)
 
     def parts(self) -> list[_Layer]:
-        """The layers, from the input on."""
+        """The layers, from the input to the output."""
         return [layer for layer in self.layers if isinstance(layer, _Layer)]
 
-    def changed(
+    def differentiate(
         self, x: Tensor, changes: Sequence[Changes] | None, curvature: Tensor | None, second: bool
     ) -> tuple[Tensor, Tensor]:
-        """Gradients under changes of all layers, and Hessians (empty if they are not asked for)."""
+        """Gradients under changes of all layers, and Hessians, which are empty unless `second`."""
         layers = self.parts()
-        own = [layer.unchanged(x) for layer in layers] if changes is None else changes
+        rows = [layer.no_changes(x) for layer in layers] if changes is None else changes
         points, hidden = x * self.seen, x.new_zeros(x.shape[0], 0)
-        slopes, curvatures, bowls, jacobians = [], [], [], []
-        for layer, change in zip(layers, own, strict=True):
-            form, form_slope, form_curvature = _bowl((points @ layer.quadratic) * change.quadratic)
+        slopes, curvatures, forms, jacobians = [], [], [], []
+        for layer, change in zip(layers, rows, strict=True):
+            form, form_slope, form_curvature = _soft_square((points @ layer.quadratic) * change.quadratic)
             mix = torch.square(layer.root_mix)
             before = form + (points @ layer.linear) * change.linear + layer.bias + change.shift
             before = before + (hidden * torch.square(change.mix)) @ mix
@@ -185,16 +185,16 @@ class ConvexNetwork(Potential):
             hidden, slope, bend = ACTIVATIONS[self.activation](before)
             slopes.append(slope)
             curvatures.append(bend)
-            bowls.append((form_slope, form_curvature))
+            forms.append((form_slope, form_curvature))
         gradient = torch.zeros_like(x)
         parts: list[tuple[Tensor, Tensor]] = []
         from_above: Tensor | None = None
-        for number in reversed(range(len(own))):
-            layer, change = layers[number], own[number]
+        for number in reversed(range(len(rows))):
+            layer, change = layers[number], rows[number]
             after = (torch.square(change.output) * torch.square(layer.root_output)).expand(x.shape[0], -1)
             after = after if from_above is None else after + from_above
             before = after * slopes[number]
-            form_slope, form_curvature = bowls[number]
+            form_slope, form_curvature = forms[number]
             through_form = (before * form_slope * change.quadratic) @ layer.quadratic.t()
             gradient = gradient + through_form + (before * change.linear) @ layer.linear.t()
             if second:
@@ -228,10 +228,10 @@ class ModulatedNetwork(Potential):
         self.sizes.append(len(core.diagonal))
 
     def gradient(self, x: Tensor, codes: Tensor) -> Tensor:
-        return self.core.changed(x, *self.changes(codes), False)[0]
+        return self.core.differentiate(x, *self.changes(codes), False)[0]
 
     def gradient_and_hessian(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        return self.core.changed(x, *self.changes(codes), True)
+        return self.core.differentiate(x, *self.changes(codes), True)
 
     def changes(self, codes: Tensor) -> tuple[list[Changes], Tensor]:
         """Changes of each layer and of the curvatures, for codes `(n, 1 + q)`: class, then numbers."""

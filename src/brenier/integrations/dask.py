@@ -36,8 +36,8 @@ def transform(
         A frame of dask with the same index and partitions, moved columns as float64.
 
     Raises:
-        InputError: Columns are missing, have the names of those that an inverse adds, or `frame` is no frame of dask;
-            when it is computed, for points that cannot be used.
+        InputError: Columns are missing, have the names of those that an inverse adds, or `frame` is no frame of dask.
+            When the result is computed: points cannot be used.
 
     Note:
         Cost: as of the map for each partition; partitions of 10,000 to a million rows hide what dask adds. Workers use
@@ -71,19 +71,19 @@ def transform(
     meta = frame._meta.astype(dict.fromkeys(names, np.float64))
     if inverse:
         meta = meta.assign(**{name: np.empty(0, kind) for name, kind in _STATUS.items()})
-    return frame.map_partitions(_moved, map_, names, conditions, inverse, t, meta=meta)
+    return frame.map_partitions(_move, map_, names, conditions, inverse, t, meta=meta)
 
 
 def _columns(map_: TransportMap, present: list[str]) -> tuple[list[str], list[str]]:
     """Columns that are moved, and those that hold conditions."""
     conditions = []
     if map_.conditions is not None:
-        found = [variable.name for variable in map_.conditions.variables]
-        conditions = [name for name in found if name is not None]
-        if len(conditions) < len(found):
+        variables = [variable.name for variable in map_.conditions.variables]
+        conditions = [name for name in variables if name is not None]
+        if len(conditions) < len(variables):
             raise InputError("the conditions of `map_` have no names. Choose one for all rows: `map_.at(condition)`.")
-    others = [name for name in present if name not in conditions]
-    names = list(map_.columns) if map_.columns is not None else others
+    rest = [name for name in present if name not in conditions]
+    names = list(map_.columns) if map_.columns is not None else rest
     missing = [f"`{name}`" for name in (*names, *conditions) if name not in present]
     if missing or len(names) != map_.dim:
         what = f"lacks {', '.join(missing)}" if missing else f"has {len(names)} columns"
@@ -94,7 +94,7 @@ def _columns(map_: TransportMap, present: list[str]) -> tuple[list[str], list[st
     return names, conditions
 
 
-def _moved(part: Any, map_: Any, names: list[str], conditions: list[str], inverse: bool, t: float) -> Any:  # noqa: ANN401
+def _move(part: Any, map_: Any, names: list[str], conditions: list[str], inverse: bool, t: float) -> Any:  # noqa: ANN401
     """One partition, as a frame of pandas."""
     kept = part.astype(dict.fromkeys(names, np.float64))
     status = {name: np.empty(0, kind) for name, kind in _STATUS.items()} if inverse else {}
@@ -102,8 +102,8 @@ def _moved(part: Any, map_: Any, names: list[str], conditions: list[str], invers
         condition = part[conditions] if conditions else None
         points = part[names].to_numpy(np.float64)
         if inverse:
-            found = map_.inverse_with_status(points, condition=condition)
-            images, status = found.points, {"converged": found.converged, "residual": found.residual}
+            result = map_.inverse_with_status(points, condition=condition)
+            images, status = result.points, {"converged": result.converged, "residual": result.residual}
         else:
             images = map_.interpolate(points, t, condition=condition)
         kept[names] = images

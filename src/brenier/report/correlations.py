@@ -28,7 +28,7 @@ class Correlations:
     """Correlation matrices of the columns that are shown.
 
     Attributes:
-        names: Of these columns.
+        names: Names of these columns.
         source, image, target: `(k, k)`; NaN where a column does not vary.
         before, after: Root mean squared difference to the target, over all pairs of columns.
         total: Number of all columns.
@@ -44,17 +44,17 @@ class Correlations:
 
 
 def correlations(sides: Sides) -> Correlations | None:
-    """Weighted correlations; None for a single column."""
+    """Weighted correlations between the columns of source, image and target; None for a single column."""
     total = len(sides.names)
     if total < 2:
         return None
     clouds = ((sides.x.points, sides.x.even), (sides.images, sides.x.even), (sides.y.points, sides.y.even))
-    matrices = [_correlation(*own) for own in clouds]
+    matrices = [_correlation(points, shares) for points, shares in clouds]
     pairs = np.triu_indices(total, 1)
-    before, after = (_rms((own - matrices[2])[pairs]) for own in matrices[:2])
+    before, after = (_rms((matrix - matrices[2])[pairs]) for matrix in matrices[:2])
     worst = np.nan_to_num(np.abs(matrices[1] - matrices[2])).max(axis=1)
     shown = np.sort(np.argsort(-worst, kind="stable")[:_DRAWN])
-    source, image, target = (own[np.ix_(shown, shown)] for own in matrices)
+    source, image, target = (matrix[np.ix_(shown, shown)] for matrix in matrices)
     return Correlations([sides.names[k] for k in shown], source, image, target, before, after, total)
 
 
@@ -71,38 +71,38 @@ def _rms(values: Matrix) -> float:
     return float(np.sqrt(np.mean(np.square(known)))) if len(known) else float("nan")
 
 
-def correlations_section(found: Correlations, sides: Sides) -> Section:
-    """The section of the page."""
+def correlations_section(result: Correlations, sides: Sides) -> Section:
+    """The section of the report with the correlation matrices."""
     titles = (("Before", "source"), ("After", "image"), ("Target", "target"))
     panels = [
-        _panel(title, own, found)
-        for (title, _), own in zip(titles, (found.source, found.image, found.target), strict=True)
+        _panel(title, matrix, result)
+        for (title, _), matrix in zip(titles, (result.source, result.image, result.target), strict=True)
     ]
-    change = f"from {number(found.before, 2)} to {number(found.after, 2)}"
+    change = f"from {number(result.before, 2)} to {number(result.after, 2)}"
     caption = (
         f"Pearson correlations of the columns of {sides.x.name} (before), of its image (after) and of {sides.y.name} "
         "(target): blue is positive, orange negative, and the deeper the colour, the closer to one. Where the map "
         "works, the second matrix is the third. "
         f"Over all pairs of columns, the root mean squared difference to the target goes {change}. "
     )
-    if found.total > len(found.names):
+    if result.total > len(result.names):
         caption += (
-            f"Shown are the {len(found.names)} of {found.total} columns whose correlations after the map differ most "
+            f"Shown are the {len(result.names)} of {result.total} columns whose correlations after the map differ most "
             "from the target, in the order of the data. "
         )
-    if not all(np.isfinite(own).all() for own in (found.source, found.image, found.target)):
+    if not all(np.isfinite(matrix).all() for matrix in (result.source, result.image, result.target)):
         caption += "Columns that do not vary have no correlation (–)."
     return Section("correlations", "Correlations", figures=[Figure(panels, caption.rstrip())])
 
 
-def _panel(title: str, matrix: Matrix, found: Correlations) -> Panel:
-    size = len(found.names)
+def _panel(title: str, matrix: Matrix, result: Correlations) -> Panel:
+    size = len(result.names)
     alt = f"{title}: matrix of correlations of {size} columns."
     with drawing(f"correlation-{title.lower()}", f"Correlations, {title.lower()}", alt, 3.3) as figure:
         axes = figure.axes
         axes.grid(False)
         axes.imshow(_colours(matrix), aspect="equal", interpolation="nearest")
-        labels = [short(name, 11) for name in found.names]
+        labels = [short(name, 11) for name in result.names]
         axes.set_xticks(range(size), labels, rotation=60, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(size), labels)
         axes.tick_params(length=0)

@@ -65,7 +65,7 @@ _SETTINGS: Any = {
 
 
 class Drawing:
-    """A figure in the making.
+    """A figure that is being drawn.
 
     Attributes:
         axes: Where to draw.
@@ -78,25 +78,25 @@ class Drawing:
 
 @contextmanager
 def drawing(key: str, title: str, alt: str, height: float = 2.35) -> Iterator[Drawing]:
-    """Draw one panel.
+    """Draw one panel of a report; the block draws on its axes.
 
     Args:
         key: Name that no other panel of the page has; all identifiers within begin with it.
-        title: For those who hear the page instead of seeing it.
-        alt: What is seen, in words.
-        height: Inches.
+        title: Title of the element, for screen readers.
+        alt: Description of the picture, for screen readers.
+        height: Height in inches.
     """
     with warnings.catch_warnings(), mpl.rc_context(_SETTINGS):
         # Browsers have fonts of their own for names in any script.
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         figure = Figure(figsize=(_WIDTH, height))
         FigureCanvasSVG(figure)
-        own = Drawing(figure, figure.add_subplot())
-        yield own
+        panel = Drawing(figure, figure.add_subplot())
+        yield panel
         stream = io.BytesIO()
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(stream, format="svg", dpi=220, metadata=metadata)
-        own.markup = _inline(stream.getvalue(), key, title, alt)
+        panel.markup = _inline(stream.getvalue(), key, title, alt)
 
 
 def scatter(axes: Axes, points: Matrix, colour: str, *, size: float = 5.0, alpha: float = 0.5) -> None:
@@ -123,9 +123,9 @@ def _inline(svg: bytes, key: str, title: str, alt: str) -> str:
                 parent.remove(child)
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
-        own = {name.rpartition("}")[2]: value for name, value in element.attrib.items()}
+        attributes = {name.rpartition("}")[2]: value for name, value in element.attrib.items()}
         element.attrib.clear()
-        for name, value in own.items():
+        for name, value in attributes.items():
             element.set(name, _attribute(name, value, key))
     root.attrib = {
         "viewBox": root.attrib["viewBox"],
@@ -153,5 +153,5 @@ def _attribute(name: str, value: str, key: str) -> str:
         return " ".join(value.split())
     if name == "style":
         value = re.sub(r"font-family: [^;]*;? ?", "", value)
-        return re.sub(r"#0[1-4]0[1-4]0[1-4]\b", lambda found: _VARIABLES.get(found[0], found[0]), value)
+        return re.sub(r"#0[1-4]0[1-4]0[1-4]\b", lambda match: _VARIABLES.get(match[0], match[0]), value)
     return value

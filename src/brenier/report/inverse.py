@@ -9,7 +9,7 @@ from brenier.data.table import Matrix
 from brenier.report.drawing import INK, SOURCE, drawing
 from brenier.report.page import Fact, Figure, Panel, Section
 from brenier.report.sides import Sides
-from brenier.report.words import counted, number
+from brenier.report.words import number, tally
 
 __all__ = ["InverseQuality", "inverse_quality", "inverse_section"]
 
@@ -21,15 +21,15 @@ _FAILED = "#c43b5b"
 
 @dataclass(frozen=True, eq=False)
 class InverseQuality:
-    """What is known of the preimages of the target rows.
+    """Residuals and status of the preimages of all target rows.
 
     Attributes:
         residual: `(m,)` norms of `T(x) - y`, in units of the target; NaN where an iterate was not finite.
-        relative: The same as shares of the spread of the target: its root mean squared distance from its mean.
-        converged: `(m,)`.
+        relative: `(m,)` shares of the spread of the target: its root mean squared distance from its mean.
+        converged: `(m,)` whether each met its tolerance.
         steps: `(m,)` rounds of the inner solvers.
-        error: `(m,)` bounds on the distance to the exact preimage, in units of the source; None where not asked for.
-        width: Spread of the source, in the same sense.
+        error: `(m,)` bounds on the distance to the exact preimage, in units of the source; None if not computed.
+        width: Spread of the source: its root mean squared distance from its mean.
     """
 
     residual: Matrix
@@ -41,23 +41,23 @@ class InverseQuality:
 
 
 def inverse_quality(sides: Sides) -> InverseQuality:
-    """Collect what the inverse of every target row said."""
-    found = sides.inverse
-    relative = found.residual / max(_spread(sides.y.points, sides.y.shares), np.finfo(float).tiny)
-    error = found.error if found.error is not None and np.isfinite(found.error).any() else None
+    """Collect residuals, status and error bounds of the preimages of a report."""
+    preimages = sides.inverse
+    relative = preimages.residual / max(_spread(sides.y.points, sides.y.shares), np.finfo(float).tiny)
+    error = preimages.error if preimages.error is not None and np.isfinite(preimages.error).any() else None
     width = _spread(sides.x.points, sides.x.shares)
-    return InverseQuality(found.residual, relative, found.converged, found.steps, error, width)
+    return InverseQuality(preimages.residual, relative, preimages.converged, preimages.steps, error, width)
 
 
 def _spread(points: Matrix, shares: Matrix) -> float:
     return float(np.sqrt(shares @ np.sum(np.square(points - shares @ points), axis=1)))
 
 
-def inverse_section(found: InverseQuality, sides: Sides) -> Section:
-    """The section of the page."""
-    count = len(found.residual)
-    failed = int((~found.converged).sum())
-    finite = found.relative[np.isfinite(found.relative)]
+def inverse_section(quality: InverseQuality, sides: Sides) -> Section:
+    """The section of the report on the inverse."""
+    count = len(quality.residual)
+    failed = int((~quality.converged).sum())
+    finite = quality.relative[np.isfinite(quality.relative)]
     lost, general = count - len(finite), not sides.map_.geometry.quadratic
     bound = ": a residual of at most 3 × 10⁻⁶ (1 + |y|), root mean squares over coordinates in standard deviations"
     if general:
@@ -82,12 +82,12 @@ def inverse_section(found: InverseQuality, sides: Sides) -> Section:
     facts.append(
         Fact(
             "Rounds",
-            f"median {np.median(found.steps):g}, most {int(found.steps.max()):,}",
+            f"median {np.median(quality.steps):g}, most {int(quality.steps.max()):,}",
             "Of the inner solvers, a gradient of the potential each.",
         )
     )
     facts += [
-        Fact(f"Not converged, {counted(rows, 'row')}", status.name.replace("_", " "), status.value, poor=True)
+        Fact(f"Not converged, {tally(rows, 'row')}", status.name.replace("_", " "), status.value, poor=True)
         for status, rows in sides.inverse.reasons().items()
     ]
     if sides.inverse.disagree is not None:
@@ -95,15 +95,15 @@ def inverse_section(found: InverseQuality, sides: Sides) -> Section:
         facts.append(
             Fact("Several solutions", f"{several:,} of {count:,}", "Rows for which two starts led to different points.")
         )
-    if found.error is not None:
-        bounded = np.isfinite(found.error)
-        most, which = found.error[bounded].max(), "every row" if bounded.all() else f"{bounded.sum():,} rows"
+    if quality.error is not None:
+        bounded = np.isfinite(quality.error)
+        most, which = quality.error[bounded].max(), "every row" if bounded.all() else f"{bounded.sum():,} rows"
         facts.append(
             Fact(
                 "Error of preimages",
                 f"at most {number(float(most), 2)}",
                 f"Certified for {which}, in the units of the data; the spread of {sides.x.name} is "
-                f"{number(found.width, 3)}.",
+                f"{number(quality.width, 3)}.",
             )
         )
     elif general:
@@ -113,11 +113,11 @@ def inverse_section(found: InverseQuality, sides: Sides) -> Section:
             Fact("Error of preimages", "not computed", "Where every row has its own condition, it takes long.")
         )
     notes = (
-        [f"{counted(lost, 'row')} of {sides.y.name} have no finite residual; they count as not converged."]
+        [f"{tally(lost, 'row')} of {sides.y.name} have no finite residual; they count as not converged."]
         if lost
         else []
     )
-    figures = [Figure([_residuals(found), _rounds(found)], _caption(failed), wide=True)] if len(finite) else []
+    figures = [Figure([_residuals(quality), _rounds(quality)], _caption(failed), wide=True)] if len(finite) else []
     return Section("inverse", "The inverse", facts=facts, notes=notes, figures=figures)
 
 
@@ -129,15 +129,15 @@ def _caption(failed: int) -> str:
     )
 
 
-def _residuals(found: InverseQuality) -> Panel:
-    values = np.maximum(found.relative, _FLOOR)
+def _residuals(quality: InverseQuality) -> Panel:
+    values = np.maximum(quality.relative, _FLOOR)
     known = np.isfinite(values)
     low, high = np.log10(values[known].min()), np.log10(values[known].max())
     edges = np.logspace(low - 0.1, high + 0.1, 41)
     alt = f"Histogram of residuals from {number(10**low, 2)} to {number(10**high, 2)} of the spread of the target."
     with drawing("residuals", "Residuals of the inverse", alt, 2.2) as figure:
         axes = figure.axes
-        for chosen, colour in ((found.converged, SOURCE), (~found.converged, _FAILED)):
+        for chosen, colour in ((quality.converged, SOURCE), (~quality.converged, _FAILED)):
             counts, _ = np.histogram(values[known & chosen], edges)
             if counts.any():
                 axes.stairs(counts, edges, fill=True, color=colour, alpha=0.75)
@@ -151,18 +151,18 @@ def _residuals(found: InverseQuality) -> Panel:
     return Panel("Residuals", alt, figure.markup)
 
 
-def _rounds(found: InverseQuality) -> Panel:
-    most = int(found.steps.max())
+def _rounds(quality: InverseQuality) -> Panel:
+    most = int(quality.steps.max())
     edges = np.arange(0, most + 2, max(1, -(-(most + 1) // 50))) - 0.5
     edges = edges if edges[-1] > most else np.r_[edges, most + 0.5]
     alt = f"Histogram of rounds, up to {most}."
     with drawing("rounds", "Rounds of the inner solvers", alt, 2.2) as figure:
         axes = figure.axes
-        for chosen, colour in ((found.converged, SOURCE), (~found.converged, _FAILED)):
-            counts, _ = np.histogram(found.steps[chosen], edges)
+        for chosen, colour in ((quality.converged, SOURCE), (~quality.converged, _FAILED)):
+            counts, _ = np.histogram(quality.steps[chosen], edges)
             if counts.any():
                 axes.stairs(counts, edges, fill=True, color=colour, alpha=0.75)
-        axes.axvline(float(np.median(found.steps)), color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
+        axes.axvline(float(np.median(quality.steps)), color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
         axes.set_xlabel("rounds (dashed: median)")
         axes.set_ylabel("rows")
         axes.locator_params(axis="x", integer=True)

@@ -11,13 +11,13 @@ __all__ = ["Fact", "Figure", "Page", "Panel", "Section", "Table", "render"]
 
 @dataclass(frozen=True)
 class Fact:
-    """One number.
+    """One number of a section.
 
     Attributes:
         label: What it is.
         value: The number, written out.
         meaning: How to read it, in one line.
-        poor: Whether it should worry the reader.
+        poor: Whether to mark it as a reason to worry.
     """
 
     label: str
@@ -28,7 +28,7 @@ class Fact:
 
 @dataclass(frozen=True)
 class Table:
-    """A table.
+    """A table of a section.
 
     Attributes:
         caption: What its rows are.
@@ -45,7 +45,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture.
+    """One picture of a figure.
 
     Attributes:
         markup: An `<svg>` element with its own title and description; trusted, and not escaped. Empty for pictures.
@@ -67,7 +67,7 @@ class Figure:
     Attributes:
         panels: The pictures.
         caption: What is seen, and how to read it.
-        legend: Pairs of a colour's name (`source`, `image`, `target`, ...) and what has it.
+        legend: Pairs of the name of a colour (`source`, `image`, `target`, ...) and what is drawn in it.
         wide: Whether at most two panels stand in a row.
     """
 
@@ -79,10 +79,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page.
+    """One section of a report.
 
     Attributes:
-        key: Its anchor.
+        key: Its anchor in links.
         title: Its heading.
         text: Paragraphs.
         facts: Numbers.
@@ -104,15 +104,15 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """The whole.
+    """A whole report.
 
     Attributes:
-        title: Of the page.
+        title: Its title.
         subtitle: What was compared, in numbers.
         verdict: The answer, one sentence.
         warnings: What limits every number on the page.
         sections: The parts, in order.
-        version: Of the library.
+        version: Version of brenier that wrote it.
     """
 
     title: str
@@ -124,7 +124,7 @@ class Page:
 
 
 def render(page: Page) -> str:
-    """The page as one HTML document that asks for nothing else. All text is escaped."""
+    """The page as one HTML document that loads no other file. All text is escaped."""
     folder = files("brenier.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((folder / "page.html.j2").read_text(encoding="utf-8"))

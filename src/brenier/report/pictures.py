@@ -28,7 +28,7 @@ class Pictures:
         before: The source.
         after: The source in the colours of the target.
         target: The target.
-        sizes: Height and width of source and target as they were handed in.
+        sizes: Height and width of source and target before scaling.
         clipped: Share of the values of `after` that lay outside 0 to 255 by more than rounding.
     """
 
@@ -41,30 +41,30 @@ class Pictures:
 
 def pictures(map_: TransportMap, source: Image, target: Image) -> Pictures:
     """Scale both pictures down, and move the colours of the first."""
-    before, other = _reduced(source), _reduced(target)
+    before, goal = _reduce(source), _reduce(target)
     after, clipped = to_image(np.nan_to_num(map_.forward(to_colours(before))), before.shape)
-    return Pictures(before, after, other, (source.shape[:2], target.shape[:2]), clipped)
+    return Pictures(before, after, goal, (source.shape[:2], target.shape[:2]), clipped)
 
 
-def _reduced(image: Image) -> Image:
+def _reduce(image: Image) -> Image:
     small = pillow.fromarray(image)
     small.thumbnail((_LONGEST, _LONGEST), pillow.Resampling.LANCZOS)
     return np.asarray(small)
 
 
-def pictures_section(found: Pictures, names: tuple[str, str]) -> Section:
-    """The section of the page."""
+def pictures_section(result: Pictures, names: tuple[str, str]) -> Section:
+    """The section of the report with the photographs."""
     source, target = names
     panels = [
-        _panel("Before", f"{source}, as it is.", found.before),
-        _panel("After", f"{source} with its colours moved by the map.", found.after),
-        _panel("Target", f"{target}, whose colours are the target.", found.target),
+        _panel("Before", f"{source}, as it is.", result.before),
+        _panel("After", f"{source} with its colours moved by the map.", result.after),
+        _panel("Target", f"{target}, whose colours are the target.", result.target),
     ]
-    sizes = [f"{width} × {height}" for height, width in found.sizes]
+    sizes = [f"{width} × {height}" for height, width in result.sizes]
     caption = (
         f"{source} before and after its colours were moved, and {target}. Only colours move: every pixel stays where "
         f"it is. The pictures of {sizes[0]} and {sizes[1]} pixels are shown with a longer edge of at most {_LONGEST} "
-        f"pixels; the map was applied to the smaller picture. {percent(found.clipped)} of the channel values lay "
+        f"pixels; the map was applied to the smaller picture. {percent(result.clipped)} of the channel values lay "
         "outside 0 to 255 and were clipped."
     )
     return Section("pictures", "Pictures", figures=[Figure(panels, caption)])

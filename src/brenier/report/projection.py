@@ -22,14 +22,14 @@ _THIN = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """The rows in one plane.
+    """The points of a report, projected to one plane.
 
     Attributes:
         source, image, target: `(n, 2)` coordinates.
-        labels: Of the two axes.
+        labels: Labels of the two axes.
         rule: How the axes were chosen, a sentence or two.
-        share: Of the mean squared displacement, what lies in the plane.
-        arrows: Rows of the source that have an arrow.
+        share: Share of the mean squared displacement that lies in the plane.
+        arrows: Numbers of the rows of the source that are drawn with an arrow.
     """
 
     source: Matrix
@@ -42,7 +42,7 @@ class Projection:
 
 
 def projection(sides: Sides) -> Projection:
-    """Choose the axes and project.
+    """Choose two axes and project source, image and target to them.
 
     One column: the source against its image. Two: the columns themselves. More: the two directions in which the mean
     squared displacement is largest; where the second has next to none, the widest direction of the target instead.
@@ -50,7 +50,7 @@ def projection(sides: Sides) -> Projection:
     rng = np.random.default_rng(0)
     count = len(sides.images)
     arrows = rng.choice(count, min(_ARROWS, np.count_nonzero(sides.x.even)), replace=False, p=sides.x.even)
-    points = [sides.measured(own) for own in (sides.x.points, sides.images, sides.y.points)]
+    points = [sides.measure(cloud) for cloud in (sides.x.points, sides.images, sides.y.points)]
     moves, shares, dim = sides.moves, sides.x.even, len(sides.names)
     if dim <= 2:
         source, image, target = sides.x.points, sides.images, sides.y.points
@@ -69,23 +69,23 @@ def projection(sides: Sides) -> Projection:
             "it, so the second axis is the direction at right angles in which the target is widest"
         )
         names[1] = "widest other direction"
-    plane = [own * np.sign(own[np.argmax(np.abs(own))]) for own in plane]
-    share = float(sum(own @ second_moment @ own for own in plane)) / total
+    plane = [axis * np.sign(axis[np.argmax(np.abs(axis))]) for axis in plane]
+    share = float(sum(axis @ second_moment @ axis for axis in plane)) / total
     parts = "; ".join(
-        f"the {word} one is {_mix(sides.map_.geometry.column_weights(own), sides.names)}"
-        for word, own in zip(("first", "second"), plane, strict=True)
+        f"the {word} one is {_mix(sides.map_.geometry.column_weights(axis), sides.names)}"
+        for word, axis in zip(("first", "second"), plane, strict=True)
     )
     words = units(sides.map_)
     words = "" if words == "in the units of the data" else f", {words}"
     both = np.column_stack(plane)
-    source, image, target = (own @ both for own in points)
+    source, image, target = (cloud @ both for cloud in points)
     return Projection(source, image, target, (names[0], names[1]), f"{rule}{words}: {parts}.", share, arrows)
 
 
-def _widest(points: Matrix, shares: Matrix, other: Matrix) -> Matrix:
+def _widest(points: Matrix, shares: Matrix, direction: Matrix) -> Matrix:
     """The direction at right angles to another in which a cloud has the largest variance."""
     centred = points - shares @ points
-    flat = centred - np.outer(centred @ other, other)
+    flat = centred - np.outer(centred @ direction, direction)
     return np.linalg.eigh((flat * shares[:, None]).T @ flat)[1][:, -1]
 
 
@@ -98,17 +98,17 @@ def _mix(direction: Matrix, names: list[str]) -> str:
     return text.removeprefix("+ ") + (", and less of others" if len(direction) > 3 else "")
 
 
-def projection_section(found: Projection, sides: Sides) -> Section:
-    """The section of the page."""
+def projection_section(view: Projection, sides: Sides) -> Section:
+    """The section of the report with the displacements in a plane."""
     if len(sides.names) == 1:
-        return _curve(found, sides)
-    low, high = limits(found.source, found.image, found.target, share=0.005)
-    first = f"{sides.x.name} (blue) and where the map sends {len(found.arrows)} of its rows: arrows to orange points."
+        return _curve(view, sides)
+    low, high = limits(view.source, view.image, view.target, share=0.005)
+    first = f"{sides.x.name} (blue) and where the map sends {len(view.arrows)} of its rows: arrows to orange points."
     second = f"The image of {sides.x.name} (orange) over {sides.y.name} (grey)."
     with drawing("arrows", "Displacements", first, 3.2) as moved:
         axes = moved.axes
-        scatter(axes, found.source, SOURCE, alpha=0.3)
-        start, end = found.source[found.arrows], found.image[found.arrows]
+        scatter(axes, view.source, SOURCE, alpha=0.3)
+        start, end = view.source[view.arrows], view.image[view.arrows]
         axes.quiver(
             *start.T,
             *(end - start).T,
@@ -121,27 +121,27 @@ def projection_section(found: Projection, sides: Sides) -> Section:
             zorder=3,
         )
         axes.scatter(*end.T, s=9, color=IMAGE, linewidths=0, zorder=4)
-        _frame(axes, low, high, found.labels)
+        _frame(axes, low, high, view.labels)
     with drawing("clouds", "Image and target", second, 3.2) as over:
-        scatter(over.axes, found.target, TARGET, alpha=0.55)
-        scatter(over.axes, found.image, IMAGE, alpha=0.35)
-        _frame(over.axes, low, high, found.labels)
+        scatter(over.axes, view.target, TARGET, alpha=0.55)
+        scatter(over.axes, view.image, IMAGE, alpha=0.35)
+        _frame(over.axes, low, high, view.labels)
     caption = (
         f"Displacements: {first} Image and target: {second} Where the map works, these two cover the same places. "
-        f"{found.rule} "
+        f"{view.rule} "
     )
     if len(sides.names) > 2:
-        caption += f"This plane holds {percent(found.share)} of the mean squared displacement. "
+        caption += f"This plane holds {percent(view.share)} of the mean squared displacement. "
     caption += "Rows of larger weight have an arrow more often. " if sides.x.weighted else ""
     caption += "At most 0.5 % of each cloud lies beyond each end of an axis."
     panels = [Panel("Displacements", first, moved.markup), Panel("Image and target", second, over.markup)]
     return Section("displacements", "Where points go", figures=[Figure(panels, caption, sides.legend, wide=True)])
 
 
-def _curve(found: Projection, sides: Sides) -> Section:
+def _curve(view: Projection, sides: Sides) -> Section:
     """One column: the graph of the map."""
-    order = np.argsort(found.source[:, 0], kind="stable")
-    x, t = found.source[order, 0], found.image[order, 0]
+    order = np.argsort(view.source[:, 0], kind="stable")
+    x, t = view.source[order, 0], view.image[order, 0]
     # On a line, maps that are optimal for convex costs of the displacement never fall.
     falls = "It never falls." if (np.diff(t) >= 0).all() else "It falls somewhere, which no optimal map does."
     alt = f"Images of {sides.x.name} against the points themselves, and the line of points that stay."
@@ -149,8 +149,8 @@ def _curve(found: Projection, sides: Sides) -> Section:
         ends = np.array([x[0], x[-1]])
         figure.axes.plot(ends, ends, color=TARGET, linewidth=1.0, linestyle=(0, (4, 3)))
         figure.axes.plot(x, t, color=IMAGE, linewidth=1.6)
-        figure.axes.set_xlabel(short(f"{found.labels[0]}, source", 40))
-        figure.axes.set_ylabel(short(f"{found.labels[0]}, image", 30))
+        figure.axes.set_xlabel(short(f"{view.labels[0]}, source", 40))
+        figure.axes.set_ylabel(short(f"{view.labels[0]}, image", 30))
     caption = f"{alt} Above the dashed line points move up, below it they move down. {falls}"
     return Section(
         "displacements", "Where points go", figures=[Figure([Panel("The map", alt, figure.markup)], caption)]

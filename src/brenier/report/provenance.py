@@ -12,7 +12,7 @@ from brenier.maps import TransportMap, checksum
 from brenier.report.page import Fact, Section, Table
 from brenier.report.sides import Sides
 from brenier.report.units import units
-from brenier.report.words import clean, counted, listing, number
+from brenier.report.words import clean, listing, number, tally
 
 __all__ = ["digest", "provenance_section"]
 
@@ -20,7 +20,7 @@ _VERSIONS = ("brenier", "jax", "equinox", "numpy", "scipy", "matplotlib", "POT")
 
 
 def digest(map_: TransportMap) -> str | None:
-    """SHA-256 of a map, that which its file has wherever it is saved; None where its cost is in no file."""
+    """SHA-256 of a map, as in any file that holds it; None where no file can hold its cost."""
     cost = map_.cost
     if COSTS.get(cost.name) is not type(cost):
         return None
@@ -41,16 +41,16 @@ def provenance_section(
     command: str | None,
     notes: Sequence[str],
 ) -> Section:
-    """The section of the page.
+    """The section of the report with settings, seeds and versions.
 
     Args:
         sides: The rows of the page.
-        sha256: Of the map; None where it cannot be saved.
+        sha256: Checksum of the map; None where it cannot be saved.
         path: Where the map was read from or written to.
-        most: Rows a side that the page may use.
-        seed: Of everything random on the page.
+        most: Largest number of rows a side that the report may use.
+        seed: Seed of everything random in the report.
         confidence: Level of the bounds.
-        command: Command line that wrote the page.
+        command: Command line that wrote the report, if one did.
         notes: Sentences on the rows that were used.
     """
     map_, info = sides.map_, sides.map_.info
@@ -66,7 +66,7 @@ def provenance_section(
     facts = [
         Fact("Map", "in memory" if path is None else clean(path), contents),
         Fact("Columns", f"{len(sides.names):,}", listing(sides.names, 40)),
-        Fact("Rows of this page", counted(len(sides.x.points) + len(sides.y.points), "row"), " ".join(notes)),
+        Fact("Rows of this page", tally(len(sides.x.points) + len(sides.y.points), "row"), " ".join(notes)),
         Fact(
             "Seed and level of this page",
             f"{seed}, {100 * confidence:g} %",
@@ -84,7 +84,7 @@ def provenance_section(
         what = "Half a squared Mahalanobis distance." if geometry.quadratic else f"Of points {units(map_)}."
         facts.append(Fact("Cost", clean(cost), what))
     if (scale != 1.0).any():
-        pairs = [f"{name} {number(float(own))}" for name, own in zip(sides.names, scale, strict=True)]
+        pairs = [f"{name} {number(float(unit))}" for name, unit in zip(sides.names, scale, strict=True)]
         facts.append(Fact("Units of the cost", "by column", listing(pairs, 40)))
     facts += _fit(info)
     versions = [f"{name} {version(name)}" for name in _VERSIONS]
@@ -100,14 +100,12 @@ def provenance_section(
 
 
 def _fit(info: Mapping[str, Any]) -> list[Fact]:
-    """What the map says of its fit."""
+    """Facts about the fit, from the record in the map."""
     facts = []
     if "steps" in info:
         versions = [f"{name} {info[name]}" for name in ("brenier", "jax") if name in info]
         facts.append(
-            Fact(
-                "Fit", counted(info["steps"], "step"), f"With {', '.join(versions)}. {info.get('stop') or ''}".rstrip()
-            )
+            Fact("Fit", tally(info["steps"], "step"), f"With {', '.join(versions)}. {info.get('stop') or ''}".rstrip())
         )
         seed = info.get("seed")
         facts.append(
@@ -117,14 +115,14 @@ def _fit(info: Mapping[str, Any]) -> list[Fact]:
                 "" if seed is not None else "None was kept: the map is older, or its fit had no integer as seed.",
             )
         )
-    rows = [f"{side} {own['rows']:,}" for side, own in info.get("data", {}).items()]
+    rows = [f"{side} {data['rows']:,}" for side, data in info.get("data", {}).items()]
     if rows:
         facts.append(Fact("Rows of the fit", ", ".join(rows), "Rows with weight, held-out ones among them."))
     for name, label in (("weight", "Weights of the fit"), ("trimmed", "Share left aside")):
         if info.get(name):
             facts.append(Fact(label, clean(info[name])))
     if any(info.get("dequantized") or ()):
-        widths = ", ".join(number(own) for own in info["dequantized"])
+        widths = ", ".join(number(width) for width in info["dequantized"])
         facts.append(Fact("Noise added by the fit", "uniform", f"Widths by column: {widths}"))
     if info.get("base"):
         facts.append(Fact("Base", "normal", f"Independent normal columns on the {info['base']['side']} side."))
@@ -143,5 +141,5 @@ def _settings(settings: Mapping[str, Any]) -> Table:
 
 def _plain(value: object) -> str:
     if isinstance(value, list | tuple):
-        return " – ".join(_plain(own) for own in value)
+        return " – ".join(_plain(item) for item in value)
     return "none" if value is None else f"{value:.10g}" if isinstance(value, float) else clean(value)

@@ -15,7 +15,7 @@ from brenier.data.conditions import is_single, read_conditions
 from brenier.data.table import Matrix, Unchecked, itemise
 from brenier.data.weights import as_weights, effective_size
 from brenier.maps import Inverse, TransportMap
-from brenier.report.words import clean, counted
+from brenier.report.words import clean, tally
 
 __all__ = ["Cloud", "Sides", "read_sides"]
 
@@ -24,17 +24,17 @@ _LEAST_OF_A_CLASS = 2
 
 @dataclass(frozen=True, eq=False)
 class Cloud:
-    """Some rows of one side.
+    """The rows of one side that a report uses.
 
     Attributes:
         name: What the page calls the side.
         points: `(n, d)`.
-        rows: `(n,)` their numbers in what was handed in, from 0.
-        shares: `(n,)` how much each counts, summing to one.
-        given: Number of rows that were handed in and have weight.
-        weighted: Whether weights were handed in.
+        rows: `(n,)` their numbers in the input, from 0.
+        shares: `(n,)` weights, summing to one.
+        given: Number of rows of the input with a weight above zero.
+        weighted: Whether weights were given.
         condition: `(n, q)` conditions as the map takes them; None without.
-        codes: `(n, 1 + q)` the same as numbers, the class first; None without.
+        codes: `(n, 1 + q)` conditions as numbers, the class first; None without.
         used: How much each row counts where both sides are to have one distribution of conditions; `shares` otherwise.
     """
 
@@ -50,24 +50,24 @@ class Cloud:
 
     @property
     def weights(self) -> Matrix | None:
-        """Weights as methods of maps take them."""
+        """Weights as methods of maps take them: None where none were given."""
         return self.shares if self.weighted else None
 
     @property
     def even(self) -> Matrix:
-        """How much each row counts in pictures and moments."""
+        """`(n,)` weights of the rows in pictures and moments."""
         return self.shares if self.used is None else self.used
 
     def part(self, chosen: NDArray[Any]) -> "Cloud":
-        """Some of these rows."""
+        """The rows of this cloud that a mask or index selects, with their weights scaled to sum to one."""
         total = self.shares[chosen].sum()
-        own = {name: None if (a := getattr(self, name)) is None else a[chosen] for name in ("condition", "codes")}
+        fields = {name: None if (a := getattr(self, name)) is None else a[chosen] for name in ("condition", "codes")}
         shares = self.shares[chosen] / total
-        return Cloud(self.name, self.points[chosen], self.rows[chosen], shares, self.given, self.weighted, **own)
+        return Cloud(self.name, self.points[chosen], self.rows[chosen], shares, self.given, self.weighted, **fields)
 
-    def described(self) -> str:
-        """How many rows were used, of how many."""
-        text = f"{self.name}: {counted(len(self.points), 'row')}"
+    def describe(self) -> str:
+        """How many rows of how many are used, as a phrase with the name of the side."""
+        text = f"{self.name}: {tally(len(self.points), 'row')}"
         if len(self.points) < self.given:
             text += f" of {self.given:,}"
         return text + (f", which count as {effective_size(self.shares):,.0f} by weight" if self.weighted else "")
@@ -75,15 +75,15 @@ class Cloud:
 
 @dataclass(frozen=True, eq=False)
 class Sides:
-    """Both sides and what the map does with them.
+    """The rows of both sides that a report uses, with their images and preimages.
 
     Attributes:
         map_: The map.
         x, y: Source and target.
         images: `(n, d)` of the rows of `x`, all finite.
         inverse: Preimages of the rows of `y` with their status.
-        names: Of the columns.
-        dropped: Sentences on rows that could not be used at all.
+        names: Names of the columns.
+        dropped: Sentences on rows that could not be used.
     """
 
     map_: TransportMap
@@ -94,23 +94,23 @@ class Sides:
     names: list[str]
     dropped: list[str]
 
-    def measured(self, points: Matrix) -> Matrix:
-        """Points as the cost takes them."""
+    def measure(self, points: Matrix) -> Matrix:
+        """`(n, k)` coordinates of points in which the cost measures their distance."""
         return self.map_.geometry.measure(points)
 
     @property
     def legend(self) -> list[tuple[str, str]]:
-        """Colours of pictures that have source, image and target."""
+        """Legend of figures that show source, image and target."""
         return [("source", f"{self.x.name} (source)"), ("image", "its image"), ("target", f"{self.y.name} (target)")]
 
     @property
     def moves(self) -> Matrix:
-        """Displacements of the points as the cost takes them."""
-        return self.measured(self.images) - self.measured(self.x.points)
+        """Displacements of the source rows in the coordinates in which the cost measures them."""
+        return self.measure(self.images) - self.measure(self.x.points)
 
     @property
     def column_moves(self) -> Matrix:
-        """Displacements with each column in units of its scale."""
+        """Displacements of the source rows, each column in units of its scale."""
         return (self.images - self.x.points) / self.map_.geometry.scale
 
 
@@ -128,16 +128,16 @@ def read_sides(
     Args:
         map_: The map.
         values: `X` and `Y`.
-        conditions: Of their rows, for maps that have conditions.
-        weights: Of their rows.
+        conditions: Conditions of their rows, for maps that have conditions.
+        weights: Weights of their rows, or None.
         names: What the page calls the sides.
-        most: Rows a side; more are drawn from, without replacement, class by class where there are classes.
-        seed: Of that draw.
+        most: Largest number of rows a side; of more, so many are drawn without replacement, class by class.
+        seed: Seed of that draw.
     """
     dropped: list[str] = []
     clouds = [
-        _cloud(map_, *own, most, np.random.default_rng([seed, place]), dropped)
-        for place, own in enumerate(zip("XY", values, conditions, weights, names, strict=True))
+        _cloud(map_, *side, most, np.random.default_rng([seed, place]), dropped)
+        for place, side in enumerate(zip("XY", values, conditions, weights, names, strict=True))
     ]
     x, y = clouds
     if map_.conditions is not None:
@@ -146,7 +146,7 @@ def read_sides(
     finite = np.isfinite(images).all(axis=1)
     if not finite.all():
         dropped.append(
-            f"{counted(int((~finite).sum()), 'row')} of {x.name} have no finite image and are left out of all numbers "
+            f"{tally(int((~finite).sum()), 'row')} of {x.name} have no finite image and are left out of all numbers "
             f"below: {_rows(x.rows[~finite])}."
         )
         x, images = x.part(finite), images[finite]
@@ -180,15 +180,15 @@ def _cloud(
     shares = as_weights(weight, count, f"{argument.lower()}_weight")
     codes = taken = None
     if map_.conditions is not None:
-        own = f"{argument.lower()}_condition"
-        codes = np.array(map_.codes(condition, count, own))
-        taken = _stacked(map_.conditions, condition, count, own)
+        label = f"{argument.lower()}_condition"
+        codes = np.array(map_.codes(condition, count, label))
+        taken = _stack(map_.conditions, condition, count, label)
     elif condition is not None:
         raise InputError("A condition was given, but the fit had none. Leave it out, or fit with conditions.")
     rows = np.arange(count) if shares is None else np.flatnonzero(shares > 0)
     if len(rows) < count:
-        dropped.append(f"{counted(count - len(rows), 'row')} of {clean(name)} have no weight and are left out.")
-    chosen = rows[_chosen(len(rows), None if codes is None else codes[rows, 0], most, rng)]
+        dropped.append(f"{tally(count - len(rows), 'row')} of {clean(name)} have no weight and are left out.")
+    chosen = rows[_choose(len(rows), None if codes is None else codes[rows, 0], most, rng)]
     kept = np.ones(len(chosen)) if shares is None else shares[chosen]
     return Cloud(
         name=clean(name),
@@ -202,27 +202,27 @@ def _cloud(
     )
 
 
-def _stacked(space: ConditionSpace, condition: Unchecked, count: int, name: str) -> NDArray[Any]:
+def _stack(space: ConditionSpace, condition: Unchecked, count: int, name: str) -> NDArray[Any]:
     """Conditions as one array of objects with the columns of the fit in their order, so that rows can be chosen."""
     if is_single(condition):
-        entries = _in_order(condition, space) if isinstance(condition, Mapping) else condition
+        entries = _sort_columns(condition, space) if isinstance(condition, Mapping) else condition
         row = np.empty((1, len(space.variables)), object)
         row[0] = entries if isinstance(entries, tuple | list) else [entries]
         return np.repeat(row, count, axis=0)
     columns = read_conditions(condition, count, name)
     wanted = [variable.name for variable in space.variables]
-    given = {own.name: own for own in columns}
+    given = {column.name: column for column in columns}
     ordered: Sequence[Any] = (
-        [given[own] for own in wanted] if None not in wanted and given.keys() >= set(wanted) else columns
+        [given[name] for name in wanted] if None not in wanted and given.keys() >= set(wanted) else columns
     )
-    return np.column_stack([own.values.astype(object) for own in ordered])
+    return np.column_stack([column.values.astype(object) for column in ordered])
 
 
-def _in_order(condition: Mapping[str, Any], space: ConditionSpace) -> list[Any]:
+def _sort_columns(condition: Mapping[str, Any], space: ConditionSpace) -> list[Any]:
     return [condition[str(variable.name)] for variable in space.variables]
 
 
-def _chosen(count: int, classes: Matrix | None, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
+def _choose(count: int, classes: Matrix | None, most: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """Rows to use, in order: all of few; of many, a draw with each class in its share, but two rows at least."""
     if count <= most:
         return np.arange(count)
@@ -230,8 +230,8 @@ def _chosen(count: int, classes: Matrix | None, most: int, rng: np.random.Genera
     if classes is None:
         return np.sort(order[:most])
     parts = []
-    for own in np.unique(classes):
-        rows = order[classes[order] == own]
+    for label in np.unique(classes):
+        rows = order[classes[order] == label]
         parts.append(rows[: max(most * len(rows) // count, _LEAST_OF_A_CLASS)])
     return np.sort(np.concatenate(parts))
 

@@ -19,13 +19,13 @@ _BINS, _FEWEST, _COLUMNS = 8, 8, 4
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
-    """Means along one number.
+    """Means of the columns along one condition that is a number.
 
     Attributes:
-        variable: Its name.
+        variable: Name of the condition.
         centre: `(k,)` middles of the bins, which hold equally many rows of the source.
-        mean: Of source, image and target, `(k, d)` each; NaN in bins with fewer than 8 rows.
-        error: Standard errors of these.
+        mean: Means of source, image and target, `(k, d)` each; NaN in bins with fewer than 8 rows.
+        error: Standard errors of the means.
     """
 
     variable: str
@@ -35,11 +35,11 @@ class Sweep:
 
 
 def sweeps(sides: Sides) -> list[Sweep]:
-    """One for each number among the conditions; none for other maps."""
+    """Means along every condition that is a number; empty for maps without such conditions."""
     map_ = sides.map_
     if map_.conditions is None or not map_.conditions.numbers:
         return []
-    found = []
+    curves = []
     for place, variable in enumerate(map_.conditions.variables):
         if variable.kind != "number":
             continue
@@ -47,18 +47,18 @@ def sweeps(sides: Sides) -> list[Sweep]:
             cloud.condition[:, place].astype(float) for cloud in (sides.x, sides.y) if cloud.condition is not None
         ]
         edges = np.unique(np.quantile(values[0], np.linspace(0.0, 1.0, _BINS + 1)))
-        bins = [np.searchsorted(edges[1:-1], own, side="right") for own in values]
+        bins = [np.searchsorted(edges[1:-1], column, side="right") for column in values]
         inside = (values[1] >= edges[0]) & (values[1] <= edges[-1])
         clouds = (
             (sides.x.points, sides.x.even, bins[0]),
             (sides.images, sides.x.even, bins[0]),
             (sides.y.points, sides.y.even * inside, bins[1]),
         )
-        parts = [_means(*own, len(edges) - 1) for own in clouds]
+        parts = [_means(*cloud, len(edges) - 1) for cloud in clouds]
         name = "the condition" if variable.name is None else clean(variable.name)
         means, errors = zip(*parts, strict=True)
-        found.append(Sweep(name, (edges[1:] + edges[:-1]) / 2, means, errors))
-    return found
+        curves.append(Sweep(name, (edges[1:] + edges[:-1]) / 2, means, errors))
+    return curves
 
 
 def _means(points: Matrix, shares: Matrix, number: NDArray[np.intp], count: int) -> tuple[Matrix, Matrix]:
@@ -67,16 +67,16 @@ def _means(points: Matrix, shares: Matrix, number: NDArray[np.intp], count: int)
         rows = (number == place) & (shares > 0)
         if rows.sum() < _FEWEST:
             continue
-        own = shares[rows] / shares[rows].sum()
-        means[place] = own @ points[rows]
-        errors[place] = np.sqrt(np.square(own) @ np.square(points[rows] - means[place]))
+        weights = shares[rows] / shares[rows].sum()
+        means[place] = weights @ points[rows]
+        errors[place] = np.sqrt(np.square(weights) @ np.square(points[rows] - means[place]))
     return means, errors
 
 
-def sweep_section(found: list[Sweep], marginals: list[Marginal], sides: Sides) -> Section:
-    """The section of the page."""
+def sweep_section(curves: list[Sweep], marginals: list[Marginal], sides: Sides) -> Section:
+    """The section of the report with means along the conditions."""
     shown = marginals[:_COLUMNS]
-    panels = [_panel(own, column, number) for number, own in enumerate(found) for column in shown]
+    panels = [_panel(curve, column, number) for number, curve in enumerate(curves) for column in shown]
     caption = (
         f"Means of columns along the numbers of the conditions, in up to {_BINS} bins with equally many rows of "
         f"{sides.x.name}: source (blue), image (orange) and target (grey), with bars of two standard errors to "
@@ -88,15 +88,15 @@ def sweep_section(found: list[Sweep], marginals: list[Marginal], sides: Sides) -
     return Section("conditions", "Along the conditions", figures=[Figure(panels, caption, sides.legend)])
 
 
-def _panel(own: Sweep, column: Marginal, number: int) -> Panel:
-    title = f"{column.name} by {own.variable}"
-    alt = f"Mean of {column.name} along {own.variable}, of source, image and target."
+def _panel(curve: Sweep, column: Marginal, number: int) -> Panel:
+    title = f"{column.name} by {curve.variable}"
+    alt = f"Mean of {column.name} along {curve.variable}, of source, image and target."
     with drawing(f"sweep-{number}-{column.place}", title, alt, 2.1) as figure:
         for mean, error, colour, width in zip(
-            own.mean, own.error, (SOURCE, IMAGE, TARGET), (1.2, 1.6, 1.2), strict=True
+            curve.mean, curve.error, (SOURCE, IMAGE, TARGET), (1.2, 1.6, 1.2), strict=True
         ):
             figure.axes.errorbar(
-                own.centre,
+                curve.centre,
                 mean[:, column.place],
                 2.0 * error[:, column.place],
                 color=colour,
@@ -104,7 +104,7 @@ def _panel(own: Sweep, column: Marginal, number: int) -> Panel:
                 marker="o",
                 markersize=3,
             )
-        figure.axes.set_xlabel(short(own.variable, 40))
+        figure.axes.set_xlabel(short(curve.variable, 40))
         figure.axes.set_ylabel(short(f"mean of {column.name}", 30))
         figure.axes.locator_params(nbins=5)
     return Panel(title, alt, figure.markup)

@@ -20,13 +20,13 @@ _ERRORS = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """The looks at held-out points, as columns; NaN where a number was not finite.
+    """History of a fit: one entry for each evaluation on held-out points; NaN where a number was not finite.
 
     Attributes:
-        columns: By name, those of `HistoryRow` or `DensityRow` that the map keeps.
-        info: What the map says of its fit.
+        columns: The fields of `HistoryRow` or `DensityRow` that the map keeps, by name.
+        info: The record of the fit in the map.
         density: Whether the fit was one of a density.
-        baseline: What gains are over.
+        baseline: Name of the map over which gains are measured.
         general: Whether the cost is no squared distance.
     """
 
@@ -38,18 +38,18 @@ class Training:
 
     @property
     def dual_unit(self) -> str:
-        """What a dual value estimates."""
+        """What a dual value estimates, as a phrase."""
         return "least mean cost" if self.general else "W2² / 2"
 
     @property
     def kept(self) -> int | None:
-        """The look whose state was the best."""
+        """Number of the evaluation whose parameters were kept; None if none was better than the start."""
         best = np.flatnonzero(self.columns["best"])
         return int(best[-1]) if len(best) else None
 
 
 def training(map_: TransportMap) -> Training | None:
-    """The history; None where the map has none, as maps of earlier versions."""
+    """The history that a map keeps of its fit; None where it keeps none, as maps of earlier versions."""
     info = map_.info
     history = info.get("history")
     if not history:
@@ -63,37 +63,37 @@ def training(map_: TransportMap) -> Training | None:
     return Training(columns, info, density, name, not map_.geometry.quadratic)
 
 
-def training_section(found: Training | None, info: Mapping[str, Any]) -> Section:
-    """The section of the page."""
+def training_section(history: Training | None, info: Mapping[str, Any]) -> Section:
+    """The section of the report on the training."""
     stop = info.get("stop")
     ended = f"The fit took {info['steps']:,} steps. {stop or ''}".rstrip() if "steps" in info else ""
-    if found is None:
+    if history is None:
         missing = (
             "This map keeps no history of its training: it was made in closed form, or saved by a version of brenier "
             "that kept none."
         )
         return Section("training", "Training", [text for text in (missing, ended) if text])
-    kept = found.kept
+    kept = history.kept
     text = [ended] if ended else []
-    text.append(_outcome(found, kept))
-    columns = found.columns
+    text.append(_outcome(history, kept))
+    columns = history.columns
     value = (
         ("log_likelihood", "Held-out log density", "nats a row")
-        if found.density
-        else ("dual", "Held-out dual value", found.dual_unit)
+        if history.density
+        else ("dual", "Held-out dual value", history.dual_unit)
     )
-    normal = found.baseline
+    normal = history.baseline
     panels = [
-        _curve(found, *value, IMAGE, kept),
-        _gain(found, normal, kept),
+        _curve(history, *value, IMAGE, kept),
+        _gain(history, normal, kept),
     ]
     if "unconverged" in columns:
-        panels.append(_curve(found, "unconverged", "Unconverged in training", "share of target points", SOURCE, kept))
-    panels.append(_curve(found, "rate", "Learning rate", "rate", SOURCE, kept))
-    what = f"dual value, an estimate of {'the ' if found.general else ''}{found.dual_unit}"
+        panels.append(_curve(history, "unconverged", "Unconverged in training", "share of target points", SOURCE, kept))
+    panels.append(_curve(history, "rate", "Learning rate", "rate", SOURCE, kept))
+    what = f"dual value, an estimate of {'the ' if history.general else ''}{history.dual_unit}"
     caption = (
         "In order, by training step: the held-out "
-        f"{'mean log density' if found.density else what}; its gain over "
+        f"{'mean log density' if history.density else what}; its gain over "
         f"the {normal}, with a band of two standard errors to either side; "
     )
     if "unconverged" in columns:
@@ -110,28 +110,28 @@ def training_section(found: Training | None, info: Mapping[str, Any]) -> Section
     return Section("training", "Training", text, figures=[Figure(panels, caption, wide=True)])
 
 
-def _outcome(found: Training, kept: int | None) -> str:
-    normal = found.baseline
-    if found.info.get("gaussian"):
+def _outcome(history: Training, kept: int | None) -> str:
+    normal = history.baseline
+    if history.info.get("gaussian"):
         return f"No network beat the {normal} by more than chance on held-out rows, so that is the result."
     if kept is None:
         return "No look at the held-out rows was better than the start."
-    gain, error = found.columns["gain"][kept], found.columns["error"][kept]
-    what = "log density" if found.density else "dual value"
-    unit = " nats a row" if found.density else ""
+    gain, error = history.columns["gain"][kept], history.columns["error"][kept]
+    what = "log density" if history.density else "dual value"
+    unit = " nats a row" if history.density else ""
     above = f"{number(gain, 3)} ± {number(error, 2)}{unit}"
     text = f"On rows held out of training, the {what} exceeds that of the {normal} by {above}"
-    if found.density:
+    if history.density:
         return f"{text}."
-    dual = found.columns["dual"][kept]
+    dual = history.columns["dual"][kept]
     what = f"W2 as {number(np.sqrt(max(2.0 * dual, 0.0)))}"
-    if found.general:
+    if history.general:
         what = f"the least mean cost as {number(dual)}"
     return f"{text} (one standard error), and estimates {what}; these rows chose among states of the fit."
 
 
-def _curve(found: Training, name: str, title: str, unit: str, colour: str, kept: int | None) -> Panel:
-    values = found.columns[name]
+def _curve(history: Training, name: str, title: str, unit: str, colour: str, kept: int | None) -> Panel:
+    values = history.columns[name]
     known = values[np.isfinite(values)]
     alt = (
         f"{title} by training step, from {number(known[0], 3)} to {number(known[-1], 3)}."
@@ -139,15 +139,15 @@ def _curve(found: Training, name: str, title: str, unit: str, colour: str, kept:
         else f"{title}: none."
     )
     with drawing(f"training-{name.replace('_', '-')}", title, alt, 1.95) as figure:
-        figure.axes.plot(found.columns["step"], values, color=colour, linewidth=1.5, **_dots(values))
+        figure.axes.plot(history.columns["step"], values, color=colour, linewidth=1.5, **_dots(values))
         if name == "unconverged":
             figure.axes.set_ylim(bottom=0)
-        _steps(figure.axes, found, unit, kept)
+        _steps(figure.axes, history, unit, kept)
     return Panel(title, alt, figure.markup)
 
 
-def _gain(found: Training, normal: str, kept: int | None) -> Panel:
-    step, gain, error = (found.columns[name] for name in ("step", "gain", "error"))
+def _gain(history: Training, normal: str, kept: int | None) -> Panel:
+    step, gain, error = (history.columns[name] for name in ("step", "gain", "error"))
     title = f"Gain over the {normal}"
     alt = f"{title} by training step with a band of two standard errors; the last is {number(gain[-1], 3)}."
     with drawing("training-gain", title, alt, 1.95) as figure:
@@ -155,18 +155,18 @@ def _gain(found: Training, normal: str, kept: int | None) -> Panel:
         axes.fill_between(step, gain - _ERRORS * error, gain + _ERRORS * error, color=IMAGE, alpha=0.25, linewidth=0)
         axes.plot(step, gain, color=IMAGE, linewidth=1.5, **_dots(gain))
         axes.axhline(0.0, color=QUIET, linewidth=0.8)
-        _steps(axes, found, "nats a row" if found.density else found.dual_unit, kept)
+        _steps(axes, history, "nats a row" if history.density else history.dual_unit, kept)
     return Panel(title, alt, figure.markup)
 
 
 def _dots(values: Matrix) -> dict[str, Any]:
-    """Single looks are drawn as dots, too, where there are few."""
+    """Draw dots, too, where evaluations are few."""
     return {"marker": "o", "markersize": 3.0} if len(values) <= 20 else {}
 
 
-def _steps(axes: Axes, found: Training, unit: str, kept: int | None) -> None:
+def _steps(axes: Axes, history: Training, unit: str, kept: int | None) -> None:
     if kept is not None:
-        axes.axvline(found.columns["step"][kept], color=QUIET, linewidth=0.8, linestyle=(0, (4, 3)))
+        axes.axvline(history.columns["step"][kept], color=QUIET, linewidth=0.8, linestyle=(0, (4, 3)))
     axes.set_xlabel("training step")
     axes.set_ylabel(unit)
     axes.locator_params(axis="x", nbins=5)

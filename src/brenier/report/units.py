@@ -1,4 +1,4 @@
-"""How the page speaks of the units of the cost."""
+"""How a report names the units of the cost."""
 
 from brenier.maps import TransportMap
 
@@ -6,7 +6,7 @@ __all__ = ["units"]
 
 
 def units(map_: TransportMap) -> str:
-    """What lengths on the page are measured in."""
+    """The unit of lengths in a report, as a phrase."""
     g = map_.geometry
     scaled = (g.scale != 1.0).any()
     if g.quadratic and not g.euclidean:

@@ -1,9 +1,9 @@
-"""How the page writes numbers and names."""
+"""How a report writes numbers and names."""
 
 import math
 import unicodedata
 
-__all__ = ["clean", "counted", "listing", "number", "percent", "short"]
+__all__ = ["clean", "listing", "number", "percent", "short", "tally"]
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -35,24 +35,24 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{number(100 * share, 2)} %"
 
 
-def counted(count: int, one: str, several: str | None = None) -> str:
-    """A count with its noun."""
+def tally(count: int, one: str, several: str | None = None) -> str:
+    """A count with its noun, in the plural unless it is one: "1 row", "2,000 rows"."""
     return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
 def clean(name: object) -> str:
-    """A name without characters that no page can show."""
+    """A name without characters that HTML cannot show."""
     return "".join(
         "\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cs", "Cn") else c for c in str(name)
     )
 
 
 def short(name: str, most: int = 18) -> str:
-    """A name that fits into a figure."""
+    """A name, cut to at most so many characters, to fit into a figure."""
     return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def listing(items: list[str], most: int = 8) -> str:
-    """The first few of many, and how many more there are."""
+    """The first items, joined by commas, and how many more there are."""
     more = len(items) - most
     return ", ".join(items[:most]) + (f" and {more:,} more" if more > 0 else "")

@@ -10,7 +10,7 @@ from brenier.data.table import Matrix
 from brenier.report.page import Section, Table
 from brenier.report.sides import Cloud, Sides
 from brenier.report.units import units
-from brenier.report.words import counted, number
+from brenier.report.words import number, tally
 
 __all__ = ["worst_section"]
 
@@ -18,7 +18,7 @@ _ROWS = 8
 
 
 def worst_section(sides: Sides) -> Section:
-    """The section of the page."""
+    """The section of the report with the rows to look at first."""
     data = sides.map_.info.get("data", {})
     text = [
         "Rows are counted from 0 in the file or table that was handed in. Points with these numbers deserve a look."
@@ -38,17 +38,17 @@ def worst_section(sides: Sides) -> Section:
 
 
 def _residuals(sides: Sides) -> Table:
-    found = sides.inverse
+    preimages = sides.inverse
     # What failed comes first, and what is no number before all.
-    order = np.lexsort((-np.nan_to_num(found.residual, nan=np.inf), found.converged))[:_ROWS]
-    errors = found.error if found.error is not None and np.isfinite(found.error).any() else None
+    order = np.lexsort((-np.nan_to_num(preimages.residual, nan=np.inf), preimages.converged))[:_ROWS]
+    errors = preimages.error if preimages.error is not None and np.isfinite(preimages.error).any() else None
     header = ["Row", "residual", "converged", "rounds"] + ([] if errors is None else ["error at most"])
     rows = [
         [
             str(sides.y.rows[k]),
-            number(float(found.residual[k]), 2),
-            "yes" if found.converged[k] else "no",
-            str(found.steps[k]),
+            number(float(preimages.residual[k]), 2),
+            "yes" if preimages.converged[k] else "no",
+            str(preimages.steps[k]),
         ]
         + ([] if errors is None else [number(float(errors[k]), 2)])
         for k in order
@@ -119,7 +119,7 @@ def _beyond(cloud: Cloud, record: Mapping[str, Any], outside: Matrix, count: int
         )
     lie = "lies" if count == 1 else "lie"
     return Table(
-        f"Outside the data of the fit: {counted(count, 'row')} of {cloud.name} {lie} beyond the range that a column "
+        f"Outside the data of the fit: {tally(count, 'row')} of {cloud.name} {lie} beyond the range that a column "
         "had in the fit, where the map extrapolates; the farthest first, with the column that is farthest outside.",
         ["Row", "column", "range in the fit", "columns outside"],
         rows,

@@ -29,7 +29,7 @@ from brenier.report.provenance import digest, provenance_section
 from brenier.report.sides import Sides, read_sides
 from brenier.report.sweep import sweep_section, sweeps
 from brenier.report.training import training, training_section
-from brenier.report.words import clean, counted
+from brenier.report.words import clean, tally
 from brenier.report.worst import worst_section
 
 __all__ = ["ROWS", "Report", "write_report"]
@@ -40,14 +40,14 @@ ROWS = 2236
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What a page says, for those who want it in numbers.
+    """The result of a report, in numbers.
 
     Attributes:
         verdict: The sentence at its head.
         distance: The distance on its rows.
-        rows: Rows that were used of source and target.
-        seen: Whether the fit has seen rows of the page; None where nobody knows.
-        bytes: Size of the file.
+        rows: Numbers of rows of source and target that were used.
+        seen: Whether the fit has seen rows of the page; None if unknown.
+        bytes: Size of the file in bytes.
     """
 
     verdict: str
@@ -90,16 +90,16 @@ def write_report(
         X: `(n, dim)` source points. For a density whose base is the source, None draws them.
         Y: `(m, dim)` target points. For a density whose base is the target, None draws them.
         path: The file, written whole or not at all.
-        x_condition: Of the source points, for maps with conditions.
-        y_condition: Of the target points.
+        x_condition: Conditions of the source points, for maps with conditions.
+        y_condition: Conditions of the target points.
         x_weight: `(n,)` weights of the source points; equal ones by default.
         y_weight: `(m,)` weights of the target points.
         names: What the page calls the two sides.
-        title: Of the page.
+        title: Title of the page.
         confidence: Level of the bound on the populations, in (0, 1).
         max_rows: Most rows a side, at least 2; of more, so many are drawn, class by class in their shares. Up to 2,236
             the distance of the samples is exact.
-        seed: Of everything random on the page.
+        seed: Seed of everything random on the page.
         images: Source and target as `(height, width, 3)` of 8 bits, if the points are the colours of their pixels.
         map_path: Where the map is, to be named on the page.
         command: The command to repeat the work, to be shown on the page.
@@ -134,10 +134,10 @@ def write_report(
     sides = read_sides(map_, (X, Y), conditions, weights, names, max_rows, seed)
     say("measuring the distance")
     whole = {"source": as_points(X, "X").values, "target": as_points(Y, "Y").values}
-    found = certificate(sides, whole, confidence, seed, base)
-    answer = verdict(found, sides)
+    evidence = certificate(sides, whole, confidence, seed, base)
+    answer = verdict(evidence, sides)
     say("drawing")
-    shown = [certificate_section(found, sides)]
+    shown = [certificate_section(evidence, sides)]
     if images is not None and map_.conditions is None:
         shown.append(pictures_section(pictures(map_, *images), (sides.x.name, sides.y.name)))
     shown += _sections(sides, seed)
@@ -154,13 +154,13 @@ def write_report(
         )
     )
     warnings = list(sides.dropped)
-    if found.seen:
+    if evidence.seen:
         warnings.insert(
             0, "The fit has seen rows of this page. Numbers on such rows flatter the map; use held-out rows."
         )
     page = Page(
         title=clean(title or f"{names[0]} → {names[1]}"),
-        subtitle=f"{sides.x.described()} · {sides.y.described()} · {counted(map_.dim, 'column')}",
+        subtitle=f"{sides.x.describe()} · {sides.y.describe()} · {tally(map_.dim, 'column')}",
         verdict=answer,
         warnings=warnings,
         sections=shown,
@@ -169,7 +169,7 @@ def write_report(
     text = render(page).encode()
     with atomic_write(path) as file:
         file.write(text)
-    return Report(answer, found.distance, (len(sides.x.points), len(sides.y.points)), found.seen, len(text))
+    return Report(answer, evidence.distance, (len(sides.x.points), len(sides.y.points)), evidence.seen, len(text))
 
 
 def _sections(sides: Sides, seed: int) -> list[Section]:
@@ -212,16 +212,16 @@ def _with_draws(
     if record is None or given[record["side"]] is not None or (X is None and Y is None):
         missing = "X" if X is None else "Y"
         raise InputError(f"`{missing}` is missing. Only the side of the base of a density can be left out.")
-    other = given["target" if record["side"] == "source" else "source"]
-    count = min(len(as_points(other, "points").values), most)
+    data = given["target" if record["side"] == "source" else "source"]
+    count = min(len(as_points(data, "points").values), most)
     given[record["side"]] = Normal.read(record).draw(count, np.random.default_rng([seed, 2]))
     return (given["source"], given["target"]), record["side"]
 
 
 def _rows(sides: Sides, base: str | None) -> list[str]:
     """Which rows are used, and how they were chosen."""
-    texts = [f"{sides.x.described()}; {sides.y.described()}."]
-    drawn = [own for own in (sides.x, sides.y) if len(own.points) < own.given]
+    texts = [f"{sides.x.describe()}; {sides.y.describe()}."]
+    drawn = [cloud for cloud in (sides.x, sides.y) if len(cloud.points) < cloud.given]
     if drawn:
         texts.append(
             "Of more rows than the page uses, so many were drawn at random without replacement, each class in its "

@@ -46,7 +46,7 @@ def peers(
     with reporting(as_json):
         from brenier._errors import InputError
         from brenier_bench.contest import Contest, compare, summary
-        from brenier_bench.methods import chosen
+        from brenier_bench.methods import choose_methods
         from brenier_bench.problem import PAIRS
 
         given = {kind: value for kind, value in (("w2", pair), ("gaussian", gaussian), ("random", random)) if value}
@@ -55,7 +55,7 @@ def peers(
         (kind, value) = given.popitem()
         use_device("cpu")  # what is asked for is left to the processes of the methods
         dim = PAIRS[kind](str(value)).dim
-        names = chosen(method, finite=finite is not None)
+        names = choose_methods(method, finite=finite is not None)
         contest = Contest(kind, str(value), seconds, range(seed, seed + seeds), finite, max_steps, device)
         rows = compare(contest, names, _report)
         table = summary(rows)

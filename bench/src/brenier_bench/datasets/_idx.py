@@ -50,13 +50,13 @@ def parse_idx(content: bytes, ndim: int, path: Path) -> NDArray[np.uint8]:
             f"`{path}` is incomplete: it ends after {len(content)} bytes, in its header of {start}. Download it again."
         )
     shape = struct.unpack(f">{axes}I", content[4:start])
-    expected, found = math.prod(shape), len(content) - start
+    expected, actual = math.prod(shape), len(content) - start
     if expected == 0:
         raise InputError(f"`{path}` is empty: its header gives the shape {shape}. Is it the original file?")
-    if found != expected:
-        fault = "incomplete" if found < expected else "too long"
+    if actual != expected:
+        fault = "incomplete" if actual < expected else "too long"
         raise InputError(
-            f"`{path}` is {fault}: its header gives the shape {shape}, that is {expected} bytes, and {found} follow. "
+            f"`{path}` is {fault}: its header gives the shape {shape}, that is {expected} bytes, and {actual} follow. "
             "Download it again."
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -123,8 +123,8 @@ class ConstructedPair:
         wanted = move * points.std()
         for _ in range(60):
             middle = 0.5 * (low + high)
-            found = np.sqrt(np.mean(self._displacement(middle * gradient, columns) ** 2))
-            low, high = (middle, high) if found < wanted else (low, middle)
+            reached = np.sqrt(np.mean(self._displacement(middle * gradient, columns) ** 2))
+            low, high = (middle, high) if reached < wanted else (low, middle)
         return bend._replace(size=low)
 
     def _steepest(self) -> float:

@@ -35,7 +35,7 @@ class GaussianFamily:
 
     @classmethod
     def random(cls, dim: int, seed: int) -> "GaussianFamily":
-        """One of some difficulty: variances differ by a factor of four at zero, and by up to e more at the ends."""
+        """A random family: variances differ by a factor of four at zero, and by up to e more at the ends."""
         rng = np.random.default_rng(seed)
         skew = rng.standard_normal((dim, dim)) / np.sqrt(dim)
         return cls(
@@ -90,7 +90,7 @@ class FamilyPair(NamedTuple):
 
     @classmethod
     def random(cls, dim: int, seed: int) -> "FamilyPair":
-        """Two independent families."""
+        """A pair of independent random families."""
         return cls(GaussianFamily.random(dim, 2 * seed + 1), GaussianFamily.random(dim, 2 * seed + 2))
 
     def transport(self, c: float, x: Matrix) -> Matrix:

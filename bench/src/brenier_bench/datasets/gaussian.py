@@ -16,7 +16,7 @@ Matrix = NDArray[np.float64]
 
 
 class GaussianPair(NamedTuple):
-    """Two centred Gaussians.
+    """Two centred Gaussians with their optimal map.
 
     Attributes:
         source, target: Their covariances.

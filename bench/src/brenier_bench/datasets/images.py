@@ -58,7 +58,7 @@ def load_mnist(
 def load_fashion_mnist(
     split: Split = "train", *, path: FilePath | None = None, cache: FilePath | None = None
 ) -> LabelledImages:
-    """Pictures of clothes, in the format and sizes of MNIST; arguments as of `load_mnist`.
+    """Pictures of clothes, in the format and sizes of MNIST; `split`, `path` and `cache` as for `load_mnist`.
 
     References: Xiao, Rasul and Vollgraf 2017, "Fashion-MNIST: a novel image dataset for benchmarking machine learning
     algorithms" (arXiv 1708.07747). Licence: MIT.

@@ -35,7 +35,7 @@ class Setting(NamedTuple):
 
     @classmethod
     def of(cls, problem: Problem) -> "Setting":
-        """Supplies of both sides and the geometry between their moments."""
+        """Streams of both sides and the geometry between their moments."""
         x, y = problem.sources()
         if problem.size is None:
             of_x, of_y = (accumulate_moments(s.draw(_MOMENT_BATCH) for _ in range(_MOMENT_BATCHES)) for s in (x, y))

@@ -16,17 +16,17 @@ from brenier_bench.method import Fitted, Map
 from brenier_bench.peers._ott import ENDLESS, adam, run
 from brenier_bench.problem import Clock, Problem
 
-__all__ = ["documented", "tuned"]
+__all__ = ["fit_documented", "fit_tuned"]
 
 _EXPECTILE = 0.99
 
 
-def tuned(problem: Problem, clock: Clock) -> Fitted:
+def fit_tuned(problem: Problem, clock: Clock) -> Fitted:
     """Settings found best on these pairs for minutes on one core: small networks, a high rate, a light penalty."""
     return _fit(problem, clock, hidden=(128, 128), peak=5e-3, coefficient=0.1, moments={})
 
 
-def documented(problem: Problem, clock: Clock) -> Fitted:
+def fit_documented(problem: Problem, clock: Clock) -> Fitted:
     """The defaults of the class: four layers, Adam at a constant 3e-4, a penalty of weight one."""
     return _fit(problem, clock, hidden=(128,) * 4, peak=None, coefficient=1.0, moments={"b1": 0.9, "b2": 0.9})
 

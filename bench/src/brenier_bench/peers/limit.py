@@ -18,7 +18,7 @@ __all__ = ["fit"]
 
 
 def fit(problem: Problem, clock: Clock, steps: int, max_steps: int | None = None) -> Fitted:
-    """As many steps, of the same batch and rate, as brenier took; `max_steps` is the budget in steps that it had."""
+    """Train for as many steps as brenier took, with its batch and rate; `max_steps` is the budget that it had."""
     setting = Setting.of(problem)
     config = choose_config(problem.dim, problem.size, max_seconds=clock.left, max_steps=max_steps)
     c = setting.geometry

@@ -16,16 +16,16 @@ from brenier_bench.method import Fitted, Map
 from brenier_bench.peers._ott import ENDLESS, adam, run
 from brenier_bench.problem import Clock, Problem
 
-__all__ = ["documented", "tuned"]
+__all__ = ["fit_documented", "fit_tuned"]
 
 
-def tuned(problem: Problem, clock: Clock) -> Fitted:
+def fit_tuned(problem: Problem, clock: Clock) -> Fitted:
     """The networks, batches and rates that suit ENOT, in this solver."""
     networks = [PotentialMLP(dim_hidden=[128, 128], act_fn=jax.nn.elu) for _ in range(2)]
     return _fit(problem, clock, networks, peak=5e-3, moments={"b1": 0.5, "b2": 0.9}, batch=1024)
 
 
-def documented(problem: Problem, clock: Clock) -> Fitted:
+def fit_documented(problem: Problem, clock: Clock) -> Fitted:
     """The defaults of the class: convex networks of four layers, Adam at a constant 1e-4."""
     networks = [ICNN(dim_data=problem.dim, dim_hidden=[64] * 4, pos_weights=True) for _ in range(2)]
     return _fit(problem, clock, networks, peak=None, moments={"b1": 0.5, "b2": 0.9}, batch=1024)

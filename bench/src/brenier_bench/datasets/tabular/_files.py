@@ -81,7 +81,7 @@ def is_archive(path: Path) -> bool:
 
 @contextmanager
 def open_file(source: Source, path: Path, names: Sequence[str]) -> Iterator[Opened]:
-    """Open one of the files `names` of a data set, the first that is there; a file that is no archive is it itself.
+    """Open one of the files `names` of a data set, the first that exists; a path that is no archive is the file itself.
 
     Damage that shows up while the block reads is reported too.
 
@@ -93,8 +93,8 @@ def open_file(source: Source, path: Path, names: Sequence[str]) -> Iterator[Open
             if not path.is_dir() and is_archive(path):
                 raw, name, where = _open_member(source, path, names, stack)
             else:
-                found = _find(source, path, names) if path.is_dir() else path
-                raw, name, where = stack.enter_context(open(found, "rb")), found.name, str(found)
+                member = _find(source, path, names) if path.is_dir() else path
+                raw, name, where = stack.enter_context(open(member, "rb")), member.name, str(member)
             handle = raw
             if raw.read(2) == b"\x1f\x8b":
                 handle = stack.enter_context(gzip.GzipFile(fileobj=raw))
@@ -137,9 +137,9 @@ def _choose(source: Source, path: Path, members: list[str], names: Sequence[str]
     """The member that is one of the names; its folder decides where several are, as of `data.npy`."""
     for name in names:
         alike = [each for each in members if PurePosixPath(each).name in (name, f"{name}.gz")]
-        own = [each for each in alike if PurePosixPath(each).parent.name == source.folder]
-        if own or len(alike) == 1:
-            return (own or alike)[0]
+        preferred = [each for each in alike if PurePosixPath(each).parent.name == source.folder]
+        if preferred or len(alike) == 1:
+            return (preferred or alike)[0]
     raise _missing(source, path, names)
 
 

@@ -22,7 +22,7 @@ def read_lines(file: Opened) -> Iterator[str]:
     """Lines of a text file that are not empty.
 
     Raises:
-        InputError: The file is no text.
+        InputError: The file is not text.
     """
     with io.TextIOWrapper(file.handle, encoding="utf-8-sig") as text:
         try:
@@ -44,7 +44,7 @@ def read_rows(
         most: How many lines to read at most.
 
     Raises:
-        InputError: There are no lines, one has no number where one must be, or they have another width.
+        InputError: There are no lines, or one has another number of entries, or one that is no number.
     """
     lines = itertools.islice(lines, most)
     first = next(iter(lines), None)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from brenier._errors import InputError
 
-__all__ = ["correlated", "kept", "repeating", "split_tail", "standardise"]
+__all__ = ["find_correlated", "find_repeating", "keep", "split_tail", "standardise"]
 
 _T = TypeVar("_T")
 
@@ -52,7 +52,7 @@ def standardise(
     return [(part - mean) / deviation for part in parts]
 
 
-def repeating(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+def find_repeating(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
     """`(d,)` whether the smallest value of a column occurs more than five times.
 
     The comments in the code of the MAF paper speak of columns in which values recur too often. What the code does is to
@@ -62,10 +62,10 @@ def repeating(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
     return (rows == rows.min(axis=0)).sum(axis=0) > 5
 
 
-def correlated(rows: NDArray[np.float64], limit: float = 0.98) -> list[int]:
+def find_correlated(rows: NDArray[np.float64], limit: float = 0.98) -> list[int]:
     """Columns to remove, in this order, until no two correlate above `limit`.
 
-    Each time the first column that correlates so with any other one goes.
+    Each time, the first column that correlates so with any other is removed.
     """
     with np.errstate(invalid="ignore", divide="ignore"):  # of a constant column, which then correlates with none
         near = np.asarray(np.corrcoef(rows, rowvar=False) > limit)
@@ -76,6 +76,6 @@ def correlated(rows: NDArray[np.float64], limit: float = 0.98) -> list[int]:
     return removed
 
 
-def kept(names: Sequence[_T], drop: NDArray[np.bool_]) -> tuple[_T, ...]:
+def keep(names: Sequence[_T], drop: NDArray[np.bool_]) -> tuple[_T, ...]:
     """Names of the columns that are not dropped."""
     return tuple(name for name, dropped in zip(names, drop, strict=True) if not dropped)

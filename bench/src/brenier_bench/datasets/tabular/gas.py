@@ -8,7 +8,7 @@ from brenier.files.atomic import FilePath
 from brenier_bench.datasets.tabular._files import locate, open_file
 from brenier_bench.datasets.tabular._numbers import read_lines, read_rows, refuse_pickle
 from brenier_bench.datasets.tabular._sources import GAS
-from brenier_bench.datasets.tabular._steps import correlated, split_tail, standardise
+from brenier_bench.datasets.tabular._steps import find_correlated, split_tail, standardise
 from brenier_bench.datasets.tabular.result import TabularSet
 
 __all__ = ["load_gas"]
@@ -51,7 +51,7 @@ def load_gas(path: FilePath | None = None, *, cache: FilePath | None = None) -> 
 
     order = np.random.RandomState(_SEED).permutation(len(rows))
     rows = rows[order[: round(_SHARE * len(rows))], _OTHERS:]
-    drop = correlated(rows)
+    drop = find_correlated(rows)
     names = [f"sensor_{i + 1}" for i in range(_SENSORS)]
     steps = (
         "A quarter of the rows is drawn at random with numpy.random.RandomState(42), in place of the authors' quarter, "

@@ -10,7 +10,7 @@ from brenier.files.atomic import FilePath
 from brenier_bench.datasets.tabular._files import is_archive, locate, open_file
 from brenier_bench.datasets.tabular._numbers import read_lines, read_rows, refuse_pickle
 from brenier_bench.datasets.tabular._sources import HEPMASS
-from brenier_bench.datasets.tabular._steps import kept, repeating, split_tail, standardise
+from brenier_bench.datasets.tabular._steps import find_repeating, keep, split_tail, standardise
 from brenier_bench.datasets.tabular.result import TabularSet
 
 __all__ = ["load_hepmass"]
@@ -26,7 +26,7 @@ def load_hepmass(path: FilePath | None = None, *, cache: FilePath | None = None)
     350,000 to test, so that the files of the archive are read whole); rows of class 1, the signal, are kept, and the
     class is dropped; the last column of the test file goes too where it has one more than the other ("because the data
     set is messed up"); all is standardised by means and standard deviations (divided by n - 1) of the training file's
-    signal; columns whose smallest value occurs more than five times there are removed (see `repeating`); the last
+    signal; columns whose smallest value occurs more than five times there are removed (see `find_repeating`); the last
     tenth of the training file's signal is for validation. Nothing is shuffled.
 
     Args:
@@ -61,7 +61,7 @@ def load_hepmass(path: FilePath | None = None, *, cache: FilePath | None = None)
             f"{list(others)}. Get both again."
         )
     # The original counts after standardising, which keeps what is smallest and how often it occurs.
-    drop = repeating(train)
+    drop = find_repeating(train)
     train, test = train[:, ~drop], test[:, ~drop]
     train, test = standardise((train, test), train, 1, str(place))
     train, validation = split_tail(train, str(place))
@@ -71,7 +71,7 @@ def load_hepmass(path: FilePath | None = None, *, cache: FilePath | None = None)
         f"Columns whose smallest value occurs there more than five times are removed: {gone} (the same file).",
         "The last tenth of the training file's signal is the validation part (the same file).",
     ]
-    return TabularSet("HEPMASS", kept(names, drop), train, validation, test, tuple(steps))
+    return TabularSet("HEPMASS", keep(names, drop), train, validation, test, tuple(steps))
 
 
 def _signal(place: Path, which: int) -> tuple[tuple[str, ...], NDArray[np.float64]]:

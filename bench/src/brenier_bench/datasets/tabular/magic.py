@@ -35,12 +35,12 @@ def load_magic(path: FilePath | None = None, *, cache: FilePath | None = None) -
     """
     with open_file(MAGIC, locate(MAGIC, path, cache), MAGIC.files) as file:
         refuse_pickle(file, MAGIC.files[0])
-        rows = read_rows(_numbered(read_lines(file), file), file, len(_COLUMNS) + 1, ",")
+        rows = read_rows(_number_classes(read_lines(file), file), file, len(_COLUMNS) + 1, ",")
     names = ("gamma", "hadron")
     return LabelledTable(np.ascontiguousarray(rows[:, :-1]), rows[:, -1].astype(np.int64), _COLUMNS, names)
 
 
-def _numbered(lines: Iterable[str], file: Opened) -> Iterator[str]:
+def _number_classes(lines: Iterable[str], file: Opened) -> Iterator[str]:
     """Lines with the numbers of the classes in place of their letters."""
     for number, line in enumerate(lines):
         features, _, letter = line.strip().rpartition(",")

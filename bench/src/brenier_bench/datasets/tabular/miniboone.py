@@ -8,7 +8,7 @@ from brenier.files.atomic import FilePath
 from brenier_bench.datasets.tabular._files import Opened, locate, open_file
 from brenier_bench.datasets.tabular._numbers import read_array, read_lines, read_rows, refuse_pickle
 from brenier_bench.datasets.tabular._sources import MINIBOONE
-from brenier_bench.datasets.tabular._steps import repeating, split_tail, standardise
+from brenier_bench.datasets.tabular._steps import find_repeating, split_tail, standardise
 from brenier_bench.datasets.tabular.result import TabularSet
 
 __all__ = ["load_miniboone"]
@@ -25,7 +25,7 @@ def load_miniboone(path: FilePath | None = None, *, cache: FilePath | None = Non
     what published results used, to the row.
 
     Before `data.npy` there were steps of which a comment in the code tells: rows whose first value is below -100, the
-    outliers, were removed, and then the columns whose smallest value occurs more than five times (see `repeating`). The
+    outliers, were removed, then the columns whose smallest value occurs more than five times (`find_repeating`). The
     comment says neither that only the signal was kept nor in which order the rows were saved. That it was the signal
     follows from the sizes: the original file has 36,499 rows of signal among 130,064, and `data.npy` has 36,488. So the
     original file is read here as: signal, without outliers, without such columns, in the order of the file. Whether
@@ -83,7 +83,7 @@ def _signal(file: Opened) -> tuple[NDArray[np.float64], tuple[str, ...], list[st
     rows = rows[~outlier]
     if not len(rows):
         raise InputError(f"`{file.where}` has no rows but outliers, below {_OUTLIER}. Is it the original file?")
-    drop = repeating(rows)
+    drop = find_repeating(rows)
     steps = [
         f"The {signal} rows of signal are kept (from the sizes: no code says so).",
         f"{outlier.sum()} rows whose first value is below {_OUTLIER} are removed (gpapamak/maf, datasets/miniboone.py, "

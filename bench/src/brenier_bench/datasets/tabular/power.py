@@ -73,7 +73,7 @@ def load_power(path: FilePath | None = None, *, cache: FilePath | None = None) -
         if file.suffix == ".npy":
             rows, first = read_array(file, len(_COLUMNS)), "The rows are those of data.npy (Zenodo, record 1161203)."
         else:
-            rows = read_rows(_without_gaps(read_lines(file), file), file, len(_COLUMNS), ";")
+            rows = read_rows(_drop_gaps(read_lines(file), file), file, len(_COLUMNS), ";")
             first = (
                 "Rows with missing values are dropped, dates too, and times become minutes since midnight (from the "
                 "shape of data.npy: no code says so)."
@@ -97,7 +97,7 @@ def load_power(path: FilePath | None = None, *, cache: FilePath | None = None) -
     return TabularSet("POWER", columns, train, validation, test, (first, *_STEPS))
 
 
-def _without_gaps(lines: Iterable[str], file: Opened) -> Iterator[str]:
+def _drop_gaps(lines: Iterable[str], file: Opened) -> Iterator[str]:
     """Lines as `data.npy` has the rows: seven measurements and the minute, without rows that lack one."""
     for number, line in enumerate(lines):
         fields = line.strip().split(";")

@@ -44,11 +44,11 @@ def load_table(name: str, path: FilePath | None = None, *, cache: FilePath | Non
 
     Args:
         name: One of `TABLES`.
-        path: The file, as of the loader of that name; those of scikit-learn have none.
-        cache: Folder of downloads, as of the loaders.
+        path: The file, as for the loader of that name; None for tables of scikit-learn.
+        cache: Folder of downloads, as for the loaders.
 
     Raises:
-        InputError: There is no such name, or the loader refuses.
+        InputError: There is no such name, or the loader cannot read the file.
     """
     if name in _FILES:
         return _FILES[name](path, cache=cache)

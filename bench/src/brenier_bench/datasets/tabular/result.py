@@ -1,4 +1,4 @@
-"""What loading a table gives."""
+"""The results of loading a table."""
 
 from typing import NamedTuple
 
