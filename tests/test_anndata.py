@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from brenier import BrenierDensity, BrenierMap, InputError, TransportMap
 from brenier.data import as_points, memory
-from brenier.data.cells import Place, dense, read_cells
+from brenier.data.cells import Place, densify, read_cells
 from brenier.estimators.anndata import provenance, transport
 from networks import perturb
 
@@ -354,7 +354,7 @@ class TestMemory:
         monkeypatch.setattr(memory, "_CHUNK_BYTES", 8 * 3 * 10)
         whole = CONTROL.X.toarray()
         spied = Spied(whole if kind == "dense" else sp.csr_matrix(whole).asformat(kind))
-        np.testing.assert_array_equal(dense(spied, "X"), whole)
+        np.testing.assert_array_equal(densify(spied, "X"), whole)
         assert max(rows * columns for rows, columns in spied.pieces) <= (80 if kind == "csc" else 30)
         assert len(spied.pieces) == (3 if kind == "csc" else 8)
 
