@@ -167,9 +167,9 @@ def _solve(
 ) -> HopfLax:
     """Descend from every start of every row, and keep the best end of each row."""
     rows, dim = x.shape
-    spent = 0
-    if starts is None:
-        starts = map_batches(lambda a, b: _choose(g, lagrangian, a, b, key, count), x, t, batch=_batch(count * dim))
+    begun, spent = starts, 0
+    if begun is None:
+        begun = map_batches(lambda a, b: _choose(g, lagrangian, a, b, key, count), x, t, batch=_batch(count * dim))
         spent = count // 2
     every_x, every_t = np.repeat(x, count, axis=0), np.repeat(t, count)
     limits = jnp.asarray(tolerance), jnp.asarray(max_steps, jnp.int32)
@@ -177,7 +177,7 @@ def _solve(
         lambda a, b, c: _descend(g, lagrangian, a, b, c, *limits),
         every_x,
         every_t,
-        np.reshape(starts, (rows * count, dim)),
+        np.reshape(begun, (rows * count, dim)),
         batch=_batch(dim * dim),
     )
     left = np.flatnonzero(~ends[5])
