@@ -169,7 +169,7 @@ class ConvexNetwork(Potential):
         layers = self.parts()
         rows = [layer.no_changes(x) for layer in layers] if changes is None else changes
         points, hidden = x * self.seen, x.new_zeros(x.shape[0], 0)
-        slopes, curvatures, forms, jacobians = [], [], [], []
+        slopes, curvatures, bends, jacobians = [], [], [], []
         for layer, change in zip(layers, rows, strict=True):
             form, form_slope, form_curvature = _soft_square((points @ layer.quadratic) * change.quadratic)
             mix = torch.square(layer.root_mix)
@@ -185,7 +185,7 @@ class ConvexNetwork(Potential):
             hidden, slope, bend = ACTIVATIONS[self.activation](before)
             slopes.append(slope)
             curvatures.append(bend)
-            forms.append((form_slope, form_curvature))
+            bends.append((form_slope, form_curvature))
         gradient = torch.zeros_like(x)
         parts: list[tuple[Tensor, Tensor]] = []
         from_above: Tensor | None = None
@@ -194,7 +194,7 @@ class ConvexNetwork(Potential):
             after = (torch.square(change.output) * torch.square(layer.root_output)).expand(x.shape[0], -1)
             after = after if from_above is None else after + from_above
             before = after * slopes[number]
-            form_slope, form_curvature = forms[number]
+            form_slope, form_curvature = bends[number]
             through_form = (before * form_slope * change.quadratic) @ layer.quadratic.t()
             gradient = gradient + through_form + (before * change.linear) @ layer.linear.t()
             if second:
