@@ -86,7 +86,7 @@ def test_conjugates_are_solved_under_the_condition_of_each_row(rng):
     """Through the queue, with more rows than slots, against the network of each row."""
     u, points = family(3, 2, size=0.2), rows(3, 2, rng, 1300).astype(np.float32)
     found = solve_batch(BFGS(), u, points, points[:, :3], jnp.ones(3), Tolerance(1e-4, 1e-4), 100)
-    solved = np.flatnonzero(np.asarray(found[2]))
+    solved = np.flatnonzero(found.converged)
     assert len(solved) > 1200
     for place in (*solved[:5], *solved[-10:]):
         row, x = points[place], np.asarray(found[0])[place]

@@ -223,9 +223,10 @@ def test_the_loop_runs_eagerly_and_with_plain_numbers():
 
 
 def test_every_status_tells_the_user_what_to_do():
-    assert [status.name for status in Status] == ["converged", "max_steps_reached", "nonfinite"]
+    assert [status.name for status in Status] == ["converged", "max_steps_reached", "nonfinite", "not_the_best"]
     assert "`max_steps`" in Status.max_steps_reached.value
     assert "first guess" in Status.nonfinite.value
+    assert "train longer" in Status.not_the_best.value
     solution, _ = solve(Newton(), affine(np.full(6, 0.5)))
     error = SolveError("4 of 17 points not converged.", solution)
     assert isinstance(error, RuntimeError)
