@@ -197,12 +197,12 @@ class TestTraining:
         [
             (lambda: BrenierMap(max_step=3), "`BrenierMap` has no parameter `max_step`. Did you mean `max_steps`?"),
             (lambda: BrenierMap(hidden=[8]), r"no parameter `hidden`. Did you mean `training=Training\(hidden=...\)`"),
-            (lambda: BrenierMap(chekpoint="a"), r"no parameter `chekpoint`. Did you mean `fit\(..., checkpoint=...\)`"),
+            (lambda: BrenierMap(checkpoin="a"), r"no parameter `checkpoin`. Did you mean `fit\(..., checkpoint=...\)`"),
             (lambda: BrenierMap(zz=1), "no parameter `zz`. It has `cost`, `scale`, "),
             (lambda: BrenierDensity(obs="X"), "`BrenierDensity` has no parameter `obs`. Did you mean `obsm`?"),
-            (lambda: Training(hiden=[8]), "`Training` has no parameter `hiden`. Did you mean `hidden`?"),
-            (lambda: BrenierMap().set_params(hiden=[8]), "Did you mean `training__hidden`?"),
-            (lambda: BrenierMap().set_params(training__hiden=[8]), "Did you mean `training__hidden`?"),
+            (lambda: Training(hiddn=[8]), "`Training` has no parameter `hiddn`. Did you mean `hidden`?"),
+            (lambda: BrenierMap().set_params(hiddn=[8]), "Did you mean `training__hidden`?"),
+            (lambda: BrenierMap().set_params(training__hiddn=[8]), "Did you mean `training__hidden`?"),
             (lambda: BrenierMap().set_params(shards=2), r"Did you mean `fit\(..., shards=...\)`?"),
         ],
     )
