@@ -12,8 +12,9 @@ import pytest
 
 from brenier import BrenierMap, InputError, Training, files
 from brenier._states import pack, unpack
+from brenier.cli.cost_names import parse_cost
 from brenier.conjugates import conjugate_points
-from brenier.costs import COSTS, AbstractDisplacementCost, parse_cost
+from brenier.costs import COSTS, AbstractDisplacementCost
 from brenier.data.streams import ArrayStream
 from brenier.files import registry
 from brenier.geometry import QuadraticGeometry, moments

@@ -197,7 +197,10 @@ class TestTraining:
         [
             (lambda: BrenierMap(max_step=3), "`BrenierMap` has no parameter `max_step`. Did you mean `max_steps`?"),
             (lambda: BrenierMap(hidden=[8]), r"no parameter `hidden`. Did you mean `training=Training\(hidden=...\)`"),
-            (lambda: BrenierMap(checkpoints="a"), r"no parameter `checkpoints`. Did you mean `fit\(..., checkpoint=...\)`"),
+            (
+                lambda: BrenierMap(checkpoints="a"),
+                r"no parameter `checkpoints`. Did you mean `fit\(..., checkpoint=...\)`",
+            ),
             (lambda: BrenierMap(zz=1), "no parameter `zz`. It has `cost`, `scale`, "),
             (lambda: BrenierDensity(obs="X"), "`BrenierDensity` has no parameter `obs`. Did you mean `obsm`?"),
             (lambda: Training(hiddn=[8]), "`Training` has no parameter `hiddn`. Did you mean `hidden`?"),
