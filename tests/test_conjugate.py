@@ -135,7 +135,8 @@ def test_the_solvers_depend_on_the_dimension(dim, solvers, monkeypatch):
 
     def fail(solver, u, y, x0, scale, max_steps, *tolerances, surplus):
         called.append((type(solver).__name__, int(max_steps)))
-        return x0, np.ones(len(y)), np.zeros(len(y), bool), np.full(len(y), int(max_steps))
+        codes = np.full(len(y), Status.max_steps_reached.code)
+        return module.ConjugatePoints(x0, np.ones(len(y)), codes, np.full(len(y), int(max_steps)))
 
     monkeypatch.setattr(module, "_solve", fail)
     found = conjugate_points(Quadratic.identity(dim), np.ones((5, dim), np.float32), max_steps=10)
