@@ -96,7 +96,7 @@ def flattered_dual(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def crash(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TransportMap, "forward", lambda self, X: 1 // 0)
+    monkeypatch.setattr(TransportMap, "forward", lambda self, X, condition=None: 1 // 0)
 
 
 @pytest.mark.parametrize(

@@ -305,8 +305,12 @@ class TransportMap(DensityMethods, eqx.Module):
     def images(self, rows: Matrix) -> Images:
         """Images of checked rows, and where the potential is too steep; see `rows`."""
         g, surplus = self.geometry, self.geometry.surplus
-        inner, steep = map_batches(lambda part: images(self.potential, surplus, part), g.enter_x(rows))
-        return Images(g.leave_y(inner, rows[:, g.dim :]), steep)
+
+        def move(part: Matrix) -> Images:
+            inner, steep = map_batches(lambda some: images(self.potential, surplus, some), g.enter_x(part))
+            return Images(g.leave_y(inner, part[:, g.dim :]), steep)
+
+        return map_chunks(move, rows)
 
     def conjugates(self, rows: Matrix, tolerance: Tolerance | None = None) -> GlobalConjugates:
         """Maximisers of the conjugate at checked target rows, in the coordinates of `geometry` and single precision."""
