@@ -6,6 +6,7 @@ STAMP := $(VENV)/.installed
 export JAX_PLATFORMS ?= cpu
 # Packages are installed uncompiled, which takes half the time; Python keeps what it compiles of them at their first use.
 # POT alone is compiled at once, because Python warns of an escape in it, and a warning is an error in the tests.
+# pip takes two minutes to find that the pins go together, so they are installed as they are, then what they lack.
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
@@ -25,6 +26,7 @@ help:
 
 $(STAMP): pyproject.toml bench/pyproject.toml requirements/pinned.txt
 	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) --no-deps --requirement requirements/pinned.txt
 	$(INSTALL) --requirement requirements/pinned.txt
 	$(INSTALL) --no-deps --editable . --editable ./bench
 	$(BIN)/python -W ignore -m compileall -q $(VENV)/lib/python3*/site-packages/ot
