@@ -140,6 +140,13 @@ def test_the_solvers_depend_on_the_dimension(dim, solvers, monkeypatch):
 
     monkeypatch.setattr(module, "_solve", fail)
     found = conjugate_points(Quadratic.identity(dim), np.ones((5, dim), np.float32), max_steps=10)
+    # What 20 rounds do not solve of a strongly convex potential is left to a descent, which knows no stalls.
+    assert called == [(solvers[0], 10), (solvers[1], 20)]
+    assert found.converged.all()
+    assert_close(found.points, np.ones((5, dim)), rtol=1e-6)
+    called.clear()
+    monkeypatch.setattr(Quadratic, "convexity_floor", lambda self: None)
+    found = conjugate_points(Quadratic.identity(dim), np.ones((5, dim), np.float32), max_steps=10)
     assert called == [(solvers[0], 10), (solvers[1], 40)]
     assert_same(found.steps, np.full(5, 50))
     assert not found.converged.any()
@@ -147,12 +154,14 @@ def test_the_solvers_depend_on_the_dimension(dim, solvers, monkeypatch):
 
 def test_rows_that_fail_are_marked_and_kept(rng):
     matrix, y = covariance(3, 10, 0), rng.standard_normal((40, 3)).astype(np.float32)
-    y[7] = 1e25  # its square is too large for single precision
+    y[5] = 1e25  # its square is too large for single precision, but not for double precision
+    y[7] = np.inf
     found = conjugate_points(quadratic(matrix), y, tolerance=Tolerance(1e-4, 1e-4), max_steps=5)
     assert_same(np.flatnonzero(~found.converged), [7])
-    ordinary = np.arange(40) != 7
+    assert_close(found.points[5], np.linalg.solve(matrix, y[5].astype(np.float64)), rtol=1e-3)
+    ordinary = ~np.isin(np.arange(40), [5, 7])
     assert_close(found.points[ordinary], np.linalg.solve(matrix, y[ordinary].T).T, atol=5e-3)
-    impossible = conjugate_points(quadratic(matrix), y[:7], tolerance=Tolerance(0.0, 0.0), max_steps=5)
+    impossible = conjugate_points(quadratic(matrix), y[:5], tolerance=Tolerance(0.0, 0.0), max_steps=5)
     assert (impossible.converged == (impossible.residual == 0)).all()
     assert not impossible.converged.all()
     assert_at_most(impossible.residual, 1e-5, "residual, which is small all the same")

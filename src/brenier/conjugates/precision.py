@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from brenier._chunks import map_batches
 from brenier._types import Array, Float, Points
+from brenier.conjugates.minimum import find_minima
 from brenier.conjugates.problem import ConjugatePoints, Tolerance, solve_stragglers
 from brenier.potentials import AbstractFamily, double
 from brenier.solvers import Status
@@ -25,6 +26,9 @@ Matrix = NDArray[np.float64]
 
 _ROUNDING = 2.0
 """Residual in double precision, in tolerances, up to which a point that was solved in single precision stands."""
+
+_LAST_STEPS = 200
+"""Steps of the last resort, a descent that ends nowhere but in the solution."""
 
 
 class Precise(NamedTuple):
@@ -74,9 +78,13 @@ def refine(
     bound = tolerance.atol + tolerance.rtol * _norms(target / scale)
     with jax.enable_x64(True):
         precise = double(u)
-        gradient = map_batches(lambda part: _gradients(precise, part), np.column_stack([points, codes]))
+
+        def residuals(rows: NDArray[np.intp]) -> Matrix:
+            every = np.column_stack([points, codes])[rows]
+            return _norms((map_batches(lambda part: _gradients(precise, part), every) - target[rows]) / scale)
+
         code = np.where(
-            solved.converged & ~(_norms((gradient - target) / scale) <= _ROUNDING * bound),
+            solved.converged & ~(residuals(np.arange(len(y))) <= _ROUNDING * bound),
             Status.max_steps_reached.code,
             solved.code,
         ).astype(np.int32)
@@ -88,13 +96,18 @@ def refine(
         again = solve_stragglers(
             precise, np.column_stack([target, codes])[left], points[left], jnp.asarray(scale), tolerance, max_steps
         )
-        better = map_batches(lambda part: _gradients(precise, part), np.column_stack([again.points, codes[left]]))
-    points[left] = again.points
-    met = _norms((better - target[left]) / scale) <= bound[left]
-    missed = np.where(again.converged, Status.max_steps_reached.code, again.code)
-    code[left] = np.where(met, Status.converged.code, missed)
-    steps = solved.steps.copy()
-    steps[left] += again.steps
+        points[left], steps = again.points, solved.steps.copy()
+        steps[left] += again.steps
+        met = residuals(left) <= bound[left]
+        missed = np.where(again.converged, Status.max_steps_reached.code, again.code)
+        code[left] = np.where(met, Status.converged.code, missed)
+        rest = left[~met]
+        if len(rest) and u.convexity_floor() is not None:
+            rows = np.column_stack([target, codes])[rest]
+            found = find_minima(precise, rows, points[rest], scale, bound[rest], _LAST_STEPS)
+            points[rest] = found.points
+            steps[rest] += found.steps
+            code[rest[_norms(found.gradient / scale) <= bound[rest]]] = Status.converged.code
     return Precise(points, code, steps)
 
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from brenier._chunks import map_batches
 from brenier._types import Array, Float, Points, Scalar, Values
+from brenier.conjugates.minimum import find_minima
 from brenier.geometry.surplus import AbstractSurplus, InnerProduct
-from brenier.potentials import AbstractFamily, AbstractFunction
+from brenier.potentials import AbstractFamily, AbstractFunction, double
 from brenier.solvers import BFGS, LBFGS, AbstractSolver, Newton, Solution, Spectral, Status, iterate, iterate_queue
 
 __all__ = [
@@ -46,6 +47,12 @@ _SLOTS = 1024
 
 _LARGE = 4096
 """Rows from which on an input is large: for fewer, the second solver's compilation costs more than the wait."""
+
+_TRIED = 20
+"""Rounds in single precision that stragglers of a strongly convex potential get: what needs more has stalled."""
+
+_LAST_STEPS = 200
+"""Steps of the last resort, a descent that ends nowhere but in the solution."""
 
 
 class Tolerance(NamedTuple):
@@ -150,7 +157,8 @@ def conjugate_points(
 
     Rows go through a quasi-Newton solve (BFGS up to 16 dimensions, limited-memory BFGS beyond) in batches of one size,
     so that memory is bounded and one compilation serves all; of 4,096 rows and more, a batch leaves its last 64th.
-    Rows left over go to Newton's method up to 64 dimensions, to limited-memory BFGS beyond, with four times the budget.
+    Rows left over go to Newton's method up to 64 dimensions, to limited-memory BFGS beyond: with four times the budget,
+    or, for a strongly convex potential, for 20 rounds, and what is left after these to a descent in double precision.
 
     Args:
         u: Potential, or a family of them.
@@ -179,9 +187,41 @@ def conjugate_points(
     left = np.flatnonzero(~first.converged)
     if not len(left):
         return first
-    second = solve_stragglers(u, y[left], first.points[left], units, tolerance, 4 * max_steps, surplus)
+    convex = isinstance(surplus, InnerProduct) and u.convexity_floor() is not None
+    rounds = _TRIED if convex else 4 * max_steps
+    second = solve_stragglers(u, y[left], first.points[left], units, tolerance, rounds, surplus)
     second = second._replace(steps=first.steps[left] + second.steps)
-    return jax.tree.map(lambda old, new: _replace_rows(old, left, new), first, second)
+    solved = jax.tree.map(lambda old, new: _replace_rows(old, left, new), first, second)
+    return _finish(u, y, solved, np.asarray(units, np.float64), tolerance) if convex else solved
+
+
+def _finish(
+    u: AbstractFamily,
+    y: NDArray[np.floating],
+    solved: ConjugatePoints,
+    scale: NDArray[np.float64],
+    tolerance: Tolerance,
+) -> ConjugatePoints:
+    """Solve what is left in double precision: a strongly convex problem has one solution, and descent finds it."""
+    left = np.flatnonzero(~solved.converged)
+    if not len(left):
+        return solved
+    rows, points = y[left].astype(np.float64), solved.points[left].astype(np.float64)
+    target = rows[:, : u.dim]
+    points = np.where(np.isfinite(points), points, target)
+    bound = tolerance.atol + tolerance.rtol * np.sqrt(np.mean(np.square(target / scale), axis=1))
+    with jax.enable_x64(True):
+        found = find_minima(double(u), rows, points, scale, bound, _LAST_STEPS)
+    residual = found.gradient
+    single = found.points.astype(solved.points.dtype)
+    met = (np.sqrt(np.mean(np.square(residual / scale), axis=1)) <= bound) & np.isfinite(single).all(axis=1)
+    last = ConjugatePoints(
+        single,
+        np.linalg.norm(residual, axis=1).astype(solved.residual.dtype),
+        np.where(met, Status.converged.code, solved.code[left]).astype(solved.code.dtype),
+        solved.steps[left] + found.steps,
+    )
+    return jax.tree.map(lambda old, new: _replace_rows(old, left, new), solved, last)
 
 
 def solve_stragglers(
