@@ -11,7 +11,7 @@ from brenier.conjugates.problem import (
     solve_batch,
     solve_stragglers,
 )
-from brenier.conjugates.starts import GlobalConjugates, best_starts, global_conjugates
+from brenier.conjugates.starts import GlobalConjugates, best_starts, better_starts, global_conjugates
 from brenier.conjugates.values import certified_gaps, conjugate_values, dual_values, images, potential_values
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Precise",
     "Tolerance",
     "best_starts",
+    "better_starts",
     "certified_gaps",
     "conjugate",
     "conjugate_points",

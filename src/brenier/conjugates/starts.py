@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._chunks import map_batches
+from brenier._products import product
 from brenier._types import Array, Counts, Points, Values
 from brenier.conjugates.problem import ConjugatePoints, Tolerance, conjugate_points
 from brenier.geometry.surplus import AbstractSurplus
 from brenier.potentials import AbstractFamily, AbstractFunction
 from brenier.solvers import Status
 
-__all__ = ["GlobalConjugates", "best_starts", "global_conjugates"]
+__all__ = ["GlobalConjugates", "best_starts", "better_starts", "global_conjugates"]
 
 _APART = 1e-3
 """Distance between two solutions, root mean square in standard deviations, from which on they are two."""
@@ -105,6 +106,26 @@ def best_starts(u: AbstractFunction, surplus: AbstractSurplus, y: Points, starts
     blocks = jnp.concatenate([y, jnp.repeat(y[-1:], missing, axis=0)]).reshape(-1, block, y.shape[1])
     places, largest = jax.lax.map(best, blocks)
     return places.reshape(-1)[: len(y)], largest.reshape(-1)[: len(y)]
+
+
+def better_starts(u: AbstractFunction, y: Points, starts: Points, x0: Points) -> Points:
+    """First guesses of conjugates under the inner product: the start that has the largest value for each row of `y`.
+
+    What the value of a guess lacks is about what its residual costs in the metric of the inverse Hessian, so the best
+    start is the nearest one by what remains to be gained, in atoms and in tails alike.
+
+    Args:
+        u: Convex potential.
+        y: `(n, d)` targets.
+        starts: `(m, d)` points that cover the source.
+        x0: `(n, d)` first guesses that stand where no start is better.
+
+    Note: Cost: the potential at all starts and guesses, and `n m d` products.
+    """
+    bounds = product(y, starts.T) - u(starts)
+    best = starts[jnp.argmax(bounds, axis=1)]
+    better = jnp.max(bounds, axis=1) > jnp.sum(x0 * y, axis=1) - u(x0)
+    return jnp.where(better[:, None], best, x0)
 
 
 @eqx.filter_jit

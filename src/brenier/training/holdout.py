@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._types import Array, Float, Points, Values
-from brenier.conjugates import Tolerance, solve_batch, solve_stragglers
-from brenier.conjugates.starts import best_starts
+from brenier.conjugates import Tolerance, best_starts, better_starts, solve_batch, solve_stragglers
 from brenier.geometry import AbstractGeometry
 from brenier.geometry.surplus import AbstractSurplus, InnerProduct
 from brenier.potentials import AbstractFamily, AbstractFunction
@@ -144,12 +143,14 @@ class Holdout:
         """Value of a potential. An unconverged conjugate is raised by its certified error, never flattered."""
         floor = self._surplus.floor(u.convexity_floor())
         slack = 0.0 if floor is None else float(0.5 / floor)
-        count, filled = len(self._y), _pad(self._y)
+        count, filled, guess = len(self._y), _pad(self._y), jnp.asarray(_pad(self._conjugates))
+        if isinstance(u, AbstractFunction) and isinstance(self._surplus, InnerProduct) and floor is not None:
+            guess = _better(u, jnp.asarray(filled), jnp.asarray(_pad(self._x)[:_STARTS]), guess)
         solved = solve_batch(
             self._solver,
             u,
             filled,
-            _pad(self._conjugates),
+            guess,
             self._scale,
             _TOLERANCE,
             _MAX_STEPS,
@@ -225,6 +226,11 @@ def _pad(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows, and copies of the last one up to a power of two: one program then serves many numbers of rows."""
     missing = (1 << (len(rows) - 1).bit_length()) - len(rows)
     return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows
+
+
+@eqx.filter_jit
+def _better(u: AbstractFunction, y: Points, starts: Points, x0: Points) -> Points:
+    return better_starts(u, y, starts, x0)
 
 
 @eqx.filter_jit

@@ -90,7 +90,12 @@ def refresh_shards(
 
     def local(arrays: Context, state: TrainingState, rows: Array, slots: Array, tolerance: Scalar) -> TrainingState:
         whole = eqx.combine(arrays, static)
-        fresh = jax.vmap(lambda part: solve_pool(whole, state.parameters, part, tolerance, max_rounds))(rows)
+
+        def solve(x: Array, part: Array) -> tuple[Array, Any]:
+            here = eqx.tree_at(lambda c: c.x, whole, x)
+            return solve_pool(here, state.parameters, part, tolerance, max_rounds)
+
+        fresh = jax.vmap(solve)(whole.x, rows)
         conjugates, memory = jax.tree.map(
             lambda old, new: old.at[:, slots].set(new.reshape(len(new), -1, *new.shape[3:])),
             (state.conjugates, state.memory),

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from brenier._types import Array, Bool, Float, Int, Points, Scalar
+from brenier.conjugates import better_starts
 from brenier.geometry.surplus import AbstractSurplus, InnerProduct
 from brenier.potentials import AbstractFamily
 from brenier.solvers import AbstractSolver, Solution, iterate
@@ -28,6 +29,9 @@ __all__ = [
     "solve_pool",
     "start",
 ]
+
+_STARTS = 512
+"""Points of the pool among which fresh targets find their first guesses."""
 
 AVERAGING = 8.0
 """Exponent of the polynomial average of the parameters: about the last ninth of the steps so far."""
@@ -272,13 +276,17 @@ def solve_pool(
 ) -> tuple[Float[Array, "k b d"], Any]:
     """Conjugates and solver memory for fresh target points, a batch after another.
 
-    They start far from their roots: left there by too few rounds they would bias the first gradients that they take
-    part in, towards an inverse map that moves too little.
+    The baseline's guesses are far from their roots: left there by too few rounds they would bias the first gradients
+    that they take part in, towards an inverse map that moves too little, and some would never arrive. Where one
+    potential serves all targets, and the cost is quadratic, they start at the best of some points of the pool.
     """
     potential = eqx.combine(parameters, context.static)
+    covered = context.x.shape[-1] == potential.dim and isinstance(context.surplus, InnerProduct)
 
     def solve(_: None, batch: Float[Array, "b e"]) -> tuple[None, tuple[Points, Any]]:
         guess = context.surplus.x0(batch[:, : potential.dim])
+        if covered:
+            guess = better_starts(potential, batch, context.x[:_STARTS], guess)
         solution, memory = context.solve(potential, batch, guess, context.solver.init(guess), tolerance, max_rounds)
         return None, (solution.value, memory)
 
