@@ -6,7 +6,7 @@ import pytest
 from asserts import assert_at_most, assert_close
 from brenier.geometry import QuadraticGeometry, moments
 from brenier.geometry.between import conditional_between
-from brenier.geometry.dependence import dependence
+from brenier.geometry.dependence import Dependence, dependence
 from brenier.metrics import unexplained_variance
 from brenier_bench.datasets import FamilyPair, GaussianFamily
 
@@ -18,13 +18,18 @@ def rows(family: GaussianFamily, count: int, rng) -> np.ndarray:
     return np.column_stack([family.sample(c, rng), np.zeros(count), c])
 
 
+def covariances(found: Dependence, places: np.ndarray) -> np.ndarray:
+    roots = found.roots(places)
+    return roots @ roots.transpose(0, 2, 1)
+
+
 def test_moments_that_do_not_move_are_the_sample_moments(rng):
     points = rng.standard_normal((3000, 3)) @ rng.standard_normal((3, 3)) + 5.0
     found = dependence(points, rng.uniform(-1, 1, (3000, 1)), np.ones(3))
     assert found.degree == 0
     places = np.array([[-0.7], [0.0], [0.9]])
     assert_close(found.means(places), np.tile(points.mean(axis=0), (3, 1)), rtol=1e-12)
-    assert_close(found.covariances(places), np.tile(np.cov(points.T, bias=True), (3, 1, 1)), rtol=1e-9, atol=1e-9)
+    assert_close(covariances(found, places), np.tile(np.cov(points.T, bias=True), (3, 1, 1)), rtol=1e-9, atol=1e-9)
 
 
 def test_moments_that_move(rng):
@@ -36,7 +41,7 @@ def test_moments_that_move(rng):
     for value in (-0.9, -0.3, 0.2, 0.85):
         exact = family.covariance(value)
         root = np.linalg.inv(family.factor(value))
-        relative = root @ (found.covariances(np.array([[value]]))[0] - exact) @ root.T
+        relative = root @ (covariances(found, np.array([[value]]))[0] - exact) @ root.T
         assert_at_most(np.linalg.norm(relative, 2), 0.12, "relative error of the covariance")
         shift = root @ (found.means(np.array([[value]]))[0] - family.mean(value))
         assert_at_most(np.linalg.norm(shift), 0.06, "error of the mean in standard deviations")
@@ -46,7 +51,7 @@ def test_few_distinct_numbers_limit_the_degree(rng):
     c = rng.choice([-1.0, 0.0, 1.0], 3000)
     found = dependence(rng.standard_normal((3000, 2)) * (2.0 + c[:, None]), c[:, None], np.ones(2))
     assert found.degree <= 2
-    spread = np.sqrt(found.covariances(np.array([[-1.0], [0.0], [1.0]]))[:, 0, 0])
+    spread = np.sqrt(covariances(found, np.array([[-1.0], [0.0], [1.0]]))[:, 0, 0])
     assert_close(spread, [1.0, 2.0, 3.0], rtol=0.06)
 
 

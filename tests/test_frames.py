@@ -350,9 +350,7 @@ class TestColumns:
 
     def test_that_never_change(self) -> None:
         x = as_points(pandas_frame([4, 4, 4]), "X")
-        with pytest.raises(
-            InputError, match=r"`X` has constant columns, which no map can move: `kind` \(always 4\). Drop"
-        ):
+        with pytest.warns(DataWarning, match=r"are constant: `kind` \(`X`\). The map moves them by"):
             check_pair(x, Table(Y))
 
     def test_of_frames_that_are_not_computed(self) -> None:

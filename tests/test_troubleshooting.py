@@ -126,6 +126,7 @@ CASES: dict[str, Provoke] = {
     "dimensions, so most directions are unknown": lambda rng, _: pair(rng.normal(size=(5, 6))),
     "has linearly dependent columns": lambda rng, _: pair(rng.normal(size=(99, 2)) @ [[1.0, 0.0, 1.0], [0, 1.0, 1.0]]),
     "times as widely as": lambda rng, _: pair(rng.normal(size=(99, 1)), 1e4 * rng.normal(size=(99, 1))),
+    "The map moves them by the difference of the two means": lambda rng, _: pair(rng.normal(size=(99, 2)) * [1.0, 0.0]),
     "has several columns of one name": lambda rng, _: frames(rng, ["a", "a"], ["a", "a"]),
     "have other names than those that they are matched with": lambda rng, _: frames(rng, ["a", "b"], ["a", "c"]),
     "significant digits. Pass float32 or more": lambda rng, _: as_points(np.float16(rng.normal(size=(9, 2))), "X"),

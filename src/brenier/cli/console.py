@@ -26,6 +26,7 @@ from brenier._words import console, number, share
 __all__ = [
     "INTERRUPTED",
     "Json",
+    "carried_line",
     "number",
     "print_error",
     "print_record",
@@ -147,6 +148,13 @@ def widths_line(widths: Sequence[float], columns: Sequence[str] | None) -> str:
     wide = [f"{name} {width:.6g}" for name, width in zip(names, widths, strict=True) if width]
     more = f" and {len(wide) - 8} more" if len(wide) > 8 else ""
     return f"uniform, of width {', '.join(wide[:8])}{more}" if wide else "none: no column is discrete"
+
+
+def carried_line(carried: Sequence[int], columns: Sequence[str] | None) -> str:
+    """Columns that are constant on a side, as one line for people."""
+    named = [f"column {place}" if columns is None else columns[place] for place in carried[:8]]
+    more = f" and {len(carried) - 8} more" if len(carried) > 8 else ""
+    return f"{', '.join(named)}{more}   moved by the difference of the means"
 
 
 def _fail(message: str, as_json: bool) -> None:

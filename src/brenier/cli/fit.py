@@ -25,7 +25,7 @@ from brenier.cli.clouds import (
     weight_lines,
 )
 from brenier.cli.conditions import condition_types, describe_space, space_lines
-from brenier.cli.console import INTERRUPTED, Json, number, print_result, reporting, widths_line
+from brenier.cli.console import INTERRUPTED, Json, carried_line, number, print_result, reporting, widths_line
 from brenier.cli.costs import CostOption, cost_line, cost_record, read_cost, unit_of
 from brenier.cli.options import Dequantize, MaxSeconds, Refit, Seed, dequantize_widths
 from brenier.cli.processes import Coordinator, Distributed, Process, Processes, Shards, join, leaving_together
@@ -213,6 +213,7 @@ def fit(
         record = {"map": str(output), "rows": [cloud.rows for cloud in clouds]}
         record |= summary(ot) | cost_record(own_cost) | {"seconds": seconds, "interrupted": interrupted}
         record["dequantized"] = ot.map_.info.get("dequantized")
+        record["carried"] = ot.map_.info.get("carried")
         record["conditions"] = describe_space(ot.map_.conditions) if condition else None
         record["weight"] = weight
         record["trimmed"] = trim
@@ -280,4 +281,6 @@ def _lines(record: dict[str, Any], map_: Any, cost: list[tuple[str, str]]) -> li
     ]
     if record["dequantized"]:
         lines.append(("Noise", widths_line(record["dequantized"], record["columns"])))
+    if record["carried"]:
+        lines.append(("Constant", carried_line(record["carried"], record["columns"])))
     return lines

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from brenier.cli.conditions import describe_space, space_lines
-from brenier.cli.console import Json, number, print_result, reporting, widths_line
+from brenier.cli.console import Json, carried_line, number, print_result, reporting, widths_line
 from brenier.cli.costs import cost_line, cost_record
 from brenier.cli.opened import load_map
 
@@ -88,6 +88,9 @@ def _lines(record: dict[str, Any], map_: "TransportMap") -> list[tuple[str, str]
         lines.append(("AnnData", f"fitted on {info['anndata']}"))
     if "dequantized" in info:
         lines.append(("Noise", widths_line(info["dequantized"], record["columns"])))
+    carried = info.get("carried")
+    if isinstance(carried, list) and set(carried) <= set(range(map_.dim)):
+        lines.append(("Constant", carried_line(carried, record["columns"])))
     if info.get("gaussian"):
         several = "these are the closed-form Gaussian maps, one for each condition"
         one = f"this is the {'closed-form ' if map_.geometry.quadratic else ''}{map_.geometry.baseline_name}"

@@ -1,5 +1,7 @@
 """Checks of the two sides of a fit, as distributions and together."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,10 +9,13 @@ from brenier._errors import DataWarning, InputError, warn
 from brenier.data.copies import near_copies
 from brenier.data.table import Matrix, Table, itemise
 
-__all__ = ["check_columns", "check_pair", "check_side"]
+__all__ = ["check_columns", "check_pair", "check_side", "constant_columns", "is_constant"]
 
 _SMALLEST_SPREAD = 1e-100
 """Ranges below this underflow once they are squared."""
+
+_SAME = 1e-13
+"""Range of a column, relative to its values, up to which these are one number: sums of it that were rounded."""
 
 _COLLINEAR = 1e-8
 """Eigenvalue of the correlation matrix, relative to the largest, under which columns count as dependent."""
@@ -27,26 +32,56 @@ _QUARTILES = 1.349
 """Distance of the quartiles of a normal distribution, in standard deviations."""
 
 
-def check_pair(x: Table, y: Table, names: tuple[str, str] = ("X", "Y")) -> None:
+def check_pair(x: Table, y: Table, names: tuple[str, str] = ("X", "Y"), *, one_sided: bool = True) -> list[int]:
     """Check that two sides can be matched, and warn of what limits the result.
 
     Args:
         x: Source, from `as_points`.
         y: Target, from `as_points`.
         names: What messages call them.
+        one_sided: Whether a column that is constant on one side alone can be carried; one that is constant on both
+            always is.
+
+    Returns:
+        Numbers of the columns that are carried: constant, and moved by the difference of the two means.
 
     Raises:
-        InputError: Different columns, a single sample, or a column without spread.
+        InputError: Different columns, a single sample, or a side without spread.
 
     Warns:
-        DataWarning: Few samples, many repeated rows, copies with noise, heavy tails, dependent columns, very different
-            units, or columns whose names are shared or differ in part.
+        DataWarning: Few samples, many repeated rows, copies with noise, heavy tails, constant or dependent columns,
+            very different units, or columns whose names are shared or differ in part.
     """
     check_columns(x, y, names)
     if x.columns and y.columns:
         _compare_names(x.columns, y.columns, names)
-    total_x, total_y = check_side(x, names[0]), check_side(y, names[1])
-    _compare_units(total_y / total_x, names)
+    flat = [set(constant_columns(table.values)) for table in (x, y)]
+    carried = sorted(flat[0] | flat[1] if one_sided else flat[0] & flat[1])
+    totals = [check_side(table, name, carried) for table, name in zip((x, y), names, strict=True)]
+    if carried:
+        _warn_of_carried(x, y, flat, names)
+    _compare_units(totals[1] / totals[0], names)
+    return carried
+
+
+def constant_columns(values: Matrix) -> list[int]:
+    """Numbers of the columns that hold one number, up to its last bits, in which ways of computing it differ."""
+    return np.flatnonzero(is_constant(values.min(axis=0), values.max(axis=0))).tolist()
+
+
+def is_constant(low: Matrix, high: Matrix) -> NDArray[np.bool_]:
+    """Whether columns with these least and largest values are constant."""
+    return high - low <= _SAME * np.maximum(np.abs(low), np.abs(high))
+
+
+def _warn_of_carried(x: Table, y: Table, flat: list[set[int]], names: tuple[str, str]) -> None:
+    where = {(True, True): "both", (True, False): f"`{names[0]}`", (False, True): f"`{names[1]}`"}
+    shown = [f"{x.label(j)} ({where[j in flat[0], j in flat[1]]})" for j in sorted(flat[0] | flat[1])]
+    warn(
+        f"Columns of `{names[0]}` or `{names[1]}` are constant: {itemise(shown)}. The map moves them by the difference "
+        "of the two means, and learns nothing of them. Drop them if they say nothing.",
+        DataWarning,
+    )
 
 
 def check_columns(x: Table, y: Table, names: tuple[str, str] = ("X", "Y")) -> None:
@@ -93,19 +128,28 @@ def _compare_names(x: list[str], y: list[str], names: tuple[str, str]) -> None:
         )
 
 
-def check_side(table: Table, name: str) -> float:
-    """Checks of one side as a distribution; returns its total standard deviation."""
+def check_side(table: Table, name: str, carried: Sequence[int] = ()) -> float:
+    """Checks of one side as a distribution; returns its total standard deviation.
+
+    Args:
+        table: The points.
+        name: What messages call them.
+        carried: Numbers of columns that may be constant, and are left out of the checks; at least one must vary.
+    """
     values = table.values
     count, dim = values.shape
     if count == 1:
         raise InputError(f"`{name}` has 1 sample; a distribution needs more, a minimum of 2 is required.")
-    low, high = values.min(axis=0), values.max(axis=0)
-    spread = high - low
-    # Equal numbers that were computed in different ways differ in their last bits.
-    constant = np.flatnonzero(spread <= 8 * np.finfo(np.float64).eps * np.maximum(np.abs(low), np.abs(high)))
-    if constant.size:
-        shown = [f"{table.label(j)} (always {values[0, j] + 0.0:.6g})" for j in constant.tolist()]
+    flat = constant_columns(values)
+    constant = flat if len(flat) == dim else [j for j in flat if j not in carried]
+    if constant:
+        shown = [f"{table.label(j)} (always {values[0, j] + 0.0:.6g})" for j in constant]
         raise InputError(f"`{name}` has constant columns, which no map can move: {itemise(shown)}. Drop them.")
+    if carried:
+        kept = [j for j in range(dim) if j not in carried]
+        named = [str(j) if table.columns is None else table.columns[j] for j in kept]
+        return check_side(Table(values[:, kept], named), name) if kept else 1.0
+    spread = np.ptp(values, axis=0)
     tiny = np.flatnonzero(spread < _SMALLEST_SPREAD)
     if tiny.size:
         shown = [f"{table.label(j)} (range {spread[j]:.3g})" for j in tiny.tolist()]

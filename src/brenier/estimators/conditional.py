@@ -14,7 +14,7 @@ from brenier.estimators.conditioned import Pair, make_pair
 from brenier.estimators.intake import Problem
 from brenier.estimators.sides import FEWEST_HELD_OUT, held_out_count, pooled_deviations
 from brenier.estimators.tasks import AbstractTask, Request
-from brenier.geometry import ConditionalGeometry, moments
+from brenier.geometry import AbstractGeometry, ConditionalGeometry, carry_flat, moments
 from brenier.geometry.between import conditional_between
 from brenier.training import MOST_REFITTED, DualObjective, Holdout, TrainingConfig, choose_config
 
@@ -32,12 +32,12 @@ class ConditionalTask(AbstractTask):
     def __init__(self, problem: Problem, request: Request) -> None:
         source, target = problem.samples
         x, y = source.table, target.table
-        check_pair(x, y)
+        self._carried = check_pair(x, y, one_sided=False)
         self._seeds, self.dim, self.columns = request.seeds, x.values.shape[1], x.columns
         self.rows = len(x.values), len(y.values)
         self.data = {"source": remember(x.values), "target": remember(y.values)}
         each = moments(x.values, weights=source.weights), moments(y.values, weights=target.weights)
-        self._units = cost_units(problem.scale, pooled_deviations(*each), x)
+        self._units = cost_units(problem.scale, pooled_deviations(*carry_flat(*each)), x)
         self._pair, self.space = make_pair(source, target, problem.condition_types)
         self.config = _config(self._pair, self.space, request.changes)
         sizes = len(self._pair.x), len(self._pair.y)
@@ -61,6 +61,10 @@ class ConditionalTask(AbstractTask):
 
     def whole(self) -> DualObjective:
         return self._objective(self._pair, self._split()[0])
+
+    def info(self, coordinates: AbstractGeometry) -> dict[str, Any]:
+        """Numbers of the columns that are carried, if there are some."""
+        return {"carried": self._carried} if self._carried else {}
 
     def _split(self) -> tuple[Pair, Pair]:
         """Held-out rows and training rows; the same split on every call."""

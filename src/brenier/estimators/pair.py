@@ -1,5 +1,7 @@
 """A map between two sides without conditions, for any cost."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -11,7 +13,7 @@ from brenier.estimators.frames import frame_of
 from brenier.estimators.intake import Problem
 from brenier.estimators.sides import Side, pooled_deviations
 from brenier.estimators.tasks import AbstractTask, Request
-from brenier.geometry import AbstractGeometry, Moments
+from brenier.geometry import AbstractGeometry, Moments, carry_flat
 from brenier.training import DualObjective, Holdout, choose_config
 
 __all__ = ["PairTask"]
@@ -25,11 +27,13 @@ class PairTask(AbstractTask):
     def __init__(self, problem: Problem, request: Request) -> None:
         self._sides, self._seed = request.split(problem), request.seeds[2]
         source, target = self._sides.each
-        check_pair(source.sample, target.sample)
+        # Only an ICNN can leave a coordinate alone, as one along which a single side varies has to be.
+        learned = request.changes.get("potential") is None and isinstance(problem.cost, SquaredEuclidean | None)
+        self._carried = check_pair(source.sample, target.sample, one_sided=learned)
         self.dim, self.columns, self.rows = self._sides.dim, self._sides.columns, self._sides.rows
         self.enough, self.small = self._sides.enough, self._sides.small
         self.data = self._sides.remembered()
-        self._moments = agree((source.moments(request.drawing), target.moments(request.drawing)))
+        self._moments = carry_flat(*agree((source.moments(request.drawing), target.moments(request.drawing))))
         units = cost_units(_scale(problem), pooled_deviations(*self._moments), source.sample)
         self._frame = frame_of(problem.cost, units, source, target, self._seed)
         sizes = [side.size for side in (source, target) if side.size is not None]
@@ -49,7 +53,11 @@ class PairTask(AbstractTask):
     def whole(self) -> DualObjective:
         rng = np.random.default_rng(self._seed)
         source, target = (side.whole(rng) for side in self._sides.each)
-        return self._objective(source, target, (source.moments(), target.moments()))
+        return self._objective(source, target, carry_flat(source.moments(), target.moments()))
+
+    def info(self, coordinates: AbstractGeometry) -> dict[str, Any]:
+        """Numbers of the columns that are carried, if there are some."""
+        return {"carried": self._carried} if self._carried else {}
 
     def _objective(self, x: Side, y: Side, moments: tuple[Moments, Moments]) -> DualObjective:
         coordinates = self._frame.between(*moments)

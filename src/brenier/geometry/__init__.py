@@ -12,7 +12,7 @@ from brenier.geometry.affine import AbstractAffine
 from brenier.geometry.between import conditional_between
 from brenier.geometry.conditional import ConditionalGeometry
 from brenier.geometry.displacement import DisplacementGeometry, Pairs
-from brenier.geometry.moments import Moments, accumulate_moments, moments
+from brenier.geometry.moments import Moments, accumulate_moments, carry_flat, moments
 from brenier.geometry.quadratic import QuadraticGeometry
 from brenier.geometry.sphere import SphereGeometry
 
@@ -28,6 +28,7 @@ __all__ = [
     "QuadraticGeometry",
     "SphereGeometry",
     "accumulate_moments",
+    "carry_flat",
     "conditional_between",
     "moments",
     "read_geometry",

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular, svd
 
 from brenier.geometry._base import AbstractGeometry, Matrix
 from brenier.geometry._record import Tensors, check_shapes
@@ -92,19 +93,23 @@ def bures_coordinates(source: Moments, target: Moments, scale: Matrix) -> dict[s
         scale: `(d,)` units of the columns in the cost.
     """
     units = np.outer(scale, scale)
+    first, second = source.covariance / units, target.covariance / units
+    # From the widest column to the narrowest, small variances are computed from small numbers alone.
+    order = np.argsort(-np.diag(first) * np.diag(second), kind="stable")
     # With S = L L^T, T = M M^T and M^T L = U diag(s) V^T, the matrix W = diag(s)^(1/2) V^T L^-1 has W^T W = A, the
     # Bures map, and gives both sides the covariance diag(s): square root and rotation in one, from the factors,
     # which have half the digits of condition of the covariances.
-    lower, lower_target = (np.linalg.cholesky(side.covariance / units) for side in (source, target))
-    left, variances, right = np.linalg.svd(lower_target.T @ lower)
+    lower, lower_target = (np.linalg.cholesky(side[np.ix_(order, order)]) for side in (first, second))
+    left, variances, right = svd(lower_target.T @ lower, lapack_driver="gesvd")
+    wide, back = scale[order], np.argsort(order)
     roots, unit = np.sqrt(variances)[:, None], float(np.sqrt(variances.mean()))
     return {
         "mean_x": source.mean,
         "mean_y": target.mean,
-        "to_x": roots * np.linalg.solve(lower.T, right.T).T / (unit * scale),
-        "to_y": right @ lower.T / roots / (unit * scale),
-        "from_x": scale[:, None] * unit * (lower @ right.T / roots.T),
-        "from_y": scale[:, None] * unit * (lower_target @ left / roots.T),
+        "to_x": (roots * solve_triangular(lower, right.T, trans="T", lower=True).T / (unit * wide))[:, back],
+        "to_y": (right @ lower.T / roots / (unit * wide))[:, back],
+        "from_x": (wide[:, None] * unit * (lower @ right.T / roots.T))[back],
+        "from_y": (wide[:, None] * unit * (lower_target @ left / roots.T))[back],
         "unit": unit,
         "spread": np.sqrt(variances) / unit,
     }

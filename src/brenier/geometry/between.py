@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from brenier.conditions.basis import largest_degree, legendre, terms
 from brenier.geometry.conditional import ConditionalGeometry
 from brenier.geometry.dependence import Dependence, dependence
+from brenier.geometry.moments import carry_flat, moments
 
 __all__ = ["conditional_between"]
 
@@ -25,6 +26,13 @@ _ACCURATE = 1e-4
 
 _MOST_ROWS = 1 << 18
 """Rows of a class that its moments are fitted to."""
+
+_OUTERMOST = 0.01
+_FEWEST_OUTERMOST = 20
+"""Share, and least number, of the rows of a class that lie beyond an end of a number's range while it is judged."""
+
+_THIN = 0.1
+"""Share of the range that the outermost rows may span; what they spread wider is too thin to follow a polynomial."""
 
 
 def conditional_between(
@@ -49,7 +57,12 @@ def conditional_between(
     """
     rng = np.random.default_rng(seed)
     dim = len(scale)
-    spread = [np.maximum(side[:, :dim].std(axis=0), np.finfo(np.float64).tiny) / scale for side in (x, y)]
+    shares = [None if given is None else given / given.sum() for given in weights]
+    whole = carry_flat(*(moments(s[:, :dim] / scale, weights=share) for s, share in zip((x, y), shares, strict=True)))
+    flat = np.zeros(dim, bool) if whole[0].flat is None else whole[0].flat
+    added = np.where(flat, np.diag(whole[0].covariance), 0.0)
+    spread = [np.where(flat, 1.0, side[:, :dim].std(axis=0) / scale) for side in (x, y)]
+    low, high = _supported(x[:, dim:], y[:, dim:], low, high)
     parts = []
     for number in range(len(low)):
         sides, places = [], []
@@ -57,10 +70,11 @@ def conditional_between(
             rows = np.flatnonzero(side[:, dim] == number)
             rows = rng.choice(rows, _MOST_ROWS, replace=False) if len(rows) > _MOST_ROWS else rows
             width = np.where(high[number] > low[number], high[number] - low[number], 1.0)
-            numbers = (2.0 * side[rows, dim + 1 :] - low[number] - high[number]) / width
+            inside = np.clip(side[rows, dim + 1 :], low[number], high[number])
+            numbers = (2.0 * inside - low[number] - high[number]) / width
             sides.append(dependence(side[rows, :dim] / scale, numbers, unit, None if given is None else given[rows]))
             places.append(numbers)
-        parts.append(_class_part(sides[0], sides[1], _places(np.concatenate(places), rng)))
+        parts.append(_class_part(sides[0], sides[1], _places(np.concatenate(places), rng), added))
     mean = np.mean([covariance for *_, covariance in parts], axis=0)
     variances, vectors = np.linalg.eigh((mean + mean.T) / 2)
     unit = float(np.sqrt(variances.mean()))
@@ -80,19 +94,62 @@ def conditional_between(
     )
 
 
-def _class_part(source: Dependence, target: Dependence, places: Matrix) -> tuple[Matrix, Matrix, Matrix, Matrix]:
-    """Coefficients of both means and of the factor, and the mean covariance in the coordinates that they make."""
-    covariances = source.covariances(places)
-    factors = _factors(covariances, target.covariances(places))
+def _supported(x: Matrix, y: Matrix, low: Matrix, high: Matrix) -> tuple[Matrix, Matrix]:
+    """Ranges of the numbers of each class, without ends so thin that moments there would be extrapolated.
+
+    Beyond such an end the moments are those at it, so that a few far conditions get its linear map.
+
+    Args:
+        x: `(n, 1 + q)` codes of the conditions of the source.
+        y: Those of the target.
+        low: `(classes, q)` lower ends of the ranges of all rows.
+        high: `(classes, q)` upper ends.
+    """
+    codes = np.concatenate([x, y])
+    low, high = low.copy(), high.copy()
+    for number in range(len(low)):
+        rows = codes[codes[:, 0] == number, 1:]
+        share = min(max(_OUTERMOST, _FEWEST_OUTERMOST / len(rows)), 0.25)
+        for column, values in enumerate(rows.T):
+            first, last = np.quantile(values, [share, 1.0 - share])
+            most = _THIN * (high[number, column] - low[number, column])
+            if last > first:
+                low[number, column] = first if first - low[number, column] > most else low[number, column]
+                high[number, column] = last if high[number, column] - last > most else high[number, column]
+    return low, high
+
+
+def _class_part(
+    source: Dependence, target: Dependence, places: Matrix, added: Matrix
+) -> tuple[Matrix, Matrix, Matrix, Matrix]:
+    """Coefficients of both means and of the factor, and the mean covariance in the coordinates that they make.
+
+    Args:
+        source: The moments of the source.
+        target: Those of the target.
+        places: Conditions at which to compute Gaussian maps.
+        added: `(d,)` variance of columns that are carried, see `carry_flat`; 0 for the others.
+    """
+    roots, target_roots = (_carry(side.roots(places), added) for side in (source, target))
+    factors = _factors(roots, target_roots)
     rows, columns = np.tril_indices(factors.shape[1])
     packed = factors[:, rows, columns]
     on_diagonal = rows == columns
     packed[:, on_diagonal] = np.log(packed[:, on_diagonal])
     coefficients = _polynomials(places, packed, max(source.degree, target.degree))
     count = max(len(coefficients), terms(places.shape[1], max(source.degree, target.degree)))
-    mean = np.mean(factors.transpose(0, 2, 1) @ covariances @ factors, axis=0)
+    seen = factors.transpose(0, 2, 1) @ roots
+    mean = np.mean(seen @ seen.transpose(0, 2, 1), axis=0)
     mean_x, mean_y = (_pad(side.mean_coefficients(), count) for side in (source, target))
     return mean_x, mean_y, _pad(coefficients, count), mean
+
+
+def _carry(roots: Matrix, added: Matrix) -> Matrix:
+    """Roots of covariances in which carried columns have the variance `added`, and no correlation."""
+    if not added.any():
+        return roots
+    covariances = roots @ roots.transpose(0, 2, 1) * np.outer(added == 0, added == 0) + np.diag(added)
+    return np.linalg.cholesky(covariances)
 
 
 def _places(numbers: Matrix, rng: np.random.Generator) -> Matrix:
@@ -116,11 +173,10 @@ def _places(numbers: Matrix, rng: np.random.Generator) -> Matrix:
 
 
 def _factors(source: Matrix, target: Matrix) -> Matrix:
-    """Cholesky factors L of the Bures maps between covariances, `(n, d, d)` each."""
+    """Cholesky factors L of the Bures maps between covariances, `(n, d, d)` each, from roots of these."""
     # As in `bures_coordinates`: W^T W is the map, and an orthogonal Q with Q W upper triangular has L^T = Q W.
-    lower, lower_target = np.linalg.cholesky(source), np.linalg.cholesky(target)
-    _, values, right = np.linalg.svd(lower_target.transpose(0, 2, 1) @ lower)
-    whitened = np.linalg.solve(lower.transpose(0, 2, 1), right.transpose(0, 2, 1)).transpose(0, 2, 1)
+    _, values, right = np.linalg.svd(target.transpose(0, 2, 1) @ source)
+    whitened = np.linalg.solve(source.transpose(0, 2, 1), right.transpose(0, 2, 1)).transpose(0, 2, 1)
     upper = np.linalg.qr(np.sqrt(values)[:, :, None] * whitened, mode="r")
     signs = np.sign(np.einsum("nii->ni", upper))
     return (signs[:, :, None] * upper).transpose(0, 2, 1)

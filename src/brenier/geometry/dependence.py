@@ -76,15 +76,17 @@ class Dependence(NamedTuple):
         coefficients[0] += self.centre
         return coefficients
 
-    def covariances(self, numbers: Matrix) -> Matrix:
-        """`(n, d, d)` covariances at `(n, q)` numbers from -1 to 1."""
+    def roots(self, numbers: Matrix) -> Matrix:
+        """`(n, d, d)` matrices `R` at `(n, q)` numbers from -1 to 1, of which `R R^T` is the covariance.
+
+        At the ends of the numbers some covariances have no Cholesky factor in double precision; these always exist.
+        """
         p = legendre(numbers, self.degree)
         dim = len(self.centre)
         unit = np.eye(dim) - np.einsum("np,jkp->njk", p, self.slopes)
         noise, scale = np.exp(0.5 * p @ self.log_noise), np.exp(0.5 * p @ self.log_scale)
         factor = scale[:, :, None] * np.linalg.solve(unit, np.broadcast_to(np.eye(dim), unit.shape) * noise[:, None, :])
-        factor = self.colour @ factor
-        return factor @ factor.transpose(0, 2, 1)
+        return self.colour @ factor
 
 
 def dependence(points: Matrix, numbers: Matrix, spread: Matrix, weights: Matrix | None = None) -> Dependence:

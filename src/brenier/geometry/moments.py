@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from brenier.data.pairs import is_constant
 from brenier.data.weights import effective_size
 
-__all__ = ["Moments", "accumulate_moments", "moments"]
+__all__ = ["Moments", "accumulate_moments", "carry_flat", "moments"]
 
 _FEW = 20
 """Samples a dimension below which covariances are shrunk."""
@@ -27,6 +28,7 @@ class Moments(NamedTuple):
         shrinkage: Weight given to uncorrelated columns, in [0, 1].
         lift: `(d, d)` what was added to the covariance in directions without variance, as collinear columns have;
             None if there are none.
+        flat: `(d,)` which columns are constant; their entries of `covariance` are 0 until `carry_flat` fills them in.
     """
 
     mean: NDArray[np.float64]
@@ -34,6 +36,7 @@ class Moments(NamedTuple):
     count: int
     shrinkage: float = 0.0
     lift: NDArray[np.float64] | None = None
+    flat: NDArray[np.bool_] | None = None
 
 
 def moments(
@@ -49,7 +52,7 @@ def moments(
     column's variance, so that coordinates exist; the map is the identity along them, up to scale.
 
     Args:
-        values: `(n, d)`, `n >= 2`; no constant column, unless `spread` is given.
+        values: `(n, d)`, `n >= 2`. Constant columns are marked, see `Moments.flat`, unless `spread` is given.
         spread: `(d,)` what counts as a unit of each column, their standard deviations by default: a part of a sample
             may have no variance where all of it has some.
         weights: `(n,)` share of each row, summing to one; equal ones by default. Kish's effective number of samples
@@ -60,7 +63,11 @@ def moments(
     mean = weights @ values
     centred = values - mean
     covariance = (centred * weights[:, None]).T @ centred
-    return _usable(mean, covariance, round(effective_size(weights)), (centred, weights), spread)
+    count = round(effective_size(weights))
+    flat = is_constant(values.min(axis=0), values.max(axis=0))
+    if spread is None and flat.any():
+        return _without(flat, mean, covariance, count, (centred, weights))
+    return _usable(mean, covariance, count, (centred, weights), spread)
 
 
 def accumulate_moments(batches: Iterable[NDArray[np.float64]]) -> Moments:
@@ -68,15 +75,17 @@ def accumulate_moments(batches: Iterable[NDArray[np.float64]]) -> Moments:
 
     References: Chan, Golub, LeVeque 1983, "Algorithms for computing the sample variance", equation 1.5.
     """
-    count, mean, scatter = 0, np.zeros(()), np.zeros(())
+    count, mean, scatter, low, high = 0, np.zeros(()), np.zeros(()), np.array(np.inf), np.array(-np.inf)
     for batch in batches:
+        low, high = np.minimum(low, batch.min(axis=0)), np.maximum(high, batch.max(axis=0))
         total = count + len(batch)
         centre = batch.mean(axis=0)
         centred, shift = batch - centre, centre - mean
         scatter = scatter + centred.T @ centred + np.outer(shift, shift) * (count * len(batch) / total)
         mean = mean + shift * (len(batch) / total)
         count = total
-    return _usable(mean, np.atleast_2d(scatter / count), count, None)
+    covariance, flat = np.atleast_2d(scatter / count), is_constant(low, high)
+    return _without(flat, mean, covariance, count, None) if flat.any() else _usable(mean, covariance, count, None)
 
 
 def _usable(
@@ -102,6 +111,54 @@ def _usable(
     lift = (vectors * missing) @ vectors.T
     correlation = (vectors * (eigenvalues + missing)) @ vectors.T
     return Moments(mean, correlation * units, count, shrinkage, lift * units)
+
+
+def _without(
+    flat: NDArray[np.bool_],
+    mean: NDArray[np.float64],
+    covariance: NDArray[np.float64],
+    count: int,
+    sample: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+) -> Moments:
+    """The moments of the columns that are not constant, with zeros for the others."""
+    kept = np.flatnonzero(~flat)
+    whole = np.zeros_like(covariance)
+    if not kept.size:
+        return Moments(mean, whole, count, flat=flat)
+    rest = None if sample is None else (sample[0][:, kept], sample[1])
+    part = _usable(mean[kept], covariance[np.ix_(kept, kept)], count, rest)
+    whole[np.ix_(kept, kept)] = part.covariance
+    lift = None
+    if part.lift is not None:
+        lift = np.zeros_like(covariance)
+        lift[np.ix_(kept, kept)] = part.lift
+    return Moments(mean, whole, count, part.shrinkage, lift, flat)
+
+
+def carry_flat(source: Moments, target: Moments) -> tuple[Moments, Moments]:
+    """Moments of two sides whose map moves columns that are constant on either by the difference of their means.
+
+    Such a column gets one variance on both sides and no correlation, so that the Gaussian map is a translation along
+    it; all of that variance counts as added (`Moments.lift`), so that no network learns anything of it. The variance is
+    that of the side that has some, or the mean one of the columns that are not constant.
+    """
+    sides = source, target
+    flat = np.zeros(len(source.mean), bool)
+    for side in sides:
+        if side.flat is not None:
+            flat |= side.flat
+    if not flat.any():
+        return sides
+    variances = np.maximum(*(np.diag(side.covariance) for side in sides))
+    usual = float(variances[~flat].mean()) if (~flat).any() else 1.0
+    added = np.where(flat, np.where(variances > 0, variances, usual), 0.0)
+    kept = np.outer(~flat, ~flat)
+
+    def carry(side: Moments) -> Moments:
+        lift = np.diag(added) + (0.0 if side.lift is None else side.lift * kept)
+        return side._replace(covariance=side.covariance * kept + np.diag(added), lift=lift, flat=flat)
+
+    return carry(source), carry(target)
 
 
 def _ledoit_wolf(rows: NDArray[np.float64], weights: NDArray[np.float64], covariance: NDArray[np.float64]) -> float:

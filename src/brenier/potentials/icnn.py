@@ -71,7 +71,8 @@ class ICNN(AbstractPotential):
         floor: The strong-convexity constant `m`, in (0, 1).
         activation: `"ramp"`, `"celu"` or `"softplus"`.
         sharpness: Typical slope of the linear part of a unit at the start, for inputs of unit variance.
-        inert: Columns that the network does not see: the map scales each of them by its entry of `D`.
+        inert: Columns that the network does not see: the map scales each of them by its entry of `D`, which training
+            leaves as it is, at one.
 
     References:
         Amos, Xu, Kolter 2017, "Input convex neural networks"; Korotin et al. 2021, appendix B.2, for quadratic skips.
@@ -128,8 +129,12 @@ class ICNN(AbstractPotential):
 
     def curvatures(self, change: Array | float = 0.0) -> Array:
         """The diagonal `D`: one at the start, never below the floor, whatever is added to its parameters."""
-        start = np.log(np.expm1(1.0 - self.floor))
-        return self.floor + jax.nn.softplus(self.diagonal + change + start)
+        start, diagonal = np.log(np.expm1(1.0 - self.floor)), self.diagonal
+        if self.inert:
+            # A column that varies on one side alone would be squeezed to nothing, and its inverse torn apart.
+            fixed = jnp.asarray(self.inert)
+            diagonal = diagonal.at[fixed].set(jax.lax.stop_gradient(diagonal[fixed]))
+        return self.floor + jax.nn.softplus(diagonal + change + start)
 
     def convexity_floor(self) -> Scalar:
         return jnp.asarray(self.floor)
