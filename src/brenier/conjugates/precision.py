@@ -7,16 +7,14 @@ then ends where the rounded residual happens to be small, or nowhere.
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from brenier._chunks import map_batches
-from brenier._types import Array, Float, Points
 from brenier.conjugates.minimum import find_minima
-from brenier.conjugates.problem import ConjugatePoints, Tolerance, solve_stragglers
+from brenier.conjugates.problem import ConjugatePoints, Tolerance, gradients, solve_stragglers
 from brenier.potentials import AbstractFamily, double
 from brenier.solvers import Status
 
@@ -81,7 +79,7 @@ def refine(
 
         def residuals(rows: NDArray[np.intp]) -> Matrix:
             every = np.column_stack([points, codes])[rows]
-            return _norms((map_batches(lambda part: _gradients(precise, part), every) - target[rows]) / scale)
+            return _norms((map_batches(lambda part: gradients(precise, part), every) - target[rows]) / scale)
 
         code = np.where(
             solved.converged & ~(residuals(np.arange(len(y))) <= _ROUNDING * bound),
@@ -113,9 +111,3 @@ def refine(
 
 def _norms(residual: Matrix) -> Matrix:
     return np.sqrt(np.mean(np.square(residual), axis=1))
-
-
-@eqx.filter_jit
-def _gradients(family: AbstractFamily, rows: Float[Array, "n e"]) -> Points:
-    u, points = family.condition(jnp.asarray(rows))
-    return u.gradient(points)

@@ -26,6 +26,7 @@ __all__ = [
     "Tolerance",
     "conjugate",
     "conjugate_points",
+    "gradients",
     "solve_batch",
     "solve_stragglers",
 ]
@@ -214,7 +215,9 @@ def _finish(
         found = find_minima(double(u), rows, points, scale, bound, _LAST_STEPS)
     residual = found.gradient
     single = found.points.astype(solved.points.dtype)
-    met = (np.sqrt(np.mean(np.square(residual / scale), axis=1)) <= bound) & np.isfinite(single).all(axis=1)
+    # Where single precision overflows, the forward map has no image, and the point is no preimage of anything.
+    image = map_batches(lambda part: gradients(u, part), np.column_stack([single, y[left][:, u.dim :]]))
+    met = (np.sqrt(np.mean(np.square(residual / scale), axis=1)) <= bound) & np.isfinite(image).all(axis=1)
     last = ConjugatePoints(
         single,
         np.linalg.norm(residual, axis=1).astype(solved.residual.dtype),
@@ -242,6 +245,13 @@ def solve_stragglers(
         batch=_STRAGGLERS,
         least=_STRAGGLERS,
     )
+
+
+@eqx.filter_jit
+def gradients(family: AbstractFamily, rows: Float[Array, "n e"]) -> Points:
+    """Gradients at points with the codes of their conditions behind them, compiled."""
+    u, points = family.condition(jnp.asarray(rows))
+    return u.gradient(points)
 
 
 def _replace_rows(old: NDArray[Any], rows: NDArray[np.intp], new: NDArray[Any]) -> NDArray[Any]:

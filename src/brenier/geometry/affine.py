@@ -106,7 +106,7 @@ def bures_coordinates(source: Moments, target: Moments, scale: Matrix) -> dict[s
     return {
         "mean_x": source.mean,
         "mean_y": target.mean,
-        "to_x": (roots * solve_triangular(lower, right.T, trans="T", lower=True).T / (unit * wide))[:, back],
+        "to_x": (roots * solve_triangular(lower, right.T, trans=1, lower=True).T / (unit * wide))[:, back],
         "to_y": (right @ lower.T / roots / (unit * wide))[:, back],
         "from_x": (wide[:, None] * unit * (lower @ right.T / roots.T))[back],
         "from_y": (wide[:, None] * unit * (lower_target @ left / roots.T))[back],

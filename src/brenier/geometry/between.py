@@ -149,7 +149,7 @@ def _carry(roots: Matrix, added: Matrix) -> Matrix:
     if not added.any():
         return roots
     covariances = roots @ roots.transpose(0, 2, 1) * np.outer(added == 0, added == 0) + np.diag(added)
-    return np.linalg.cholesky(covariances)
+    return np.asarray(np.linalg.cholesky(covariances), np.float64)
 
 
 def _places(numbers: Matrix, rng: np.random.Generator) -> Matrix:

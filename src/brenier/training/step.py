@@ -10,7 +10,7 @@ import optax
 from brenier._types import Array, Bool, Float, Int, Points, Scalar
 from brenier.conjugates import better_starts
 from brenier.geometry.surplus import AbstractSurplus, InnerProduct
-from brenier.potentials import AbstractFamily
+from brenier.potentials import AbstractFamily, AbstractFunction
 from brenier.solvers import AbstractSolver, Solution, iterate
 from brenier.training.calibration import Calibration
 
@@ -281,12 +281,13 @@ def solve_pool(
     potential serves all targets, and the cost is quadratic, they start at the best of some points of the pool.
     """
     potential = eqx.combine(parameters, context.static)
-    covered = context.x.shape[-1] == potential.dim and isinstance(context.surplus, InnerProduct)
+    quadratic = isinstance(context.surplus, InnerProduct)
+    function = potential if quadratic and isinstance(potential, AbstractFunction) else None
 
     def solve(_: None, batch: Float[Array, "b e"]) -> tuple[None, tuple[Points, Any]]:
         guess = context.surplus.x0(batch[:, : potential.dim])
-        if covered:
-            guess = better_starts(potential, batch, context.x[:_STARTS], guess)
+        if function is not None:
+            guess = better_starts(function, batch, context.x[:_STARTS], guess)
         solution, memory = context.solve(potential, batch, guess, context.solver.init(guess), tolerance, max_rounds)
         return None, (solution.value, memory)
 
