@@ -144,3 +144,41 @@ def test_a_class_without_variance_in_a_column_has_a_map(rng):
     c = conditional_between(rows_x, rows_y, np.zeros((2, 0)), np.zeros((2, 0)), np.ones(3), 0)
     images = c.at(np.array([1.0])).leave_y(c.at(np.array([1.0])).enter_x(x[kind == 1]))
     assert_close(images[:, 2], np.full(100, 2.0), atol=1e-3)
+
+
+def farthest_move(seed: int) -> float:
+    """How far the start of a fit moves a point between samples of one distribution, in deviations of its column.
+
+    The condition has a heavy tail, and the points follow it with correlations that leave little of their own.
+    """
+    rng = np.random.default_rng(seed)
+    clouds = []
+    for _ in range(2):
+        c = rng.lognormal(sigma=1.2, size=1500)
+        common = np.log(c)[:, None] + 0.3 * rng.standard_t(3, size=(1500, 1))
+        points = common * np.linspace(0.5, 2.0, 6) + 0.02 * rng.standard_t(3, size=(1500, 6))
+        clouds.append(np.column_stack([points, np.zeros(1500), c]))
+    low, high = (np.array([[end(*(cloud[:, -1].astype(float) for cloud in clouds))]]) for end in (lowest, highest))
+    coordinates = conditional_between(*clouds, low, high, np.ones(6), seed)
+    codes = clouds[0][:, 6:]
+    moved = coordinates.leave_y(coordinates.enter_x(clouds[0])[:, :6], codes)
+    return float(np.abs((moved - clouds[0][:, :6]) / clouds[0][:, :6].std(axis=0)).max())
+
+
+def lowest(*numbers: np.ndarray) -> float:
+    return min(float(side.min()) for side in numbers)
+
+
+def highest(*numbers: np.ndarray) -> float:
+    return max(float(side.max()) for side in numbers)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ends_of_a_condition_are_not_extrapolated(seed: int) -> None:
+    assert farthest_move(seed) < 4.0
+
+
+def test_ends_that_are_thin_get_the_moments_of_where_rows_are(monkeypatch) -> None:
+    kept = max(map(farthest_move, range(5)))
+    monkeypatch.setattr("brenier.geometry.between._THIN", np.inf)
+    assert max(map(farthest_move, range(5))) > 1.5 * kept

@@ -39,6 +39,16 @@ _SCORING_STEPS = 30
 _CHUNK = 1 << 13
 """Rows whose products of coordinates and polynomials are in memory together."""
 
+_DEVIATIONS = (1e-2, 10.0)
+"""Least and largest standard deviation under a condition, relative to that of all rows.
+
+A hundredth of the rows cannot be spread more than ten times as widely as all of them, and a hundredth of that width is
+rarely known: what says so is a polynomial that has left its data.
+"""
+
+_LOGS = 12.0
+"""Largest logarithm of a factor of such a deviation."""
+
 
 class Dependence(NamedTuple):
     """Mean and covariance of points given the numbers of their condition.
@@ -84,9 +94,11 @@ class Dependence(NamedTuple):
         p = legendre(numbers, self.degree)
         dim = len(self.centre)
         unit = np.eye(dim) - np.einsum("np,jkp->njk", p, self.slopes)
-        noise, scale = np.exp(0.5 * p @ self.log_noise), np.exp(0.5 * p @ self.log_scale)
+        # Exponentials of polynomials that have left their data would overflow.
+        noise, scale = (np.exp(np.clip(0.5 * p @ part, -_LOGS, _LOGS)) for part in (self.log_noise, self.log_scale))
         factor = scale[:, :, None] * np.linalg.solve(unit, np.broadcast_to(np.eye(dim), unit.shape) * noise[:, None, :])
-        return self.colour @ factor
+        left, sizes, right = np.linalg.svd(factor)
+        return self.colour @ ((left * np.clip(sizes, *_DEVIATIONS)[:, None, :]) @ right)
 
 
 def dependence(points: Matrix, numbers: Matrix, spread: Matrix, weights: Matrix | None = None) -> Dependence:
