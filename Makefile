@@ -5,8 +5,6 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export JAX_PLATFORMS ?= cpu
 # Packages are installed uncompiled, which takes half the time; Python keeps what it compiles of them at their first use.
-# POT alone is compiled at once, because Python warns of an escape in it, and a warning is an error in the tests.
-# pip takes two minutes to find that the pins go together, so they are installed as they are, then what they lack.
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
@@ -24,6 +22,8 @@ help:
 	@echo "make fuzz       broken files for every reader, guided by coverage (half an hour; installs Atheris)"
 	@echo "make bench      brenier beside other solvers, in short (ten minutes); the rest is in benchmarks/README.md"
 
+# pip takes two minutes to find that the pins go together, so they are installed as they are, then what they lack.
+# POT alone is compiled at once, because Python warns of an escape in it, and a warning is an error in the tests.
 $(STAMP): pyproject.toml bench/pyproject.toml requirements/pinned.txt
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) --no-deps --requirement requirements/pinned.txt

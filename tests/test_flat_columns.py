@@ -46,17 +46,17 @@ class TestCarried:
         (axis,) = geometry.degenerate(*carry_flat(moments(x), moments(y)))
         assert_same(np.flatnonzero(np.abs(geometry.to_x[axis]) > 1e-12), [FLAT])
 
-    def test_conditions(self, sides, rng) -> None:
-        if None in sides:
-            pytest.skip("under conditions, only columns that are constant on both sides are carried")
-        x, y = (held(side, value) for side, value in zip(clouds(rng), sides, strict=True))
-        codes = np.column_stack([np.zeros(ROWS), rng.uniform(-1.0, 1.0, ROWS)])
-        x[:, 0] += codes[:, 1]
-        ends = np.array([[-1.0]]), np.array([[1.0]])
-        geometry = conditional_between(np.column_stack([x, codes]), np.column_stack([y, codes]), *ends, np.ones(4), 0)
-        moved = geometry.leave_y(geometry.enter_x(np.column_stack([x, codes]))[:, :4], codes)
-        assert np.isfinite(moved).all()
-        assert_close((moved - x)[:, FLAT], np.full(ROWS, sides[1] - sides[0]), atol=1e-9)
+
+@pytest.mark.parametrize("sides", [(3.0, 3.0), (3.0, 5.1)])
+def test_conditions_carry_what_is_constant_on_both_sides(sides, rng) -> None:
+    x, y = (held(side, value) for side, value in zip(clouds(rng), sides, strict=True))
+    codes = np.column_stack([np.zeros(ROWS), rng.uniform(-1.0, 1.0, ROWS)])
+    x[:, 0] += codes[:, 1]
+    ends = np.array([[-1.0]]), np.array([[1.0]])
+    geometry = conditional_between(np.column_stack([x, codes]), np.column_stack([y, codes]), *ends, np.ones(4), 0)
+    moved = geometry.leave_y(geometry.enter_x(np.column_stack([x, codes]))[:, :4], codes)
+    assert np.isfinite(moved).all()
+    assert_close((moved - x)[:, FLAT], np.full(ROWS, sides[1] - sides[0]), atol=1e-9)
 
 
 def test_streams_are_told_apart_by_what_they_gave(rng) -> None:

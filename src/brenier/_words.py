@@ -89,7 +89,7 @@ def map_lines(
         ("Potential", f"{potential}{details}"),
         ("Fit", f"{info['steps']} steps. {info.get('stop', '')}" if "steps" in info else None),
         ("Base", "independent normal columns" if info.get("base") else None),
-        ("Constant", f"columns {info['carried']}, moved by their means" if info.get("carried") else None),
+        ("Constant", f"columns {info['carried']}, which are carried" if info.get("carried") else None),
         ("Versions", ", ".join(f"{name} {info[name]}" for name in ("brenier", "jax") if name in info) or None),
     ]
     return [(label, _short(text)) for label, text in lines if text is not None]

@@ -89,7 +89,7 @@ def _lines(record: dict[str, Any], map_: "TransportMap") -> list[tuple[str, str]
     if "dequantized" in info:
         lines.append(("Noise", widths_line(info["dequantized"], record["columns"])))
     carried = info.get("carried")
-    if isinstance(carried, list) and set(carried) <= set(range(map_.dim)):
+    if isinstance(carried, list) and all(place in range(map_.dim) for place in carried):
         lines.append(("Constant", carried_line(carried, record["columns"])))
     if info.get("gaussian"):
         several = "these are the closed-form Gaussian maps, one for each condition"

@@ -9,6 +9,7 @@ References: Nocedal and Wright 2006, "Numerical Optimization", algorithm 3.2; Qi
 Newton's method", for gradients whose derivative jumps.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brenier._chunks import map_batches
-from brenier._types import Array, Counts, Points, Scalar, Values
+from brenier._types import Array, Counts, Points, Values
 from brenier.potentials import AbstractFamily
 
 __all__ = ["find_minima"]
@@ -30,6 +31,9 @@ _DECREASE = 1e-4
 """Share of the decrease that the slope promises which a step must reach."""
 
 _HALVINGS = 40
+
+_STEPS = 200
+"""Steps of a row at most."""
 
 _NOISE = 8.0
 """Rounding errors of the value, relative to it, that a step may seem to lose."""
@@ -73,7 +77,6 @@ def find_minima(
     x0: NDArray[np.float64],
     scale: NDArray[np.float64],
     bound: NDArray[np.float64],
-    max_steps: int,
 ) -> Minima:
     """Minimise `u(x) - <x, y>` for every row, by Newton's method with a line search on the value.
 
@@ -83,14 +86,13 @@ def find_minima(
         x0: `(n, d)` first points.
         scale: `(d,)` unit of each coordinate of the residual.
         bound: `(n,)` residual, root mean square in these units, at which a row is done.
-        max_steps: Steps of a row.
 
     Returns:
         The best points found, with their residuals.
     """
     unit = jnp.asarray(scale)
     return map_batches(
-        lambda part, start, limit: _minimise(u, part, start, unit, limit, jnp.asarray(max_steps)),
+        lambda part, start, limit: _minimise(u, part, start, unit, limit),
         rows,
         x0,
         bound,
@@ -100,7 +102,7 @@ def find_minima(
 
 
 @eqx.filter_jit
-def _minimise(u: AbstractFamily, rows: Array, x0: Points, scale: Array, bound: Values, max_steps: Scalar) -> Minima:
+def _minimise(u: AbstractFamily, rows: Array, x0: Points, scale: Array, bound: Values) -> Minima:
     y, function = rows[:, : u.dim], u.under(u.changes(rows[:, u.dim :]))
 
     def evaluate(x: Points) -> tuple[Values, Points]:
@@ -126,11 +128,13 @@ def _minimise(u: AbstractFamily, rows: Array, x0: Points, scale: Array, bound: V
         )
 
     start = _State(x0, *evaluate(x0), jnp.zeros(len(x0), jnp.int32), jnp.zeros(len(x0), bool))
-    end = jax.lax.while_loop(lambda s: jnp.any(left(s)) & (jnp.max(s.steps) < max_steps), step, start)
+    end = jax.lax.while_loop(lambda s: jnp.any(left(s)) & (jnp.max(s.steps) < _STEPS), step, start)
     return Minima(end.x, end.gradient, end.steps)
 
 
-def _shorten(evaluate: Any, state: _State, direction: Points, slope: Values, active: Array) -> Any:  # noqa: ANN401
+def _shorten(
+    evaluate: Callable[[Points], tuple[Values, Points]], state: _State, direction: Points, slope: Values, active: Array
+) -> tuple[Array, tuple[Points, Values, Points]]:
     """Halve steps until values fall enough; returns which rows have such a step, and where all end."""
     before = jnp.sum(jnp.square(state.gradient), axis=1)
     noise = _NOISE * jnp.finfo(state.x.dtype).eps * jnp.abs(state.value)

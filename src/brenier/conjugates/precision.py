@@ -25,9 +25,6 @@ Matrix = NDArray[np.float64]
 _ROUNDING = 2.0
 """Residual in double precision, in tolerances, up to which a point that was solved in single precision stands."""
 
-_LAST_STEPS = 200
-"""Steps of the last resort, a descent that ends nowhere but in the solution."""
-
 
 class Precise(NamedTuple):
     """Preimages in double precision.
@@ -102,7 +99,7 @@ def refine(
         rest = left[~met]
         if len(rest) and u.convexity_floor() is not None:
             rows = np.column_stack([target, codes])[rest]
-            found = find_minima(precise, rows, points[rest], scale, bound[rest], _LAST_STEPS)
+            found = find_minima(precise, rows, points[rest], scale, bound[rest])
             points[rest] = found.points
             steps[rest] += found.steps
             code[rest[_norms(found.gradient / scale) <= bound[rest]]] = Status.converged.code

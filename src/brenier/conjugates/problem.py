@@ -52,9 +52,6 @@ _LARGE = 4096
 _TRIED = 20
 """Rounds in single precision that stragglers of a strongly convex potential get: what needs more has stalled."""
 
-_LAST_STEPS = 200
-"""Steps of the last resort, a descent that ends nowhere but in the solution."""
-
 
 class Tolerance(NamedTuple):
     """When a point counts as solved: its residual norm is at most `atol + rtol * |y|`, by default `3e-6 (1 + |y|)`.
@@ -212,7 +209,7 @@ def _finish(
     points = np.where(np.isfinite(points), points, target)
     bound = tolerance.atol + tolerance.rtol * np.sqrt(np.mean(np.square(target / scale), axis=1))
     with jax.enable_x64(True):
-        found = find_minima(double(u), rows, points, scale, bound, _LAST_STEPS)
+        found = find_minima(double(u), rows, points, scale, bound)
     residual = found.gradient
     single = found.points.astype(solved.points.dtype)
     # Where single precision overflows, the forward map has no image, and the point is no preimage of anything.

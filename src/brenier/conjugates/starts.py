@@ -108,6 +108,7 @@ def best_starts(u: AbstractFunction, surplus: AbstractSurplus, y: Points, starts
     return places.reshape(-1)[: len(y)], largest.reshape(-1)[: len(y)]
 
 
+@eqx.filter_jit
 def better_starts(u: AbstractFunction, y: Points, starts: Points, x0: Points) -> Points:
     """First guesses of conjugates under the inner product: the start that has the largest value for each row of `y`.
 

@@ -148,8 +148,12 @@ def _carry(roots: Matrix, added: Matrix) -> Matrix:
     """Roots of covariances in which carried columns have the variance `added`, and no correlation."""
     if not added.any():
         return roots
-    covariances = roots @ roots.transpose(0, 2, 1) * np.outer(added == 0, added == 0) + np.diag(added)
-    return np.asarray(np.linalg.cholesky(covariances), np.float64)
+    kept = np.flatnonzero(added == 0)
+    carried = np.broadcast_to(np.diag(np.sqrt(added)), roots.shape).copy()
+    # A triangular root of the others' covariance, without the covariance, which may have none in double precision.
+    upper = np.asarray(np.linalg.qr(roots[:, kept].transpose(0, 2, 1), mode="r"))
+    carried[:, kept[:, None], kept] = upper.transpose(0, 2, 1)
+    return carried
 
 
 def _places(numbers: Matrix, rng: np.random.Generator) -> Matrix:

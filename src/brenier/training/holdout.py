@@ -145,7 +145,7 @@ class Holdout:
         slack = 0.0 if floor is None else float(0.5 / floor)
         count, filled, guess = len(self._y), _pad(self._y), jnp.asarray(_pad(self._conjugates))
         if isinstance(u, AbstractFunction) and isinstance(self._surplus, InnerProduct) and floor is not None:
-            guess = _better(u, jnp.asarray(filled), jnp.asarray(_pad(self._x)[:_STARTS]), guess)
+            guess = better_starts(u, jnp.asarray(filled), jnp.asarray(_pad(self._x)[:_STARTS]), guess)
         solved = solve_batch(
             self._solver,
             u,
@@ -226,11 +226,6 @@ def _pad(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Rows, and copies of the last one up to a power of two: one program then serves many numbers of rows."""
     missing = (1 << (len(rows) - 1).bit_length()) - len(rows)
     return np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)]) if missing else rows
-
-
-@eqx.filter_jit
-def _better(u: AbstractFunction, y: Points, starts: Points, x0: Points) -> Points:
-    return better_starts(u, y, starts, x0)
 
 
 @eqx.filter_jit
